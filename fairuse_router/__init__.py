@@ -1,0 +1,1 @@
+"""FairUseRouter: give every group the model that serves it."""

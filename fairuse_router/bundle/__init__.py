@@ -1,0 +1,1 @@
+"""The ONNX bundle: writing one from a fitted router, and reading it back."""

@@ -1,0 +1,1 @@
+"""Data sets: embedded clinical data and generators with known truth."""
