@@ -1,0 +1,188 @@
+"""Tables as users hold them: numpy arrays and pandas, polars or pyarrow frames, behind one face.
+
+Everything else in the package asks this file for columns and rows and never looks at the kind of
+table itself. Frames stay native, so that a user's ColumnTransformer still finds its column names.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+Table = Any  # a 2-D numpy array, or a native eager dataframe
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column as plain values, with its category order where the frame knows one."""
+
+    values: NDArray[Any] | list[Any]
+    categories: tuple[Any, ...] | None = None
+    category_codes: NDArray[np.int64] | None = None  # index into categories, -1 for missing
+
+
+def as_table(X: Any) -> Table:
+    """Return `X` as a native dataframe with string column names, or as a 2-D array.
+
+    Raises
+    ------
+    TypeError
+        For sparse matrices and lazy frames.
+    ValueError
+        If `X` is not two-dimensional or has duplicate column names.
+    """
+    if _is_frame(X):
+        names = list(X.column_names if hasattr(X, "column_names") else X.columns)
+        _refuse_duplicates(names)
+        if any(isinstance(name, str) for name in names):
+            return X
+        X = X.to_numpy()  # scikit-learn, too, ignores names that are not strings
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise TypeError(
+            f"X is a sparse {type(X).__name__}; group attributes need a dense table. "
+            "Pass a dataframe or X.toarray()."
+        )
+    if hasattr(X, "collect") and hasattr(X, "lazy"):
+        raise TypeError("X is a lazy frame; call .collect() first.")
+    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
+        array = np.asarray(X, dtype=object)  # a list of mixed rows would turn numbers into text
+    if array.ndim != 2:
+        raise ValueError(
+            f"Expected 2D array, got {array.ndim}D array instead for X. Reshape your data: "
+            "X.reshape(-1, 1) for one column, X.reshape(1, -1) for one row."
+        )
+    return array
+
+
+def _is_frame(X: Any) -> bool:
+    return bool(nw.dependencies.is_into_dataframe(X))
+
+
+def _refuse_duplicates(names: Sequence[Any]) -> None:
+    twice = sorted(str(name) for name, count in Counter(names).items() if count > 1)
+    if twice:
+        raise ValueError(
+            f"X has duplicate column names: {twice}. Every column needs a name of its own; "
+            "rename or drop the copies."
+        )
+
+
+def column_names(table: Table) -> list[str] | None:
+    """Column names of a frame; None for an array."""
+    return list(nw.from_native(table, eager_only=True).columns) if _is_frame(table) else None
+
+
+def shape(table: Table) -> tuple[int, int]:
+    """Rows and columns."""
+    if _is_frame(table):
+        return nw.from_native(table, eager_only=True).shape
+    return table.shape
+
+
+def column(table: Table, position: int) -> Column:
+    """Read one column by position."""
+    if not _is_frame(table):
+        return Column(table[:, position])
+    frame = nw.from_native(table, eager_only=True)
+    series = frame[frame.columns[position]]
+    if series.implementation.is_pandas_like() and series.dtype in (nw.Categorical, nw.Enum):
+        native = series.to_native()
+        codes = native.cat.codes.to_numpy().astype(np.int64)
+        return Column([], tuple(native.cat.categories.tolist()), codes)
+    categories = tuple(series.dtype.categories) if isinstance(series.dtype, nw.Enum) else None
+    if series.dtype.is_numeric() and series.null_count() == 0:
+        return Column(series.to_numpy(), categories)
+    return Column(series.to_list(), categories)
+
+
+def is_numeric(table: Table, position: int) -> bool:
+    """Whether a column holds numbers or booleans only."""
+    if _is_frame(table):
+        frame = nw.from_native(table, eager_only=True)
+        dtype = frame[frame.columns[position]].dtype
+        return bool(dtype.is_numeric() or dtype == nw.Boolean)
+    if table.dtype != object:
+        return table.dtype.kind in "biuf"
+    return all(isinstance(v, (int, float, np.number, np.bool_)) for v in table[:, position])
+
+
+def take_columns(table: Table, positions: Sequence[int]) -> Table:
+    """Keep the columns at `positions`, in that order."""
+    if not _is_frame(table):
+        return table[:, list(positions)]
+    frame = nw.from_native(table, eager_only=True)
+    names = frame.columns
+    return frame.select([names[j] for j in positions]).to_native()
+
+
+def take_rows(table: Table, rows: NDArray[Any]) -> Table:
+    """Keep the rows given by integer index."""
+    if not _is_frame(table):
+        return table[rows]
+    if hasattr(table, "iloc"):
+        return table.iloc[rows]
+    return nw.from_native(table, eager_only=True)[rows, :].to_native()
+
+
+def append_columns(table: Table, values: NDArray[np.float64], names: Sequence[str]) -> Table:
+    """Append numeric columns on the right, keeping the kind of table (sparse matrices too)."""
+    if values.shape[1] == 0:
+        return table
+    if hasattr(table, "nnz"):
+        from scipy import sparse
+
+        return sparse.hstack([table, sparse.csr_matrix(values)], format="csr")
+    if not _is_frame(table):
+        if table.dtype.kind == "f":
+            values = values.astype(table.dtype, copy=False)
+        return np.concatenate([table, values], axis=1)
+    frame = nw.from_native(table, eager_only=True)
+    if frame.implementation.is_pandas_like():
+        pandas = frame.implementation.to_native_namespace()
+        extra = pandas.DataFrame(values, columns=list(names), index=table.index)
+        return pandas.concat([table, extra], axis=1)
+    extra = nw.from_numpy(values, list(names), backend=frame.implementation)
+    return nw.concat([frame, extra], how="horizontal").to_native()
+
+
+def set_columns(table: Table, positions: Sequence[int], values: Sequence[Sequence[Any]]) -> Table:
+    """Return a copy with the columns at `positions` replaced by `values`, one sequence each."""
+    if not _is_frame(table):
+        out = table.copy()
+        for j, new in zip(positions, values, strict=True):
+            out[:, j] = new
+        return out
+    frame = nw.from_native(table, eager_only=True)
+    names = frame.columns
+    series = []
+    for j, new in zip(positions, values, strict=True):
+        dtype = frame[names[j]].dtype
+        fixed = None if dtype in (nw.Object, nw.Unknown) else dtype
+        fresh = nw.new_series(names[j], list(new), fixed, backend=frame.implementation)
+        if frame.implementation.is_pandas_like():
+            native = fresh.to_native()
+            native.index = table.index
+            native = native.astype(table.iloc[:, j].dtype)
+            fresh = nw.from_native(native, series_only=True)
+        series.append(fresh)
+    return frame.with_columns(*series).to_native()
+
+
+def plain_features(table: Table) -> Table:
+    """Turn an object array that holds only numbers into float64; leave everything else alone.
+
+    Dropping the string group columns of a mixed array often leaves numbers typed as objects,
+    which scikit-learn would convert anew in every call.
+    """
+    if _is_frame(table) or table.dtype != object:
+        return table
+    if all(is_numeric(table, j) for j in range(table.shape[1])):
+        return table.astype(np.float64)
+    return table

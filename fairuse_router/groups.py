@@ -1,0 +1,444 @@
+"""Group attributes: columns to integer codes, the grid of reports, and the encodings."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router import frames
+
+WITHHELD = "?"
+MAX_REPORTS = 1_000_000  # the routing table is one dense array over the reports
+
+Codes = NDArray[np.int64]
+
+
+def level_text(value: Any) -> str | None:
+    """Return the one text of a level, or None for a missing value.
+
+    The text is part of the bundle's file format: booleans are ``"True"`` and ``"False"``, integral
+    numbers have no decimal point (``1`` and ``1.0`` are both ``"1"``, as a missing value turns an
+    integer column into floats), everything else is ``str(value)``. None, NaN, NaT, ``pandas.NA``
+    and the empty text are missing.
+
+    Parameters
+    ----------
+    value : object
+        One cell of a group column.
+
+    Returns
+    -------
+    str or None
+
+    Examples
+    --------
+    >>> level_text(True), level_text(1.0), level_text("60+"), level_text(float("nan"))
+    ('True', '1', '60+', None)
+    """
+    if isinstance(value, str):
+        return str(value) or None
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return None
+    if isinstance(value, (bool, np.bool_)):
+        return str(bool(value))
+    if isinstance(value, Integral):
+        return str(int(value))
+    if isinstance(value, (float, np.floating)):
+        if math.isnan(value):
+            return None
+        return str(int(value)) if float(value).is_integer() else str(value)
+    if isinstance(value, bytes):
+        return value.decode() or None
+    return str(value)
+
+
+@dataclass(frozen=True)
+class GroupSchema:
+    """The group attributes of a data set, their levels, and the grid of reports they span.
+
+    A report is a vector of codes, one per attribute: 0 is withheld, 1 to L are the levels. All
+    reports form a grid that is numbered in C order, so report 0 withholds everything. Groups are
+    the reports that withhold nothing, numbered in C order among themselves.
+
+    Parameters
+    ----------
+    attributes : tuple of str
+        Names of the group attributes.
+    positions : tuple of int
+        Their columns in the user's X.
+    levels : tuple of tuple of str
+        The texts of the levels, per attribute.
+    values : tuple of tuple of object
+        The levels as they stood in the training data, per attribute.
+    withheld : str or None, default="?"
+        The text that withholds an attribute; None makes ``"?"`` an ordinary level. Missing values
+        always withhold.
+    handle_unknown : {"error", "withhold"}, default="error"
+        What to do with a level that was not seen in training.
+
+    Examples
+    --------
+    >>> schema = GroupSchema.from_table(
+    ...     np.array([["F", "old"], ["M", "young"], ["F", "?"]], dtype=object), [0, 1])
+    >>> schema.levels
+    (('F', 'M'), ('old', 'young'))
+    >>> schema.encode(np.array([["M", "old"], [None, "young"]], dtype=object))
+    array([[2, 1],
+           [0, 2]])
+    >>> schema.group_names()
+    ['F, old', 'F, young', 'M, old', 'M, young']
+    """
+
+    attributes: tuple[str, ...]
+    positions: tuple[int, ...]
+    levels: tuple[tuple[str, ...], ...]
+    values: tuple[tuple[Any, ...], ...] = ()
+    withheld: str | None = WITHHELD
+    handle_unknown: str = "error"
+
+    @classmethod
+    def from_table(
+        cls,
+        table: frames.Table,
+        columns: Sequence[str | int] | str | int,
+        *,
+        withheld: str | None = WITHHELD,
+        handle_unknown: str = "error",
+        max_levels: int = 100,
+    ) -> GroupSchema:
+        """Learn the levels of the group columns of a table.
+
+        Parameters
+        ----------
+        table : ndarray or dataframe of shape (n, d)
+            The user's X.
+        columns : sequence of str or int, or one of them
+            Group columns: names (dataframes) or positions.
+        withheld, handle_unknown
+            As for the class.
+        max_levels : int, default=100
+            Largest number of levels of one attribute.
+
+        Raises
+        ------
+        ValueError
+            For unknown columns, too many levels, two levels with one text, an attribute that
+            every row withholds, or a grid of more than 1,000,000 reports.
+        """
+        if handle_unknown not in ("error", "withhold"):
+            raise ValueError(
+                f"handle_unknown={handle_unknown!r} is not allowed: pass 'error' (an unseen level "
+                "raises) or 'withhold' (it is served as if withheld)."
+            )
+        table = frames.as_table(table)
+        positions = _resolve_columns(table, columns)
+        names = frames.column_names(table)
+        attributes = tuple(names[j] if names else f"x{j}" for j in positions)
+        pairs = [
+            _learn_levels(frames.column(table, j), name, withheld, max_levels)
+            for j, name in zip(positions, attributes, strict=True)
+        ]
+        schema = cls(
+            attributes,
+            positions,
+            tuple(tuple(text for text, _ in p) for p in pairs),
+            tuple(tuple(value for _, value in p) for p in pairs),
+            withheld,
+            handle_unknown,
+        )
+        if schema.n_reports > MAX_REPORTS:
+            raise ValueError(
+                f"group_attributes={list(attributes)} span {schema.n_reports:,} reports; at most "
+                f"{MAX_REPORTS:,} are allowed. Use fewer attributes, or merge levels."
+            )
+        return schema
+
+    # sizes and grids
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Reports per attribute: its levels and "withheld"."""
+        return tuple(len(levels) + 1 for levels in self.levels)
+
+    @property
+    def n_reports(self) -> int:
+        """Number of reports, fully withheld included."""
+        return math.prod(self.shape)
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups m: the product of the numbers of levels."""
+        return math.prod(len(levels) for levels in self.levels)
+
+    @cached_property
+    def report_codes(self) -> Codes:
+        """All reports, shape (n_reports, k), in C order."""
+        return np.stack(np.unravel_index(np.arange(self.n_reports), self.shape), axis=1)
+
+    @cached_property
+    def group_codes(self) -> Codes:
+        """The full reports, shape (m, k), in C order."""
+        sizes = [len(levels) for levels in self.levels]
+        return np.stack(np.unravel_index(np.arange(self.n_groups), sizes), axis=1) + 1
+
+    def report_ids(self, codes: Codes) -> Codes:
+        """Number of each report of codes [n, k] in the grid, shape (n,)."""
+        return np.ravel_multi_index(tuple(codes.T), self.shape)
+
+    def group_ids(self, codes: Codes) -> Codes:
+        """Group of each report of codes [n, k], shape (n,); -1 where anything is withheld."""
+        sizes = [len(levels) for levels in self.levels]
+        known = (codes > 0).all(axis=1)
+        ids = np.ravel_multi_index(tuple(np.maximum(codes - 1, 0).T), sizes)
+        return np.where(known, ids, -1)
+
+    def completions(self, code: Iterable[int]) -> Codes:
+        """Groups that a report (k codes) may come from, as group numbers."""
+        choices = [
+            range(len(levels)) if c == 0 else (int(c) - 1,)
+            for c, levels in zip(code, self.levels, strict=True)
+        ]
+        sizes = [len(levels) for levels in self.levels]
+        cells = np.array(list(itertools.product(*choices)), dtype=np.int64)
+        return np.ravel_multi_index(tuple(cells.T), sizes)
+
+    # text
+    def report_texts(self, code: Iterable[int]) -> tuple[str, ...]:
+        """Texts of one report (k codes), the withheld mark included."""
+        mark = self.withheld if self.withheld is not None else ""
+        return tuple(
+            mark if c == 0 else levels[int(c) - 1]
+            for c, levels in zip(code, self.levels, strict=True)
+        )
+
+    def report_name(self, code: Iterable[int]) -> str:
+        """One line for a report, for people to read."""
+        return ", ".join(text or "withheld" for text in self.report_texts(code))
+
+    def group_names(self) -> list[str]:
+        """One line per group, in group order."""
+        return [self.report_name(code) for code in self.group_codes]
+
+    # codes
+    def encode(self, table: frames.Table) -> Codes:
+        """Codes of the reports in the rows of a table that has the training data's columns.
+
+        Parameters
+        ----------
+        table : ndarray or dataframe of shape (n, d)
+            Rows as the user holds them.
+
+        Returns
+        -------
+        ndarray of int64, shape (n, k)
+            0 where withheld, else 1 + the index of the level.
+
+        Raises
+        ------
+        ValueError
+            For levels not seen in training, if ``handle_unknown="error"``.
+        """
+        return self.encode_columns([frames.column(table, j) for j in self.positions])
+
+    def encode_columns(self, columns: Sequence[frames.Column]) -> Codes:
+        """As `encode`, from the group columns themselves, one per attribute."""
+        codes = [self._encode_column(j, column) for j, column in enumerate(columns)]
+        return np.stack(codes, axis=1)
+
+    def _encode_column(self, attribute: int, column: frames.Column) -> Codes:
+        lookup = {text: i + 1 for i, text in enumerate(self.levels[attribute])}
+        unknown: list[str] = []
+
+        def code(value: Any) -> int:
+            text = level_text(value)
+            if text is None or text == self.withheld:
+                return 0
+            found = lookup.get(text)
+            if found is None:
+                unknown.append(text)
+            return found or 0
+
+        codes = _map_distinct(column, code)
+        if unknown and self.handle_unknown == "error":
+            raise ValueError(
+                f"Group attribute {self.attributes[attribute]!r} has levels that were not seen in "
+                f"training: {sorted(set(unknown))[:5]}. Known levels: "
+                f"{list(self.levels[attribute])}; {self.withheld!r} or a missing value withholds. "
+                "Correct the rows, or pass handle_unknown='withhold' to serve them as withheld."
+            )
+        return codes
+
+    # encodings
+    def onehot(self) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """Dummies of every report [n_reports, sum of levels] and their names, ``sex_F``.
+
+        A withheld attribute is all zeros.
+        """
+        blocks = [
+            np.eye(len(levels) + 1)[self.report_codes[:, j]][:, 1:]
+            for j, levels in enumerate(self.levels)
+        ]
+        names = [
+            f"{name}_{text}"
+            for name, levels in zip(self.attributes, self.levels, strict=True)
+            for text in levels
+        ]
+        return np.concatenate(blocks, axis=1), tuple(names)
+
+    def intersectional(self) -> tuple[NDArray[np.float64], tuple[str, ...]]:
+        """Dummies of the groups for every report [n_reports, m], all zeros unless all is told."""
+        ids = self.group_ids(self.report_codes)
+        names = [
+            " & ".join(
+                f"{name}_{text}"
+                for name, text in zip(self.attributes, self.report_texts(code), strict=True)
+            )
+            for code in self.group_codes
+        ]
+        return (ids[:, None] == np.arange(self.n_groups)).astype(np.float64), tuple(names)
+
+    # data
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; the values as they stood in training are not kept."""
+        return {
+            "attributes": list(self.attributes),
+            "positions": list(self.positions),
+            "levels": [list(levels) for levels in self.levels],
+            "withheld": self.withheld,
+            "handle_unknown": self.handle_unknown,
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> GroupSchema:
+        """Inverse of `to_dict`."""
+        return cls(
+            tuple(data["attributes"]),
+            tuple(int(p) for p in data["positions"]),
+            tuple(tuple(levels) for levels in data["levels"]),
+            (),
+            data["withheld"],
+            data["handle_unknown"],
+        )
+
+
+def _resolve_columns(table: frames.Table, columns: Any) -> tuple[int, ...]:
+    """Positions of the group columns, given by name or position."""
+    if isinstance(columns, (str, Integral)):
+        columns = [columns]
+    columns = list(columns)
+    if not columns:
+        raise ValueError(
+            "group_attributes is empty; name at least one column, by name or by position."
+        )
+    names, width = frames.column_names(table), frames.shape(table)[1]
+    positions = []
+    for c in columns:
+        if isinstance(c, str):
+            if names is None:
+                raise ValueError(
+                    f"group_attributes names the column {c!r}, but X is an array without column "
+                    "names. Pass positions (integers), or X as a dataframe."
+                )
+            if c not in names:
+                raise ValueError(
+                    f"group_attributes: {c!r} is not a column of X. Columns of X: {names}."
+                )
+            positions.append(names.index(c))
+        elif isinstance(c, Integral) and not isinstance(c, bool):
+            if not -width <= int(c) < width:
+                raise ValueError(
+                    f"group_attributes: column {int(c)} is out of range; X has {width} columns."
+                )
+            positions.append(int(c) % width)
+        else:
+            raise TypeError(
+                f"group_attributes: {c!r} is a {type(c).__name__}; name columns by str or int."
+            )
+    if len(set(positions)) < len(positions):
+        raise ValueError(f"group_attributes={columns} names one column twice.")
+    return tuple(positions)
+
+
+def _learn_levels(
+    column: frames.Column, name: str, withheld: str | None, max_levels: int
+) -> list[tuple[str, Any]]:
+    """Distinct levels of one column as (text, value), in category order or else sorted."""
+    found: dict[str, Any] = {}
+    for value in _distinct(column):
+        text = level_text(value)
+        if text is None or text == withheld:
+            continue
+        if text in found and found[text] != value:
+            raise ValueError(
+                f"Group attribute {name!r}: the levels {found[text]!r} and {value!r} share the "
+                f"text {text!r}. Give every level a text of its own."
+            )
+        found.setdefault(text, value)
+        if len(found) > max_levels:
+            raise ValueError(
+                f"Group attribute {name!r} has more than max_levels={max_levels} levels; it looks "
+                "continuous. Cut it into bands, or raise max_levels."
+            )
+    if not found:
+        raise ValueError(
+            f"Group attribute {name!r}: every training row withholds it, so it has no levels. "
+            "Drop it from group_attributes, or train on rows that report it."
+        )
+    pairs = list(found.items())
+    return pairs if column.categories is not None else sorted(pairs, key=_level_order)
+
+
+def _level_order(pair: tuple[str, Any]) -> tuple[int, Any, str]:
+    text, value = pair
+    if isinstance(value, (int, float, np.number, np.bool_)):
+        return (0, float(value), text)
+    return (1, 0.0, text)
+
+
+def _distinct(column: frames.Column) -> Iterable[Any]:
+    """Distinct values of a column; its categories, used or not, where the frame knows them."""
+    if column.categories is not None:
+        return column.categories
+    values = column.values
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
+        return np.unique(values).tolist()
+    return {(type(v), v): v for v in _hashable(values)}.values()
+
+
+def _hashable(values: Any) -> Any:
+    for v in values if set(map(type, values)) - {str, int, float, bool, type(None)} else ():
+        if getattr(v, "__hash__", None) is None:
+            raise TypeError(
+                f"A group column holds {v!r}, a {type(v).__name__}; levels must be text, numbers "
+                "or booleans."
+            )
+    return values
+
+
+def _map_distinct(column: frames.Column, code: Any) -> Codes:
+    """Apply `code` to every cell, calling it once per distinct value."""
+    if column.category_codes is not None and column.categories is not None:
+        by_category = np.zeros(len(column.categories) + 1, dtype=np.int64)  # the last: missing
+        for used in np.unique(column.category_codes[column.category_codes >= 0]):
+            by_category[used] = code(column.categories[used])
+        return by_category[column.category_codes]
+    values = column.values
+    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
+        distinct, inverse = np.unique(values, return_inverse=True)
+        return np.array([code(v) for v in distinct.tolist()], dtype=np.int64)[inverse]
+    if isinstance(values, np.ndarray):
+        values = values.tolist()
+    # 1, 1.0 and True are one dictionary key but may be different levels
+    if len(set(map(type, values)) - {str, np.str_, type(None)}) <= 1:
+        table = {v: code(v) for v in set(_hashable(values))}
+        return np.fromiter(map(table.__getitem__, values), np.int64, len(values))
+    keys = [(type(v), v) for v in _hashable(values)]
+    mixed = {key: code(key[1]) for key in set(keys)}
+    return np.fromiter(map(mixed.__getitem__, keys), np.int64, len(keys))

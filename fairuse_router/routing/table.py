@@ -1,0 +1,256 @@
+"""The routing table: one dense integer array over reports, and the evidence behind it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.groups import GroupSchema
+
+GENERIC = "generic"
+
+
+@dataclass(frozen=True)
+class Route:
+    """Where a report is sent.
+
+    Parameters
+    ----------
+    candidate : str
+        The candidate that serves it.
+    group : int or None
+        Group under whose codes the candidate is evaluated; None for generic.
+    strength : float, default=1.0
+        In (0, 1]: how much of the candidate's margin is used, the rest being generic's.
+    """
+
+    candidate: str
+    group: int | None = None
+    strength: float = 1.0
+
+
+@dataclass(frozen=True)
+class GroupRecord:
+    """What is known of one group: its rows, its risks, its route, and why.
+
+    Parameters
+    ----------
+    report : tuple of str
+        Levels of the group, one per group attribute.
+    rows : int
+        Training rows of the group.
+    candidate : str
+        The candidate that serves it.
+    reason : str
+        Why, in a sentence.
+    risks : dict of str to float or None
+        Risk of each candidate and of ``"routed"``, out of fold; None where undefined.
+    gain, low, high : float or None
+        Gain of the route over generic, and its interval; None where undefined.
+    unavailable : dict of str to str
+        Candidates that cannot serve the group, and why not.
+    """
+
+    report: tuple[str, ...]
+    rows: int
+    candidate: str
+    reason: str
+    risks: Mapping[str, float | None] = field(default_factory=dict)
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
+    unavailable: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RoutedRows:
+    """Which route serves each row, and why. Arrays of shape (n,).
+
+    Parameters
+    ----------
+    report : list of tuple of str
+        The report of each row, as it was understood.
+    route : ndarray of int64
+        Index into ``RoutingTable.routes``.
+    candidate : ndarray of str
+        The candidate that serves the row.
+    reason : ndarray of str
+        Why.
+    """
+
+    report: list[tuple[str, ...]]
+    route: NDArray[np.int64]
+    candidate: NDArray[np.str_]
+    reason: NDArray[np.str_]
+
+    def __len__(self) -> int:
+        return len(self.route)
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return the rows as a dataframe of the named backend (pandas, polars or pyarrow)."""
+        data = {
+            "report": [", ".join(r) for r in self.report],
+            "route": self.route,
+            "candidate": self.candidate.tolist(),
+            "reason": self.reason.tolist(),
+        }
+        return nw.from_dict(data, backend=backend).to_native()
+
+
+@dataclass(frozen=True)
+class RoutingTable:
+    """Report -> route, with the evidence per group.
+
+    Parameters
+    ----------
+    schema : GroupSchema
+        Group attributes and levels.
+    routes : tuple of Route
+        The distinct routes; the first is generic.
+    grid : ndarray of int64, shape ``schema.shape``
+        Index into `routes` for every report; code 0 of an attribute is "withheld".
+    groups : tuple of GroupRecord
+        Evidence, in group order.
+    policy, metric : str
+        How the routes were chosen, and the metric of the risks.
+    alpha : float, default=0.1
+        The intervals are at level ``1 - alpha``.
+    """
+
+    schema: GroupSchema
+    routes: tuple[Route, ...]
+    grid: NDArray[np.int64]
+    groups: tuple[GroupRecord, ...]
+    policy: str
+    metric: str
+    alpha: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.grid.shape != self.schema.shape:
+            raise ValueError(
+                f"grid has shape {self.grid.shape}; the group attributes need {self.schema.shape}."
+            )
+        if self.grid.size and not 0 <= self.grid.min() <= self.grid.max() < len(self.routes):
+            raise ValueError(f"grid points past the {len(self.routes)} routes.")
+        if len(self.groups) != self.schema.n_groups:
+            raise ValueError(f"{len(self.groups)} records for {self.schema.n_groups} groups.")
+
+    @classmethod
+    def from_choices(
+        cls,
+        schema: GroupSchema,
+        groups: Sequence[GroupRecord],
+        *,
+        policy: str,
+        metric: str,
+        alpha: float,
+    ) -> RoutingTable:
+        """Build the table from the candidate of each group.
+
+        Full withholding is served by generic. A partial report goes where all its completions go
+        when they agree, else to generic, so that no prediction depends on a withheld column.
+        """
+        routes = [Route(GENERIC)]
+        of_group = np.zeros(schema.n_groups, dtype=np.int64)
+        for g, record in enumerate(groups):
+            if record.candidate != GENERIC:
+                of_group[g] = len(routes)
+                routes.append(Route(record.candidate, g))
+        flat = np.zeros(schema.n_reports, dtype=np.int64)
+        for i, code in enumerate(schema.report_codes):
+            ends = np.unique(of_group[schema.completions(code)]) if code.any() else []
+            flat[i] = ends[0] if len(ends) == 1 else 0
+        return cls(
+            schema, tuple(routes), flat.reshape(schema.shape), tuple(groups), policy, metric, alpha
+        )
+
+    def look_up(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Route of each report of codes [n, k], shape (n,)."""
+        return self.grid.ravel()[self.schema.report_ids(codes)]
+
+    def explain(self, codes: NDArray[np.int64]) -> RoutedRows:
+        """Which route serves each report of codes [n, k], and why."""
+        ids, inverse = np.unique(self.schema.report_ids(codes), return_inverse=True)
+        distinct = self.schema.report_codes[ids]
+        routes = self.look_up(distinct)
+        texts = [self.schema.report_texts(code) for code in distinct]
+        reasons = np.array([self.reason(code) for code in distinct], dtype=str)
+        names = np.array([self.routes[r].candidate for r in routes], dtype=str)
+        return RoutedRows(
+            [texts[i] for i in inverse], routes[inverse], names[inverse], reasons[inverse]
+        )
+
+    def reason(self, code: NDArray[np.int64]) -> str:
+        """Why one report (k codes) is served by its route, in a sentence."""
+        group = int(self.schema.group_ids(code[None, :])[0])
+        if group >= 0:
+            return self.groups[group].reason
+        if not code.any():
+            return "everything is withheld: generic needs no group attribute"
+        if self.routes[int(self.grid[tuple(code)])].candidate == GENERIC:
+            ends = {self.groups[g].candidate for g in self.schema.completions(code)}
+            if ends == {GENERIC}:
+                return "all groups it may come from are served by generic"
+            return "the groups it may come from are served differently: generic"
+        return "all groups it may come from share this route"
+
+    def with_evidence(self, groups: Sequence[GroupRecord]) -> RoutingTable:
+        """Return the same routes with other group records."""
+        return replace(self, groups=tuple(groups))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: what the bundle carries and `from_dict` reads."""
+        return {
+            "schema": self.schema.to_dict(),
+            "policy": self.policy,
+            "metric": self.metric,
+            "alpha": self.alpha,
+            "routes": [
+                {"candidate": r.candidate, "group": r.group, "strength": r.strength}
+                for r in self.routes
+            ],
+            "grid": self.grid.ravel().tolist(),
+            "groups": [
+                {
+                    "report": list(g.report),
+                    "rows": g.rows,
+                    "candidate": g.candidate,
+                    "reason": g.reason,
+                    "risks": dict(g.risks),
+                    "gain": g.gain,
+                    "low": g.low,
+                    "high": g.high,
+                    "unavailable": dict(g.unavailable),
+                }
+                for g in self.groups
+            ],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RoutingTable:
+        """Inverse of `to_dict`."""
+        schema = GroupSchema.from_dict(data["schema"])
+        return cls(
+            schema,
+            tuple(Route(r["candidate"], r["group"], r["strength"]) for r in data["routes"]),
+            np.array(data["grid"], dtype=np.int64).reshape(schema.shape),
+            tuple(GroupRecord(**{**g, "report": tuple(g["report"])}) for g in data["groups"]),
+            data["policy"],
+            data["metric"],
+            data["alpha"],
+        )
+
+    def to_json(self) -> str:
+        """JSON text with sorted keys; `from_json` reads it back."""
+        return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> RoutingTable:
+        """Inverse of `to_json`."""
+        return cls.from_dict(json.loads(text))
