@@ -6,8 +6,9 @@ table itself. Frames stay native, so that a user's ColumnTransformer still finds
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,33 @@ class Column:
     values: NDArray[Any] | list[Any]
     categories: tuple[Any, ...] | None = None
     category_codes: NDArray[np.int64] | None = None  # index into categories, -1 for missing
+
+
+@dataclass(frozen=True)
+class InputColumn:
+    """A feature column as it stood in training.
+
+    Parameters
+    ----------
+    name : str
+        Its name; ``x3`` for the fourth column of an array.
+    position : int
+        Its place in the user's X, group columns counted.
+    numeric : bool
+        Numbers or booleans; else text.
+    """
+
+    name: str
+    position: int
+    numeric: bool
+
+
+def input_columns(table: Table, positions: Sequence[int]) -> tuple[InputColumn, ...]:
+    """Describe the columns at `positions`."""
+    names = column_names(table)
+    return tuple(
+        InputColumn(names[j] if names else f"x{j}", j, is_numeric(table, j)) for j in positions
+    )
 
 
 def as_table(X: Any) -> Table:
@@ -186,3 +214,23 @@ def plain_features(table: Table) -> Table:
     if all(is_numeric(table, j) for j in range(table.shape[1])):
         return table.astype(np.float64)
     return table
+
+
+def from_columns(data: Mapping[str, Any], backend: str = "pandas") -> Any:
+    """Build a dataframe of the named backend.
+
+    Raises
+    ------
+    ModuleNotFoundError
+        If the backend is not installed.
+    ValueError
+        For a backend that is not one of pandas, polars, pyarrow.
+    """
+    if backend not in ("pandas", "polars", "pyarrow"):
+        raise ValueError(f"backend={backend!r} is not one of 'pandas', 'polars', 'pyarrow'.")
+    if importlib.util.find_spec(backend) is None:
+        raise ModuleNotFoundError(
+            f"to_frame(backend={backend!r}) needs {backend}, which is not installed. Install it, "
+            "or name another backend: pandas, polars or pyarrow."
+        )
+    return nw.from_dict(dict(data), backend=backend).to_native()  # type: ignore[arg-type]

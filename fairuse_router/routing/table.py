@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router import frames
 from fairuse_router.groups import GroupSchema
 
 GENERIC = "generic"
@@ -100,7 +100,7 @@ class RoutedRows:
             "candidate": self.candidate.tolist(),
             "reason": self.reason.tolist(),
         }
-        return nw.from_dict(data, backend=backend).to_native()
+        return frames.from_columns(data, backend)
 
 
 @dataclass(frozen=True)
@@ -164,8 +164,8 @@ class RoutingTable:
                 routes.append(Route(record.candidate, g))
         flat = np.zeros(schema.n_reports, dtype=np.int64)
         for i, code in enumerate(schema.report_codes):
-            ends = np.unique(of_group[schema.completions(code)]) if code.any() else []
-            flat[i] = ends[0] if len(ends) == 1 else 0
+            ends = np.unique(of_group[schema.completions(code)])
+            flat[i] = ends[0] if code.any() and len(ends) == 1 else 0
         return cls(
             schema, tuple(routes), flat.reshape(schema.shape), tuple(groups), policy, metric, alpha
         )
