@@ -159,6 +159,18 @@ def take_rows(table: Table, rows: NDArray[Any]) -> Table:
     return nw.from_native(table, eager_only=True)[rows, :].to_native()
 
 
+def gather_columns(table: Table, rows: Sequence[NDArray[np.int64]]) -> Table:
+    """Take other rows of each column: column j of the result is column j at ``rows[j]``."""
+    if not _is_frame(table):
+        return np.stack([table[r, j] for j, r in enumerate(rows)], axis=1)
+    frame = nw.from_native(table, eager_only=True)
+    parts = [frame[:, [j]][r, :] for j, r in enumerate(rows)]
+    if frame.implementation.is_pandas_like():
+        pandas = frame.implementation.to_native_namespace()
+        return pandas.concat([p.to_native().reset_index(drop=True) for p in parts], axis=1)
+    return nw.concat(parts, how="horizontal").to_native()
+
+
 def append_columns(table: Table, values: NDArray[np.float64], names: Sequence[str]) -> Table:
     """Append numeric columns on the right, keeping the kind of table (sparse matrices too)."""
     if values.shape[1] == 0:
@@ -180,27 +192,29 @@ def append_columns(table: Table, values: NDArray[np.float64], names: Sequence[st
     return nw.concat([frame, extra], how="horizontal").to_native()
 
 
-def set_columns(table: Table, positions: Sequence[int], values: Sequence[Sequence[Any]]) -> Table:
-    """Return a copy with the columns at `positions` replaced by `values`, one sequence each."""
+def insert_columns(table: Table, others: Table, positions: Sequence[int]) -> Table:
+    """Put the columns of another table of as many rows between those of `table`.
+
+    Parameters
+    ----------
+    table, others : tables of n rows, of one kind
+    positions : sequence of int
+        Where the columns of `others` stand in the result.
+    """
+    width = shape(table)[1] + len(positions)
+    others_at = {j: i for i, j in enumerate(positions)}
+    rest = iter(range(len(positions), width))
+    order = [others_at[j] if j in others_at else next(rest) for j in range(width)]
     if not _is_frame(table):
-        out = table.copy()
-        for j, new in zip(positions, values, strict=True):
-            out[:, j] = new
-        return out
-    frame = nw.from_native(table, eager_only=True)
-    names = frame.columns
-    series = []
-    for j, new in zip(positions, values, strict=True):
-        dtype = frame[names[j]].dtype
-        fixed = None if dtype in (nw.Object, nw.Unknown) else dtype
-        fresh = nw.new_series(names[j], list(new), fixed, backend=frame.implementation)
-        if frame.implementation.is_pandas_like():
-            native = fresh.to_native()
-            native.index = table.index
-            native = native.astype(table.iloc[:, j].dtype)
-            fresh = nw.from_native(native, series_only=True)
-        series.append(fresh)
-    return frame.with_columns(*series).to_native()
+        kind = np.result_type(table, others) if table.dtype != object else object
+        both = np.concatenate([others.astype(kind), table.astype(kind)], axis=1)
+        return both[:, order]
+    left, right = nw.from_native(others, eager_only=True), nw.from_native(table, eager_only=True)
+    if left.implementation.is_pandas_like():
+        pandas = left.implementation.to_native_namespace()
+        both = pandas.concat([others.set_axis(table.index, axis=0), table], axis=1)
+        return both.iloc[:, order]
+    return nw.concat([left, right], how="horizontal")[:, order].to_native()
 
 
 def plain_features(table: Table) -> Table:

@@ -76,8 +76,6 @@ class GroupSchema:
         Their columns in the user's X.
     levels : tuple of tuple of str
         The texts of the levels, per attribute.
-    values : tuple of tuple of object
-        The levels as they stood in the training data, per attribute.
     withheld : str or None, default="?"
         The text that withholds an attribute; None makes ``"?"`` an ordinary level. Missing values
         always withhold.
@@ -100,7 +98,6 @@ class GroupSchema:
     attributes: tuple[str, ...]
     positions: tuple[int, ...]
     levels: tuple[tuple[str, ...], ...]
-    values: tuple[tuple[Any, ...], ...] = ()
     withheld: str | None = WITHHELD
     handle_unknown: str = "error"
 
@@ -142,15 +139,14 @@ class GroupSchema:
         positions = _resolve_columns(table, columns)
         names = frames.column_names(table)
         attributes = tuple(names[j] if names else f"x{j}" for j in positions)
-        pairs = [
+        levels = [
             _learn_levels(frames.column(table, j), name, withheld, max_levels)
             for j, name in zip(positions, attributes, strict=True)
         ]
         schema = cls(
             attributes,
             positions,
-            tuple(tuple(text for text, _ in p) for p in pairs),
-            tuple(tuple(value for _, value in p) for p in pairs),
+            tuple(levels),
             withheld,
             handle_unknown,
         )
@@ -306,7 +302,7 @@ class GroupSchema:
 
     # data
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; the values as they stood in training are not kept."""
+        """Plain data for JSON."""
         return {
             "attributes": list(self.attributes),
             "positions": list(self.positions),
@@ -322,7 +318,6 @@ class GroupSchema:
             tuple(data["attributes"]),
             tuple(int(p) for p in data["positions"]),
             tuple(tuple(levels) for levels in data["levels"]),
-            (),
             data["withheld"],
             data["handle_unknown"],
         )
@@ -368,8 +363,8 @@ def _resolve_columns(table: frames.Table, columns: Any) -> tuple[int, ...]:
 
 def _learn_levels(
     column: frames.Column, name: str, withheld: str | None, max_levels: int
-) -> list[tuple[str, Any]]:
-    """Distinct levels of one column as (text, value), in category order or else sorted."""
+) -> tuple[str, ...]:
+    """Texts of the levels of one column, in category order or else sorted by value."""
     found: dict[str, Any] = {}
     for value in _distinct(column):
         text = level_text(value)
@@ -391,12 +386,15 @@ def _learn_levels(
             f"Group attribute {name!r}: every training row withholds it, so it has no levels. "
             "Drop it from group_attributes, or train on rows that report it."
         )
-    pairs = list(found.items())
-    return pairs if column.categories is not None else sorted(pairs, key=_level_order)
+    order = (
+        found if column.categories is not None else sorted(found, key=lambda t: _order(t, found))
+    )
+    return tuple(order)
 
 
-def _level_order(pair: tuple[str, Any]) -> tuple[int, Any, str]:
-    text, value = pair
+def _order(text: str, values: Mapping[str, Any]) -> tuple[int, float, str]:
+    """Sort key of a level: numbers by value, before texts by text."""
+    value = values[text]
     if isinstance(value, (int, float, np.number, np.bool_)):
         return (0, float(value), text)
     return (1, 0.0, text)

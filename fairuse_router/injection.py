@@ -6,11 +6,13 @@ non-final step of each Pipeline inside it is wrapped so that they pass by unchan
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.pipeline import Pipeline
 
 from fairuse_router import frames
 
@@ -84,3 +86,143 @@ class KeepLast(TransformerMixin, BaseEstimator):
         names = frames.column_names(X)
         last = np.asarray(frames.take_columns(X, range(cut, width)), dtype=np.float64)
         return frames.take_columns(X, range(cut)), last, names[cut:] if names else []
+
+
+def inject(estimator: Any, n_last: int) -> Any:
+    """Return a clone of `estimator` whose final steps are given `n_last` more columns.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any classifier or regressor, Pipeline or meta-estimator, unfitted.
+    n_last : int
+        Number of columns that will stand on the right of its input.
+
+    Returns
+    -------
+    estimator
+        With the same step names and the same nested parameters.
+
+    Raises
+    ------
+    ValueError
+        If a meta-estimator inside hands only some columns on to a Pipeline with several steps.
+    """
+    return _inject(clone(estimator), n_last)
+
+
+def estimator_params(estimator: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the parameters of a meta-estimator that hold estimators which see its columns."""
+    params = estimator.get_params(deep=False)
+    for name, value in params.items():
+        if name == "transformer":  # of the target, as in TransformedTargetRegressor
+            continue
+        if name == "final_estimator" and not params.get("passthrough", False):
+            continue  # it sees predictions only
+        named = isinstance(value, (list, tuple)) and value and isinstance(value[0], tuple)
+        if is_estimator(value) or (named and any(is_estimator(v) for _, v, *_ in value)):
+            yield name, value
+
+
+def is_estimator(value: Any) -> bool:
+    """Whether a value is an estimator (and no class)."""
+    return hasattr(value, "fit") and hasattr(value, "get_params") and not isinstance(value, type)
+
+
+def _inject(estimator: Any, n_last: int) -> Any:
+    if isinstance(estimator, Pipeline):
+        *before, (name, final) = estimator.steps
+        wrapped = [(s, _wrap(step, n_last)) for s, step in before]
+        estimator.set_params(steps=[*wrapped, (name, _inject_value(final, n_last))])
+        return estimator
+    changes = {name: _inject_value(v, n_last) for name, v in estimator_params(estimator)}
+    if _hands_on_some_columns(estimator) and any(map(_has_wrapped_steps, changes.values())):
+        raise ValueError(
+            f"estimator: {type(estimator).__name__} hands only some columns on, or reorders them, "
+            "so the group columns cannot be told apart inside the Pipeline below it. Put the "
+            f"preprocessing steps before {type(estimator).__name__}, or let it use all columns."
+        )
+    for grid in ("param_grid", "param_distributions"):
+        if grid in estimator.get_params(deep=False):
+            changes[grid] = _inject_grid(getattr(estimator, grid), estimator.estimator, n_last)
+    changes.update(_padded_lengths(estimator, n_last))
+    return estimator.set_params(**changes) if changes else estimator
+
+
+def _inject_value(value: Any, n_last: int) -> Any:
+    """Inject into an estimator or a list of named ones; leave everything else alone."""
+    if is_estimator(value):
+        return _inject(value, n_last)
+    if isinstance(value, (list, tuple)):
+        return [(name, _inject_value(v, n_last), *rest) for name, v, *rest in value]
+    return value
+
+
+def _wrap(step: Any, n_last: int) -> Any:
+    return KeepLast(step, n_last) if is_estimator(step) else step
+
+
+def _has_wrapped_steps(value: Any) -> bool:
+    if isinstance(value, (list, tuple)):
+        return any(_has_wrapped_steps(v) for _, v, *_ in value)
+    params = value.get_params(deep=True).values() if is_estimator(value) else ()
+    return any(isinstance(v, KeepLast) for v in params)
+
+
+def _hands_on_some_columns(estimator: Any) -> bool:
+    params = estimator.get_params(deep=False)
+    bags = "max_samples" in params and "bootstrap_features" in params
+    selects = "n_features_to_select" in params or "min_features_to_select" in params
+    chains = "chain_method" in params or ("base_estimator" in params and "order" in params)
+    return (bags and params["max_features"] != 1.0) or selects or chains
+
+
+def _inject_grid(grid: Any, searched: Any, n_last: int) -> Any:
+    """Inject into the estimators that a parameter grid puts in place of the user's steps."""
+    if isinstance(grid, (list, tuple)):
+        return [_inject_grid(part, searched, n_last) for part in grid]
+    return {
+        key: [_inject_choice(searched, key.split("__"), v, n_last) for v in values]
+        if isinstance(values, (list, tuple))
+        else values
+        for key, values in grid.items()
+    }
+
+
+def _inject_choice(owner: Any, path: list[str], value: Any, n_last: int) -> Any:
+    """Wrap or inject one value of a grid, by the place that its key addresses."""
+    if not is_estimator(value) or isinstance(owner, KeepLast):
+        return value
+    head, *rest = path
+    if isinstance(owner, Pipeline):
+        last = owner.steps[-1][0]
+        if not rest:
+            return _inject(value, n_last) if head == last else _wrap(value, n_last)
+        return _inject_choice(owner.named_steps[head], rest, value, n_last)
+    if not rest:
+        return _inject(value, n_last)
+    return _inject_choice(owner.get_params(deep=False).get(head), rest, value, n_last)
+
+
+def _padded_lengths(estimator: Any, n_last: int) -> dict[str, Any]:
+    """Parameters with one entry per column, padded for the added ones."""
+    params = estimator.get_params(deep=False)
+    padded = {}
+    for name, neutral in PER_COLUMN.items():
+        value = params.get(name)
+        if per_column_length(name, value) is not None:
+            padded[name] = [*value, *[neutral] * n_last]
+    return padded
+
+
+PER_COLUMN = {"categorical_features": False, "monotonic_cst": 0}
+
+
+def per_column_length(name: str, value: Any) -> int | None:
+    """Length of a parameter that has one entry per column; None if it is of another form."""
+    if value is None or isinstance(value, (str, dict)):
+        return None
+    array = np.asarray(value)
+    if name == "categorical_features" and array.dtype != bool:
+        return None  # names or positions: independent of the number of columns
+    return len(array)

@@ -1,0 +1,358 @@
+"""Fitting: the pool of candidates, on all rows and fold by fold, in one parallel call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from fairuse_router import frames
+from fairuse_router.audit import MisreportMoments
+from fairuse_router.candidates import Candidate
+from fairuse_router.groups import GroupSchema
+from fairuse_router.injection import inject
+from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.weighting import weight_keyword
+
+Rows = NDArray[np.int64]
+CANDIDATES = ("generic", "onehot", "intersectional", "decoupled")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An unfitted candidate: the estimator, and what its columns tell of each group.
+
+    Parameters
+    ----------
+    name : str
+        One of `CANDIDATES`.
+    estimator : estimator
+        Unfitted; takes the features and the added columns.
+    added : ndarray of shape (m, k) or None
+        Dummies of each group.
+    added_names : tuple of str
+        Their names.
+    """
+
+    name: str
+    estimator: Any
+    added: NDArray[np.float64] | None = None
+    added_names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Training data, split once into features and groups.
+
+    Parameters
+    ----------
+    features : table of n rows
+        X without the group columns.
+    groups : ndarray of shape (n,)
+        Group of each row; -1 where it withholds something.
+    y : ndarray of shape (n,)
+        As the user gave it.
+    target : ndarray of shape (n,)
+        Class index of each row; `y` itself for a regression.
+    classes : ndarray of shape (K,) or None
+    n_groups : int
+    weight, clusters : ndarray of shape (n,) or None
+    """
+
+    features: frames.Table
+    groups: Rows
+    y: NDArray[Any]
+    target: NDArray[Any]
+    classes: NDArray[Any] | None
+    n_groups: int
+    weight: NDArray[np.float64] | None = None
+    clusters: NDArray[Any] | None = None
+
+
+@dataclass
+class Scores:
+    """What one candidate predicted for rows that its models had not seen.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        For all n rows; meaningful where `scored`.
+    scored : ndarray of bool, shape (n,)
+    misreports : MisreportMoments or None
+        Its predictions under the reports of other groups, reduced.
+    """
+
+    predictions: Predictions
+    scored: NDArray[np.bool_]
+    misreports: MisreportMoments | None = None
+
+
+def make_recipes(
+    names: Sequence[str], estimator: Any, schema: GroupSchema, feature_names: Sequence[str] | None
+) -> list[Recipe]:
+    """Build the candidates to fit.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in `CANDIDATES`, if generic is missing, or if a dummy has the name
+        of a feature.
+    """
+    wrong = [name for name in names if name not in CANDIDATES]
+    if wrong or "generic" not in names or len(set(names)) < len(names):
+        raise ValueError(
+            f"candidates={tuple(names)} is not allowed: name each of {CANDIDATES} at most once, "
+            "'generic' always among them."
+        )
+    encodings = {"onehot": schema.onehot, "intersectional": schema.intersectional}
+    ids = schema.report_ids(schema.group_codes)
+    recipes = []
+    for name in names:
+        if name not in encodings:
+            recipes.append(Recipe(name, estimator))
+            continue
+        dummies, columns = encodings[name]()
+        clash = sorted(set(columns) & set(feature_names or ()))
+        if clash:
+            raise ValueError(
+                f"X has the columns {clash}, which are the names of dummies of group_attributes. "
+                "Rename or drop them; the router encodes the group attributes by itself."
+            )
+        recipes.append(Recipe(name, inject(estimator, len(columns)), dummies[ids], columns))
+    return recipes
+
+
+def fit_candidate(recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size: int) -> Candidate:
+    """Fit one candidate on some rows; groups that it cannot serve are recorded, with the reason."""
+    if recipe.name == "decoupled":
+        return _fit_decoupled(recipe, data, rows, min_group_size)
+    features = frames.take_rows(data.features, rows)
+    if recipe.added is not None:
+        # group -1, the last row: whoever withholds something is all zeros
+        dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])
+        features = frames.append_columns(features, dummies[data.groups[rows]], recipe.added_names)
+    model = _fit(recipe.estimator, features, data, rows)
+    everyone = np.zeros(data.n_groups, dtype=np.int64)
+    return Candidate(recipe.name, (model,), everyone, recipe.added, recipe.added_names)
+
+
+def _fit(estimator: Any, features: frames.Table, data: TrainingRows, rows: Rows) -> Any:
+    params = {}
+    if data.weight is not None:
+        params[weight_keyword(estimator)] = data.weight[rows]
+    return clone(estimator).fit(features, data.y[rows], **params)
+
+
+def _fit_decoupled(
+    recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size: int
+) -> Candidate:
+    models: list[Any] = []
+    which = np.full(data.n_groups, -1, dtype=np.int64)
+    unavailable: dict[int, str] = {}
+    for g in range(data.n_groups):
+        own = rows[data.groups[rows] == g]
+        reason = _too_little(data, own, min_group_size)
+        if reason is None:
+            try:
+                model = _fit(recipe.estimator, frames.take_rows(data.features, own), data, own)
+                reason = _missing_class(model, data.classes)
+            except Exception as error:  # one group's trouble must not stop the others
+                reason = _first_line(error)
+        if reason is None:
+            which[g] = len(models)
+            models.append(model)
+        else:
+            unavailable[g] = reason
+    return Candidate(recipe.name, tuple(models), which, unavailable=unavailable)
+
+
+def _too_little(data: TrainingRows, rows: Rows, min_group_size: int) -> str | None:
+    """Why a group has too little to fit a model of its own, if it has."""
+    if data.weight is not None:
+        rows = rows[data.weight[rows] > 0]
+    if len(rows) < min_group_size:
+        return f"{len(rows)} rows to train on, min_group_size is {min_group_size}"
+    if data.classes is not None and len(np.unique(data.target[rows])) < 2:
+        return "one class only among its training rows"
+    return None
+
+
+def _missing_class(model: Any, classes: NDArray[Any] | None) -> str | None:
+    """Why a model without probabilities cannot be compared, if it has not seen every class."""
+    if classes is None or hasattr(model, "predict_proba") or len(model.classes_) == len(classes):
+        return None
+    return "a class is absent from its training rows, and the estimator has no predict_proba"
+
+
+def _first_line(error: Exception) -> str:
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}"
+
+
+def predict_as(
+    candidate: Candidate, features: frames.Table, groups: Rows, classes: NDArray[Any] | None
+) -> Predictions:
+    """What a candidate says about rows under the group given for each."""
+    label = candidate.evaluate(features, groups, "predict", classes)
+    if classes is None:
+        return Predictions(np.asarray(label, dtype=np.float64))
+    proba = None
+    if all(hasattr(model, "predict_proba") for model in candidate.models):
+        proba = candidate.evaluate(features, groups, "predict_proba", classes)
+    return Predictions(np.searchsorted(classes, label), proba)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """What one task brings home: a candidate fitted on all rows, or scores on one fold."""
+
+    name: str
+    candidate: Candidate | None = None
+    rows: Rows | None = None
+    predictions: Predictions | None = None
+    misreports: MisreportMoments | None = None
+    unavailable: Mapping[int, str] = field(default_factory=dict)
+
+
+def _run(
+    recipe: Recipe,
+    data: TrainingRows,
+    fold: tuple[Rows, Rows] | None,
+    min_group_size: int,
+    envy: Sequence[Metric],
+) -> _Part:
+    """Fit one candidate on all rows, or fit it on a fold's training rows and score the rest."""
+    n_groups = data.n_groups
+    try:
+        if fold is None:
+            everything = np.arange(len(data.y))
+            candidate = fit_candidate(recipe, data, everything, min_group_size)
+            return _Part(recipe.name, candidate, unavailable=candidate.unavailable)
+        candidate = fit_candidate(recipe, data, fold[0], min_group_size)
+        return _score(recipe, candidate, data, fold[1], envy)
+    except Exception as error:
+        if recipe.name == "generic":
+            error.add_note(
+                "This error arose while fitting the generic candidate: the estimator as given, on "
+                "X without its group columns. Steps that name group columns, other than the "
+                "selectors of a ColumnTransformer, must be edited."
+            )
+            raise
+        return _Part(recipe.name, unavailable=dict.fromkeys(range(n_groups), _first_line(error)))
+
+
+def _score(
+    recipe: Recipe, candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[Metric]
+) -> _Part:
+    groups = data.groups[rows]
+    if recipe.name != "generic":
+        served = (groups >= 0) & (candidate.model_of_group[groups] >= 0)
+        rows, groups = rows[served], groups[served]
+    if not len(rows):
+        return _Part(recipe.name, unavailable=candidate.unavailable)
+    features = frames.take_rows(data.features, rows)
+    own = predict_as(candidate, features, np.maximum(groups, 0), data.classes)
+    misreports = None
+    if recipe.name != "generic" and envy:
+        misreports = MisreportMoments.measure(
+            data.target[rows],
+            own,
+            lambda h: predict_as(candidate, features, np.full(len(rows), h), data.classes),
+            groups,
+            data.n_groups,
+            envy,
+            weight=None if data.weight is None else data.weight[rows],
+            columns=np.flatnonzero(candidate.model_of_group >= 0),
+        )
+    return _Part(recipe.name, None, rows, own, misreports, candidate.unavailable)
+
+
+def cross_fit(
+    recipes: Sequence[Recipe],
+    data: TrainingRows,
+    folds: Sequence[tuple[Rows, Rows]],
+    *,
+    min_group_size: int,
+    envy: Sequence[Metric] = (),
+    n_jobs: int | None = None,
+    report: Callable[[int, int, float], None] | None = None,
+) -> tuple[dict[str, Candidate], dict[str, Scores], dict[str, dict[int, str]]]:
+    """Fit every candidate on all rows, and score it on rows that it has not seen.
+
+    Parameters
+    ----------
+    recipes : sequence of Recipe
+    data : TrainingRows
+    folds : sequence of (training rows, judging rows)
+    min_group_size : int
+        Fewest training rows of a model of a group's own.
+    envy : sequence of Metric
+        Metrics for which misreports are measured.
+    n_jobs : int or None
+        As joblib's.
+    report : callable or None
+        Called as ``report(tasks done, all tasks, seconds)`` after each task.
+
+    Returns
+    -------
+    candidates : dict of str to Candidate
+        Fitted on all rows; a candidate that could not be fitted is absent.
+    scores : dict of str to Scores
+    unavailable : dict of str to dict of int to str
+        Per candidate, the groups that it cannot serve, and why not.
+    """
+    work = [None, *folds]
+    # the largest tasks first, so that no core waits for a late one
+    tasks = [(recipe, fold) for fold in work for recipe in recipes]
+    jobs = (delayed(_run)(recipe, data, fold, min_group_size, envy) for recipe, fold in tasks)
+    start, parts = time.perf_counter(), []
+    for part in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
+        parts.append(part)
+        if report is not None:
+            report(len(parts), len(tasks), time.perf_counter() - start)
+    unavailable: dict[str, dict[int, str]] = {recipe.name: {} for recipe in recipes}
+    for part in parts:
+        for g, reason in part.unavailable.items():
+            unavailable[part.name].setdefault(g, reason)
+    candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
+    scores = {
+        recipe.name: _gather(
+            [p for p in parts if p.name == recipe.name and p.rows is not None], data
+        )
+        for recipe in recipes
+    }
+    return candidates, scores, unavailable
+
+
+def _gather(parts: Sequence[_Part], data: TrainingRows) -> Scores:
+    """Put the folds' scores together; rows scored more than once are averaged."""
+    n = len(data.y)
+    times = np.zeros(n)
+    width = 1 if data.classes is None else len(data.classes)
+    votes, proba = np.zeros((n, width)), None
+    misreports: MisreportMoments | None = None
+    for part in parts:
+        assert part.rows is not None and part.predictions is not None
+        times[part.rows] += 1
+        label = part.predictions.label
+        if data.classes is None:
+            votes[part.rows, 0] += label
+        else:
+            votes[part.rows, label] += 1
+        if part.predictions.proba is not None:
+            proba = np.zeros((n, width)) if proba is None else proba
+            proba[part.rows] += part.predictions.proba
+        if part.misreports is not None:
+            misreports = part.misreports if misreports is None else misreports + part.misreports
+    scored = times > 0
+    share = np.maximum(times, 1)
+    label = votes[:, 0] / share if data.classes is None else votes.argmax(axis=1)
+    return Scores(
+        Predictions(label, None if proba is None else proba / share[:, None]), scored, misreports
+    )

@@ -1,0 +1,106 @@
+"""Splitting: which rows train and which rows judge, stratified by group and class."""
+
+from __future__ import annotations
+
+import warnings
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import (
+    StratifiedGroupKFold,
+    StratifiedKFold,
+    StratifiedShuffleSplit,
+    check_cv,
+)
+
+Rows = NDArray[np.int64]
+
+
+def split_rows(
+    cv: Any,
+    X: Any,
+    y: NDArray[Any],
+    groups: NDArray[np.int64],
+    classes: NDArray[np.int64] | None,
+    clusters: NDArray[Any] | None,
+    random_state: Any,
+) -> list[tuple[Rows, Rows]]:
+    """Return (training rows, judging rows) pairs.
+
+    Parameters
+    ----------
+    cv : int, float, splitter or iterable of pairs
+        Number of folds; share of rows held out once; or whatever scikit-learn takes as ``cv``.
+    X, y
+        Handed to a splitter of the user's.
+    groups : ndarray of shape (n,)
+        Group of each row, -1 for none.
+    classes : ndarray of shape (n,) or None
+        Class index of each row; None for a regression.
+    clusters : ndarray of shape (n,) or None
+        Rows of one cluster are never split.
+    random_state : None, int or RandomState
+        None: folds in row order, as scikit-learn's integer ``cv``; else shuffled with this seed.
+
+    Raises
+    ------
+    ValueError
+        For a ``cv`` that is not of these forms, or with nothing to split.
+    """
+    strata = groups + 1
+    if classes is not None:
+        strata = strata * (int(classes.max()) + 1) + classes
+    strata = np.unique(strata, return_inverse=True)[1]
+    if isinstance(cv, (bool, str)):
+        raise ValueError(
+            f"cv={cv!r} is not allowed: pass a number of folds, a share to hold out such as 0.2, "
+            "a scikit-learn splitter, or 'prefit' with a dict of fitted candidates."
+        )
+    if isinstance(cv, Integral):
+        return _folds(int(cv), strata, clusters, random_state)
+    if isinstance(cv, Real):
+        return _hold_out(float(cv), strata, clusters, random_state)
+    splitter = check_cv(cv, y, classifier=classes is not None)
+    pairs = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, clusters)]
+    if not pairs:
+        raise ValueError(f"cv={cv!r} yields no split; it must yield at least one.")
+    return pairs
+
+
+def _folds(
+    n_folds: int, strata: Rows, clusters: NDArray[Any] | None, random_state: Any
+) -> list[tuple[Rows, Rows]]:
+    if n_folds < 2:
+        raise ValueError(f"cv={n_folds} is not allowed: at least 2 folds are needed.")
+    # scikit-learn refuses more folds than the largest stratum has rows
+    n_folds = max(2, min(n_folds, int(np.bincount(strata).max())))
+    if n_folds > len(strata):
+        raise ValueError(f"cv: {len(strata)} rows cannot be split into {n_folds} folds.")
+    shuffle = random_state is not None
+    kind = StratifiedKFold if clusters is None else StratifiedGroupKFold
+    splitter = kind(n_folds, shuffle=shuffle, random_state=random_state)
+    if np.bincount(strata).max() < n_folds:  # every stratum is a single row
+        strata = np.zeros_like(strata)
+    with warnings.catch_warnings():  # tiny cells are expected, and the routing table names them
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(np.zeros(len(strata)), strata, clusters))
+
+
+def _hold_out(
+    share: float, strata: Rows, clusters: NDArray[Any] | None, random_state: Any
+) -> list[tuple[Rows, Rows]]:
+    if not 0 < share < 1:
+        raise ValueError(f"cv={share} is not allowed: a share to hold out lies between 0 and 1.")
+    if clusters is not None:
+        n_folds = max(2, round(1 / share))
+        return _folds(n_folds, strata, clusters, random_state)[:1]
+    counts = np.bincount(strata)
+    rare = counts < max(2.0, 1 / min(share, 1 - share))  # too few to appear on both sides
+    strata = np.unique(np.where(rare[strata], -1, strata), return_inverse=True)[1]
+    if np.bincount(strata).min() < 2:
+        strata = np.zeros_like(strata)
+    seed = 0 if random_state is None else random_state
+    splitter = StratifiedShuffleSplit(1, test_size=share, random_state=seed)
+    return list(splitter.split(np.zeros(len(strata)), strata))
