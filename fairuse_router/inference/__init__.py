@@ -1,0 +1,53 @@
+"""Paired comparisons of two models on one group: arrays in, numbers out.
+
+A *gain* is risk of the reference minus risk of the model: positive when the model is better.
+Every test answers both questions at once, because not rejecting one proves nothing:
+
+* gain test: H0 gain <= 0 against gain > 0, p-value ``p_gain``;
+* violation test: H0 gain >= 0 against gain < 0, p-value ``p_violation``.
+"""
+
+from fairuse_router.inference.auc import AucParts, auc_parts, delong, delong_moments
+from fairuse_router.inference.bootstrap import (
+    area_replicates,
+    exact_bootstrap,
+    mean_replicates,
+    paired_bootstrap,
+)
+from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
+from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
+from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
+from fairuse_router.inference.result import PairedTest, rows_needed, verdict
+from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
+from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
+from fairuse_router.inference.swap import ece_swap
+
+__all__ = [
+    "CORRECTIONS",
+    "AucParts",
+    "PairedTest",
+    "SampleSize",
+    "TwoPrior",
+    "adjust",
+    "area_replicates",
+    "auc_parts",
+    "delong",
+    "delong_moments",
+    "ece_swap",
+    "exact_bootstrap",
+    "group_moments",
+    "hoeffding_rows",
+    "mcnemar",
+    "mcnemar_power",
+    "mcnemar_rows",
+    "mean_replicates",
+    "paired_bootstrap",
+    "paired_t",
+    "paired_t_from_sums",
+    "row_sums",
+    "rows_needed",
+    "sample_size",
+    "two_prior",
+    "vc_rows",
+    "verdict",
+]

@@ -1,0 +1,164 @@
+"""Bootstrap, its exact form, and the swap permutation of the calibration error."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import roc_auc_score
+
+from fairuse_router.inference import (
+    area_replicates,
+    ece_swap,
+    exact_bootstrap,
+    mean_replicates,
+    paired_bootstrap,
+    paired_t,
+)
+from fairuse_router.inference.swap import _swapped_gains
+from fairuse_router.metrics import Predictions, get_metric
+
+
+@pytest.mark.parametrize(("b", "c", "n"), [(9, 4, 40), (3, 3, 25), (0, 2, 30), (30, 20, 60)])
+def test_exact_bootstrap_is_the_limit_of_resampling(b, c, n):
+    gains = np.r_[np.ones(b), -np.ones(c), np.zeros(n - b - c)]
+    exact = exact_bootstrap(b, c, n)
+    drawn = paired_bootstrap(mean_replicates(gains), n, n_resamples=20_000)
+    slack = 4 * np.sqrt(0.25 / 20_000)
+    assert exact.p_gain == pytest.approx(drawn.p_gain, abs=slack)
+    assert exact.p_violation == pytest.approx(drawn.p_violation, abs=slack)
+    swapped = exact_bootstrap(c, b, n)
+    assert (exact.p_gain, exact.gain) == (swapped.p_violation, -swapped.gain)
+
+
+def test_exact_bootstrap_at_the_edges():
+    none = exact_bootstrap(0, 0, 10)
+    assert none.p_gain == none.p_violation == 1
+    # b only: no gain is drawn with chance (1 - b/n)^n
+    assert exact_bootstrap(3, 0, 10).p_gain == pytest.approx(0.7**10)
+    large = exact_bootstrap(30_000, 29_000, 1_000_000)
+    z = 1000 / np.sqrt(59_000)
+    assert large.p_gain == pytest.approx(np.exp(-(z**2) / 2) / z / 2.5066, rel=0.1)
+    assert np.isnan(exact_bootstrap(0, 0, 0).p_gain)
+
+
+def test_bootstrap_of_means_and_areas():
+    rng = np.random.default_rng(0)
+    gains = rng.normal(0.1, 1, 300)
+    drawn = paired_bootstrap(mean_replicates(gains), 300, n_resamples=4000, seed=1)
+    t = paired_t(gains)
+    assert drawn.se == pytest.approx(t.se, rel=0.05)
+    assert (drawn.low, drawn.high) == pytest.approx((t.low, t.high), abs=0.02)
+    assert drawn.p_gain == pytest.approx(t.p_gain, abs=0.02)
+    y = rng.integers(0, 2, 50)
+    a, b = (np.round(y + rng.normal(0, 1, 50), 1) for _ in range(2))
+    w = rng.integers(1, 4, 50).astype(float)
+    counts = rng.integers(0, 3, (5, 50)).astype(float)
+    expected = [
+        roc_auc_score(y, b, sample_weight=w * k) - roc_auc_score(y, a, sample_weight=w * k)
+        for k in counts
+    ]
+    assert area_replicates(y, a, b, w)(counts) == pytest.approx(expected)
+    stratified = paired_bootstrap(area_replicates(y, a, b), 50, strata=y)
+    assert np.isfinite(stratified.p_gain)
+
+
+def test_bootstrap_resamples_whole_clusters_and_strata():
+    seen = []
+
+    def spy(counts):
+        seen.append(counts)
+        return counts[:, 0] * 0.0
+
+    k = np.array(["a", "a", "b", "c", "c", "c"])
+    test = paired_bootstrap(spy, 6, clusters=k, n_resamples=50)
+    counts = seen[1]
+    assert (counts[:, 0] == counts[:, 1]).all()
+    assert ((counts[:, 0] + counts[:, 2] + counts[:, 3]) == 3).all()
+    assert (test.p_gain, test.p_violation) == (1, 1)  # ties are no gain, and no violation
+    seen.clear()
+    paired_bootstrap(spy, 6, strata=np.array([0, 0, 1, 1, 1, 1]), n_resamples=50)
+    assert (seen[1][:, :2].sum(axis=1) == 2).all()
+    with pytest.raises(ValueError, match="not both"):
+        paired_bootstrap(spy, 6, strata=k, clusters=k)
+
+
+def test_bootstrap_undetermined():
+    assert paired_bootstrap(mean_replicates(np.zeros(0)), 0).reason == "no rows"
+    y, s = np.zeros(5, int), np.arange(5.0)
+    one_class = paired_bootstrap(area_replicates(y, s, s), 5)
+    assert one_class.reason == "the metric is undefined here"
+    rare = paired_bootstrap(area_replicates(np.array([1, 0, 0]), s[:3], -s[:3]), 3)
+    assert rare.reason == "undefined in most resamples"
+    assert np.isnan(rare.p_violation)
+
+
+def ece_gain(p, q, y):
+    ece = get_metric("ece")
+    return ece.risk(y, Predictions.from_proba(p), None) - ece.risk(
+        y, Predictions.from_proba(q), None
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6))
+def test_swap_laws(seed):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 40))
+    p, q, y = rng.random(n), rng.random(n), rng.integers(0, 2, n)
+    one, two = ece_swap((p, y), (q, y), seed=3), ece_swap((q, y), (p, y), seed=3)
+    assert one.gain == pytest.approx(ece_gain(p, q, y))
+    assert one.gain == pytest.approx(-two.gain)
+    assert one.p_gain == pytest.approx(two.p_violation, abs=0.08)
+    assert ece_swap((p, y), (p, y)).p_gain == 1
+    k = np.arange(n)
+    assert ece_swap((p, y), (q, y), seed=3, clusters=k, weight=np.full(n, 2.0)).p_gain == one.p_gain
+
+
+def test_swapped_gains_are_those_of_swapped_predictions():
+    rng = np.random.default_rng(2)
+    p, q, y = rng.random(6), rng.random(6), rng.integers(0, 2, 6)
+    every = []
+    for mask in range(64):
+        s = np.array([(mask >> i) & 1 for i in range(6)], bool)
+        every.append(ece_gain(np.where(s, q, p), np.where(s, p, q), y))
+    test = ece_swap((p, y), (q, y), n_resamples=20_000)
+    exact = np.mean(np.array(every) >= test.gain - 1e-12)
+    assert test.p_gain == pytest.approx(exact, abs=0.015)
+
+
+def test_swapping_whole_clusters():
+    first = np.zeros((3, 10))
+    second = np.zeros((3, 10))
+    first[:, 0], second[:, 5] = 1.0, 2.0
+    gains = _swapped_gains(first, second, 500, np.random.default_rng(0))
+    assert set(np.round(gains, 9)) == {-3.0, -1.0, 1.0, 3.0} or set(np.round(gains, 9)) == {
+        -3.0,
+        3.0,
+    }
+
+
+def test_swap_keeps_its_level_for_exchangeable_models():
+    rng = np.random.default_rng(6)
+    hits = np.zeros(2)
+    reps = 400
+    for r in range(reps):
+        z = rng.normal(0, 1.2, 80)
+        y = rng.random(80) < 1 / (1 + np.exp(-z))
+        p, q = (1 / (1 + np.exp(-z - rng.normal(0, 1, 80))) for _ in range(2))
+        test = ece_swap((p, y), (q, y), n_resamples=199, seed=r)
+        hits += [test.p_gain <= 0.1, test.p_violation <= 0.1]
+    assert (hits / reps <= 0.1 + 3 * np.sqrt(0.09 / reps)).all()
+    assert (hits / reps >= 0.1 - 3 * np.sqrt(0.09 / reps)).all()
+
+
+def test_swap_finds_miscalibration_and_handles_nothing():
+    rng = np.random.default_rng(0)
+    p = rng.random(500)
+    y = rng.random(500) < p
+    test = ece_swap((p**3, y), (p, y))
+    assert test.p_gain == 0.001
+    assert test.low > 0
+    assert ece_swap((p, y), (p**3, y)).p_violation == 0.001
+    nothing = ece_swap((p, y), (p, y), weight=np.zeros(500))
+    assert nothing.reason == "no rows"
+    assert np.isnan(nothing.p_violation)
