@@ -235,7 +235,7 @@ def _run(
             candidate = fit_candidate(recipe, data, everything, min_group_size)
             return _Part(recipe.name, candidate, unavailable=candidate.unavailable)
         candidate = fit_candidate(recipe, data, fold[0], min_group_size)
-        return _score(recipe, candidate, data, fold[1], envy)
+        return _score(candidate, data, fold[1], envy)
     except Exception as error:
         if recipe.name == "generic":
             error.add_note(
@@ -247,19 +247,18 @@ def _run(
         return _Part(recipe.name, unavailable=dict.fromkeys(range(n_groups), _first_line(error)))
 
 
-def _score(
-    recipe: Recipe, candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[Metric]
-) -> _Part:
+def _score(candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[Metric]) -> _Part:
+    """Score one candidate on rows that it has not seen, under their own and the others' reports."""
     groups = data.groups[rows]
-    if recipe.name != "generic":
+    if candidate.name != "generic":
         served = (groups >= 0) & (candidate.model_of_group[groups] >= 0)
         rows, groups = rows[served], groups[served]
     if not len(rows):
-        return _Part(recipe.name, unavailable=candidate.unavailable)
+        return _Part(candidate.name, unavailable=candidate.unavailable)
     features = frames.take_rows(data.features, rows)
     own = predict_as(candidate, features, np.maximum(groups, 0), data.classes)
     misreports = None
-    if recipe.name != "generic" and envy:
+    if candidate.name != "generic" and envy:
         misreports = MisreportMoments.measure(
             data.target[rows],
             own,
@@ -270,7 +269,7 @@ def _score(
             weight=None if data.weight is None else data.weight[rows],
             columns=np.flatnonzero(candidate.model_of_group >= 0),
         )
-    return _Part(recipe.name, None, rows, own, misreports, candidate.unavailable)
+    return _Part(candidate.name, None, rows, own, misreports, candidate.unavailable)
 
 
 def cross_fit(
@@ -330,6 +329,15 @@ def cross_fit(
     return candidates, scores, unavailable
 
 
+def score_prefit(
+    candidates: Mapping[str, Candidate], data: TrainingRows, envy: Sequence[Metric] = ()
+) -> dict[str, Scores]:
+    """Score candidates that were fitted elsewhere on rows that they have not seen."""
+    everything = np.arange(len(data.y))
+    parts = {name: _score(c, data, everything, envy) for name, c in candidates.items()}
+    return {name: _gather([p] if p.rows is not None else [], data) for name, p in parts.items()}
+
+
 def _gather(parts: Sequence[_Part], data: TrainingRows) -> Scores:
     """Put the folds' scores together; rows scored more than once are averaged."""
     n = len(data.y)
@@ -338,7 +346,8 @@ def _gather(parts: Sequence[_Part], data: TrainingRows) -> Scores:
     votes, proba = np.zeros((n, width)), None
     misreports: MisreportMoments | None = None
     for part in parts:
-        assert part.rows is not None and part.predictions is not None
+        assert part.rows is not None
+        assert part.predictions is not None
         times[part.rows] += 1
         label = part.predictions.label
         if data.classes is None:

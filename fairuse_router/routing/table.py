@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.groups import GroupSchema
+from fairuse_router.routing import display
 
 GENERIC = "generic"
 
@@ -103,7 +104,7 @@ class RoutedRows:
         return frames.from_columns(data, backend)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RoutingTable:
     """Report -> route, with the evidence per group.
 
@@ -200,9 +201,26 @@ class RoutingTable:
             return "the groups it may come from are served differently: generic"
         return "all groups it may come from share this route"
 
-    def with_evidence(self, groups: Sequence[GroupRecord]) -> RoutingTable:
-        """Return the same routes with other group records."""
-        return replace(self, groups=tuple(groups))
+    def __str__(self) -> str:
+        return display.as_text(self)
+
+    def to_html(self) -> str:
+        """Return the groups as an HTML table."""
+        return display.as_html(self)
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def to_frame(self, backend: str = "pandas") -> Any:
+        """Return one row per group as a dataframe (pandas, polars or pyarrow).
+
+        Columns: the group attributes, ``rows``, ``candidate``, ``risk_*`` per candidate and
+        routed, ``gain``, ``low``, ``high``, ``reason``.
+        """
+        return frames.from_columns(display.as_columns(self), backend)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RoutingTable) and self.to_dict() == other.to_dict()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: what the bundle carries and `from_dict` reads."""

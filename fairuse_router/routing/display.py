@@ -1,0 +1,135 @@
+"""The routing table as people read it: 80 columns of text, or HTML."""
+
+from __future__ import annotations
+
+import html
+import textwrap
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fairuse_router.metrics import Metric, get_metric
+
+if TYPE_CHECKING:
+    from fairuse_router.routing.table import GroupRecord, RoutingTable
+
+WIDTH = 80
+_HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
+
+
+def as_text(table: RoutingTable) -> str:
+    """Render a routing table in at most 80 columns, two lines a group."""
+    metric, names = shown_metric(table), risk_names(table)
+    heads = [_HEADS.get(name, name)[:10] for name in names]
+    widths = [max(7, len(head)) for head in heads]
+    label = max(16, WIDTH - 6 - sum(w + 1 for w in widths))
+    share = f"{100 * (1 - table.alpha):.0f}%"
+    title = (
+        f"Routing table: {table.policy!r} policy, {metric.name} out of fold, {share} intervals. "
+        "Gain is over generic, positive is better."
+    )
+    lines = [*textwrap.wrap(title, WIDTH), ""]
+    lines.append(_row("group", "rows", heads, widths, label))
+    lines.append("-" * len(lines[-1]))
+    for name, record in zip(table.schema.group_names(), table.groups, strict=True):
+        risks = [_risk(metric, record.risks.get(n)) for n in names]
+        lines.append(_row(name, f"{record.rows}", risks, widths, label))
+        lines += textwrap.wrap(
+            f"-> {record.candidate}{_gain_text(metric, record)}: {record.reason}",
+            WIDTH,
+            initial_indent="   ",
+            subsequent_indent="      ",
+        )
+    lines += ["", *_withholding(table)]
+    return "\n".join(lines)
+
+
+def shown_metric(table: RoutingTable) -> Metric:
+    """Return the metric of a table; one of the user's own is shown as a plain number."""
+    try:
+        return get_metric(table.metric)
+    except ValueError:
+        return Metric(table.metric, False, None, lambda y, p, w: float("nan"))
+
+
+def risk_names(table: RoutingTable) -> list[str]:
+    """Candidates that have a risk in the table, generic first and routed last."""
+    names = list(dict.fromkeys(n for record in table.groups for n in record.risks))
+    return [n for n in names if n != "routed"] + [n for n in names if n == "routed"]
+
+
+def _row(group: str, rows: str, cells: list[str], widths: list[int], label: int) -> str:
+    group = group if len(group) <= label else group[: label - 1] + "…"
+    cells = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
+    return " ".join([f"{group:<{label}}", f"{rows:>5}", *cells])
+
+
+def _risk(metric: Metric, risk: float | None) -> str:
+    return "-" if risk is None else metric.format(risk)
+
+
+def _gain_text(metric: Metric, record: GroupRecord) -> str:
+    if record.candidate == "generic" or record.gain is None:
+        return ""
+    text = f", gain {metric.format_gain(record.gain)}"
+    if record.low is not None and record.high is not None:
+        text += f" [{metric.format_gain(record.low)}, {metric.format_gain(record.high)}]"
+    return text
+
+
+def _withholding(table: RoutingTable) -> list[str]:
+    """Say who serves reports that withhold something."""
+    partial = [code for code in table.schema.report_codes if not code.all()]
+    own = [code for code in partial if table.grid[tuple(code)] != 0]
+    text = "Whoever withholds an attribute is served by generic."
+    if own:
+        shown = "; ".join(
+            f"({table.schema.report_name(code)}) by "
+            f"{table.routes[int(table.grid[tuple(code)])].candidate}"
+            for code in own[:5]
+        )
+        text = f"Whoever withholds an attribute is served by generic, except {shown}."
+    return textwrap.wrap(text, WIDTH)
+
+
+def as_html(table: RoutingTable) -> str:
+    """Render a routing table as one HTML table; every text of the data is escaped."""
+    metric, names = shown_metric(table), risk_names(table)
+    heads = [*table.schema.attributes, "rows", "served by", *names, "gain", "interval", "reason"]
+    rows = []
+    for record in table.groups:
+        risks = [_risk(metric, record.risks.get(n)) for n in names]
+        gain = "-" if record.gain is None else metric.format_gain(record.gain)
+        interval = "-"
+        if record.low is not None and record.high is not None:
+            interval = f"{metric.format_gain(record.low)} to {metric.format_gain(record.high)}"
+        cells = [*record.report, str(record.rows), record.candidate, *risks, gain, interval]
+        rows.append([*cells, record.reason])
+    body = "".join(
+        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
+    )
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
+    caption = f"Routing table ({table.policy} policy, {metric.name} out of fold)"
+    return (
+        f'<table class="fairuse-routing-table"><caption>{html.escape(caption)}</caption>'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )
+
+
+def as_columns(table: RoutingTable) -> dict[str, list[object]]:
+    """Columns of a dataframe with one row per group."""
+    names = risk_names(table)
+    columns: dict[str, list[object]] = {
+        name: [record.report[j] for record in table.groups]
+        for j, name in enumerate(table.schema.attributes)
+    }
+    columns["rows"] = [record.rows for record in table.groups]
+    columns["candidate"] = [record.candidate for record in table.groups]
+    for name in names:
+        risks = [record.risks.get(name) for record in table.groups]
+        columns[f"risk_{name}"] = [np.nan if r is None else r for r in risks]
+    for name in ("gain", "low", "high"):
+        values = [getattr(record, name) for record in table.groups]
+        columns[name] = [np.nan if v is None else v for v in values]
+    columns["reason"] = [record.reason for record in table.groups]
+    return columns

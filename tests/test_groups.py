@@ -1,0 +1,187 @@
+"""GroupSchema: levels, codes, the grid of reports, encodings."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fairuse_router import GroupSchema
+from fairuse_router.groups import level_text
+
+ROWS = {"sex": ["F", "M", "F", "?"], "age": [1, 0, None, 1]}
+BACKENDS = {
+    "pandas": lambda d: pd.DataFrame(d),
+    "pandas-nullable": lambda d: pd.DataFrame(d).convert_dtypes(),
+    "polars": lambda d: pl.DataFrame(d),
+    "pyarrow": lambda d: pa.table(d),
+    "numpy": lambda d: np.array(list(zip(*d.values(), strict=True)), dtype=object),
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request):
+    return BACKENDS[request.param]
+
+
+def columns_of(table):
+    return [0, 1] if isinstance(table, np.ndarray) else ["sex", "age"]
+
+
+def test_every_backend_gives_the_same_levels_and_codes(backend):
+    table = backend(ROWS)
+    schema = GroupSchema.from_table(table, columns_of(table))
+    assert schema.levels == (("F", "M"), ("0", "1"))
+    assert schema.encode(table).tolist() == [[1, 2], [2, 1], [1, 0], [0, 2]]
+
+
+def test_category_order_is_kept():
+    order = ["old", "young", "?"]
+    for column in (
+        pd.DataFrame({"a": pd.Categorical(["young", "old", None], categories=order)}),
+        pl.DataFrame({"a": pl.Series(["young", "old", None], dtype=pl.Enum(order))}),
+    ):
+        schema = GroupSchema.from_table(column, "a")
+        assert schema.levels == (("old", "young"),)
+        assert schema.encode(column).ravel().tolist() == [2, 1, 0]
+
+
+def test_unused_and_foreign_categories():
+    train = pd.DataFrame({"a": pd.Categorical(["x"], categories=["x", "y"])})
+    schema = GroupSchema.from_table(train, "a")
+    assert schema.levels == (("x", "y"),)
+    other = pd.DataFrame({"a": pd.Categorical(["y", None], categories=["z", "y"])})
+    assert schema.encode(other).ravel().tolist() == [2, 0]
+
+
+def test_numbers_are_sorted_as_numbers():
+    schema = GroupSchema.from_table(np.array([[10], [9], [100]]), [0])
+    assert schema.levels == (("9", "10", "100"),)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "True"),
+        (np.False_, "False"),
+        (1, "1"),
+        (np.int8(3), "3"),
+        (2.0, "2"),
+        (0.5, "0.5"),
+        ("a, 'b' \"c\" é", "a, 'b' \"c\" é"),
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+        (pd.NA, None),
+        (pd.NaT, None),
+        (b"F", "F"),
+    ],
+)
+def test_level_text(value, text):
+    assert level_text(value) == text
+
+
+def test_withheld_none_makes_the_mark_a_level():
+    table = np.array([["?"], ["a"], [None]], dtype=object)
+    schema = GroupSchema.from_table(table, [0], withheld=None)
+    assert schema.levels == (("?", "a"),)
+    assert schema.encode(table).ravel().tolist() == [1, 2, 0]
+
+
+def test_bool_and_one_stay_apart():
+    table = np.array([[True], [1], [False]], dtype=object)
+    schema = GroupSchema.from_table(table, [0])
+    assert set(schema.levels[0]) == {"True", "1", "False"}
+    texts = [schema.levels[0][c - 1] for c in schema.encode(table).ravel()]
+    assert texts == ["True", "1", "False"]
+
+
+@pytest.mark.parametrize(
+    ("table", "columns", "kwargs", "match"),
+    [
+        (pd.DataFrame({"a": ["x"]}), "b", {}, "'b' is not a column of X"),
+        (np.array([["x"]]), "a", {}, "array without column names"),
+        (np.array([["x"]]), [3], {}, "out of range"),
+        (np.array([["x"]]), [], {}, "empty"),
+        (np.array([["x"]]), [0, 0], {}, "twice"),
+        (np.array([["x"]]), [0.5], {}, "by str or int"),
+        (np.array([[1], ["1"]], dtype=object), [0], {}, "share the text '1'"),
+        (np.arange(101.0)[:, None] + 0.5, [0], {}, "continuous"),
+        (np.array([["?"], [None]], dtype=object), [0], {}, "withholds it"),
+        (np.array([["x"]]), [0], {"handle_unknown": "ignore"}, "handle_unknown"),
+        (np.array([[["x"]]], dtype=object)[0, :, :1], [0], {}, None),
+        (np.arange(99).repeat(4).reshape(99, 4), [0, 1, 2, 3], {}, "1,000,000"),
+    ],
+)
+def test_bad_columns(table, columns, kwargs, match):
+    if match is None:
+        assert GroupSchema.from_table(table, columns).levels == (("x",),)
+        return
+    with pytest.raises((ValueError, TypeError), match=match):
+        GroupSchema.from_table(table, columns, **kwargs)
+
+
+def test_unhashable_level_is_named():
+    table = np.empty((1, 1), dtype=object)
+    table[0, 0] = ["x"]
+    with pytest.raises(TypeError, match="list"):
+        GroupSchema.from_table(table, [0])
+
+
+def test_unseen_level_raises_or_is_withheld():
+    train, new = np.array([["a"], ["b"]]), np.array([["c"]])
+    with pytest.raises(ValueError, match=r"not seen in training: \['c'\].*Known levels"):
+        GroupSchema.from_table(train, [0]).encode(new)
+    schema = GroupSchema.from_table(train, [0], handle_unknown="withhold")
+    assert schema.encode(new).tolist() == [[0]]
+
+
+sizes = st.lists(st.integers(1, 5), min_size=1, max_size=4)
+
+
+def schema_of(sizes):
+    levels = tuple(tuple(f"v{i}" for i in range(s)) for s in sizes)
+    return GroupSchema(tuple(f"g{j}" for j in range(len(sizes))), tuple(range(len(sizes))), levels)
+
+
+@given(sizes)
+def test_grid_laws(sizes):
+    schema = schema_of(sizes)
+    assert (schema.report_ids(schema.report_codes) == np.arange(schema.n_reports)).all()
+    assert (schema.group_ids(schema.group_codes) == np.arange(schema.n_groups)).all()
+    assert (schema.group_ids(schema.report_codes) >= 0).sum() == schema.n_groups
+    for code in schema.report_codes:
+        told = schema.group_codes[schema.completions(code)]
+        assert (told == code)[:, code > 0].all()
+        assert len(told) == np.prod([s for s, c in zip(sizes, code, strict=True) if c == 0] or [1])
+
+
+@given(sizes)
+def test_encodings(sizes):
+    schema = schema_of(sizes)
+    dummies, names = schema.onehot()
+    assert dummies.shape == (schema.n_reports, sum(sizes)) == (schema.n_reports, len(names))
+    assert (dummies.sum(axis=1) == (schema.report_codes > 0).sum(axis=1)).all()
+    cells, names = schema.intersectional()
+    assert cells.shape == (schema.n_reports, schema.n_groups) == (schema.n_reports, len(names))
+    assert (cells.sum(axis=1) == (schema.report_codes > 0).all(axis=1)).all()
+    assert len(set(names)) == len(names)
+
+
+@given(sizes)
+def test_json_round_trip(sizes):
+    schema = schema_of(sizes)
+    assert GroupSchema.from_dict(json.loads(json.dumps(schema.to_dict()))) == schema
+
+
+@given(st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True))
+def test_any_text_is_a_level(texts):
+    texts = [t for t in texts if t != "?"] or ["x"]
+    table = pd.DataFrame({"a 'b', \"ü\"": texts})
+    schema = GroupSchema.from_table(table, list(table.columns))
+    assert set(schema.levels[0]) == set(texts)
+    assert (schema.encode(table) > 0).all()
