@@ -215,8 +215,11 @@ class GroupSchema:
         )
 
     def report_name(self, code: Iterable[int]) -> str:
-        """One line for a report, for people to read."""
-        return ", ".join(text or "withheld" for text in self.report_texts(code))
+        """One line for a report, for people to read; levels with commas or quotes are quoted."""
+        return ", ".join(
+            f'"{text}"' if set(text) & set(',"') else text or "withheld"
+            for text in self.report_texts(code)
+        )
 
     def group_names(self) -> list[str]:
         """One line per group, in group order."""

@@ -71,7 +71,7 @@ def imported(path: Path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fairuse_router"):
             below = (node.module or "").removeprefix("fairuse_router").lstrip(".")
             for alias in node.names:
-                yield f"{below}.{alias.name}".lstrip(".") if not below else below
+                yield below if below else f"{below}.{alias.name}".lstrip(".")
                 if below and f"{below}.{alias.name}" in RANK:
                     yield f"{below}.{alias.name}"
 

@@ -1,6 +1,7 @@
 """Injection and pruning: candidates stay ordinary estimators, and the user's steps stay theirs."""
 
 import warnings
+from typing import ClassVar
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ XD = np.hstack([X, D])
 class Recorder(ClassifierMixin, BaseEstimator):
     """A final step that remembers what it was given."""
 
-    seen: list = []
+    seen: ClassVar[list] = []
 
     def __init__(self, C=1.0):
         self.C = C

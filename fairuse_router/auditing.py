@@ -1,0 +1,168 @@
+"""Auditing a router: from scores or deployed models to the arithmetic of `Audit`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.audit import Audit, audit_rows
+from fairuse_router.candidates import Candidate, ServedModel, evaluate
+from fairuse_router.fitting import Scores, TrainingRows, score_prefit
+from fairuse_router.groups import GroupSchema
+from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.routing.policies import Choice
+from fairuse_router.routing.table import GENERIC, RoutingTable
+
+
+def audit_choices(
+    choices: Sequence[Choice],
+    scores: Mapping[str, Scores],
+    unavailable: Mapping[str, Mapping[int, str]],
+    data: TrainingRows,
+    schema: GroupSchema,
+    metrics: Sequence[Metric],
+    alpha: float,
+) -> Audit:
+    """Audit the chosen routes and all candidates on their out-of-fold scores.
+
+    The same rows chose the routes, so the gains of the routing flatter it; they are evidence of
+    the choice, not a claim.
+    """
+    routed = _routed(choices, scores, data.groups)
+    return _audit(
+        data, scores, schema, unavailable, metrics, alpha, routed, None, "out-of-fold rows"
+    )
+
+
+def audit_deployed(
+    candidates: Mapping[str, Candidate],
+    models: Sequence[ServedModel],
+    model_of_route: NDArray[np.int64],
+    table: RoutingTable,
+    data: TrainingRows,
+    codes: NDArray[np.int64],
+    metrics: Sequence[Metric],
+    alpha: float,
+) -> Audit:
+    """Audit the deployed routing and all candidates on rows that no model has seen."""
+    deployed = _Deployed(models, model_of_route, table, data)
+    unavailable = {name: dict(c.unavailable) for name, c in candidates.items()}
+    return _audit(
+        data,
+        score_prefit(candidates, data, metrics),
+        table.schema,
+        unavailable,
+        metrics,
+        alpha,
+        deployed.under(table.look_up(codes)),
+        deployed,
+        "rows given to audit",
+    )
+
+
+def _audit(
+    data: TrainingRows,
+    scores: Mapping[str, Scores],
+    schema: GroupSchema,
+    unavailable: Mapping[str, Mapping[int, str]],
+    metrics: Sequence[Metric],
+    alpha: float,
+    routed: Predictions,
+    truthfulness: Mapping[str, Predictions] | None,
+    evidence: str,
+) -> Audit:
+    keep = scores[GENERIC].scored
+    groups = np.where(keep, data.groups, -1)
+    can_serve = {}
+    for name in scores:
+        can_serve[name] = np.ones(schema.n_groups, dtype=bool)
+        can_serve[name][list(unavailable.get(name, {}))] = False
+    return audit_rows(
+        data.target,
+        {name: s.predictions for name, s in scores.items()},
+        groups,
+        schema,
+        routed=routed,
+        metrics=metrics,
+        weight=data.weight,
+        clusters=data.clusters,
+        misreports={n: s.misreports for n, s in scores.items() if s.misreports is not None},
+        truthfulness=truthfulness,
+        available=can_serve,
+        alpha=alpha,
+        evidence=evidence,
+    )
+
+
+def _routed(
+    choices: Sequence[Choice], scores: Mapping[str, Scores], groups: NDArray[np.int64]
+) -> Predictions:
+    """Out-of-fold predictions of the candidate that each row's group was given."""
+    base = scores[GENERIC].predictions
+    label = base.label.copy()
+    proba = None if base.proba is None else base.proba.copy()
+    for g, choice in enumerate(choices):
+        if choice.candidate == GENERIC:
+            continue
+        rows = groups == g
+        chosen = scores[choice.candidate].predictions
+        label[rows] = chosen.label[rows]
+        if proba is not None and chosen.proba is not None:
+            proba[rows] = chosen.proba[rows]
+    return Predictions(label, proba)
+
+
+class _Deployed(Mapping[str, Predictions]):
+    """The routing's predictions when everybody files one report, computed when asked for.
+
+    All reports of one route share one array, so that memory grows with neither reports nor routes.
+    """
+
+    def __init__(
+        self,
+        models: Sequence[ServedModel],
+        model_of_route: NDArray[np.int64],
+        table: RoutingTable,
+        data: TrainingRows,
+    ) -> None:
+        self._models, self._model_of_route, self._data = models, model_of_route, data
+        schema = table.schema
+        routes = table.look_up(schema.report_codes)
+        self._reports = {
+            schema.report_name(code): int(route)
+            for code, route in sorted(
+                zip(schema.report_codes, routes, strict=True), key=lambda pair: int(pair[1])
+            )
+        }
+        self._last: tuple[int, Predictions] | None = None
+
+    def under(self, routes: NDArray[np.int64]) -> Predictions:
+        """Predictions of all rows under the route given for each."""
+        data = self._data
+
+        def ask(method: str) -> NDArray[np.float64]:
+            return evaluate(
+                self._models, self._model_of_route, data.features, routes, method, data.classes
+            )
+
+        label = ask("predict")
+        if data.classes is None:
+            return Predictions(np.asarray(label, dtype=np.float64))
+        proba = None
+        if all(hasattr(model.estimator, "predict_proba") for model in self._models):
+            proba = ask("predict_proba")
+        return Predictions(np.searchsorted(data.classes, label), proba)
+
+    def __getitem__(self, report: str) -> Predictions:
+        route = self._reports[report]
+        if self._last is None or self._last[0] != route:
+            self._last = (route, self.under(np.full(len(self._data.y), route)))
+        return self._last[1]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._reports)
+
+    def __len__(self) -> int:
+        return len(self._reports)

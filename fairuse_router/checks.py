@@ -1,0 +1,143 @@
+"""Checks at the door: settings, target, weights and clusters, refused before anything is fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_regressor
+from sklearn.frozen import FrozenEstimator
+from sklearn.utils import column_or_1d
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight
+
+from fairuse_router import frames
+from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.routing.policies import POLICIES
+
+
+def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
+    """Refuse settings that cannot work; return the metric.
+
+    Parameters
+    ----------
+    router : FairUseRouter
+    template : estimator
+        The estimator to train, or the fitted generic.
+    prefit : bool
+        Whether the candidates are fitted already.
+    """
+    if isinstance(template, FrozenEstimator) and not prefit:
+        raise TypeError(
+            "estimator is a FrozenEstimator, which the router cannot train. Pass the estimator "
+            "itself, or fitted models: FairUseRouter(None, group_attributes, cv='prefit', "
+            "candidates={'generic': ..., 'personalized': ...})."
+        )
+    if not prefit and not (hasattr(template, "fit") and hasattr(template, "get_params")):
+        raise TypeError(
+            f"estimator={template!r} is not an estimator; pass a scikit-learn classifier such as "
+            "LogisticRegression(), or a Pipeline that ends in one."
+        )
+    if router.policy not in POLICIES:
+        raise ValueError(f"policy={router.policy!r} is not known. Allowed: {', '.join(POLICIES)}.")
+    if not 0 < router.alpha < 0.5:
+        raise ValueError(f"alpha={router.alpha!r} is not allowed: it lies between 0 and 0.5.")
+    if router.min_group_size < 2:
+        raise ValueError(
+            f"min_group_size={router.min_group_size!r} is not allowed: at least 2 rows are needed."
+        )
+    return _check_metric(get_metric(router.metric), template)
+
+
+def _check_metric(metric: Metric, template: Any) -> Metric:
+    if template is None:
+        return metric  # prefit without a generic, which is refused later, by name
+    kind = type(template).__name__
+    if metric.regression != is_regressor(template):
+        raise ValueError(
+            f"metric={metric.name!r} does not fit the estimator {kind}: use 'squared_error' or "
+            "'absolute_error' for regressors; 'error', 'log_loss', 'brier', 'auc' or 'ece' for "
+            "classifiers."
+        )
+    if metric.needs_proba and not hasattr(template, "predict_proba"):
+        raise ValueError(
+            f"metric={metric.name!r} needs probabilities, and the estimator {kind} has no "
+            "predict_proba. Use metric='error', or wrap the estimator in CalibratedClassifierCV."
+        )
+    return metric
+
+
+def check_target(y: Any, n: int, router: Any) -> NDArray[Any]:
+    """Return y as a 1-D array of n values without gaps."""
+    if y is None:
+        raise ValueError(
+            f"This {type(router).__name__} estimator requires y to be passed, but the target y is "
+            "None."
+        )
+    y = column_or_1d(y, warn=True)
+    if len(y) != n:
+        raise ValueError(
+            f"Found input variables with inconsistent numbers of samples: X has {n} rows, y has "
+            f"{len(y)}."
+        )
+    gaps = [v is None or v != v for v in y.tolist()] if y.dtype.kind in "Of" else []
+    if any(gaps):
+        raise ValueError(
+            f"Input y contains NaN or None in {sum(gaps)} of {n} rows. Drop the rows without a "
+            "label."
+        )
+    if y.dtype.kind == "f" and not np.isfinite(y).all():
+        raise ValueError("Input y contains infinity. Drop or correct those rows.")
+    return y
+
+
+def learn_classes(y: NDArray[Any], generic: Any) -> NDArray[Any]:
+    """Return the class labels: of y, or of a generic model that was fitted elsewhere."""
+    check_classification_targets(y)
+    if generic is not None:
+        return np.asarray(generic.classes_)
+    classes = np.unique(y)
+    if len(classes) < 2:
+        raise ValueError(
+            f"y has one class only, {classes[0]!r}; a classifier needs rows of at least two "
+            "classes."
+        )
+    return classes
+
+
+def to_target(y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any]:
+    """Index of each label in the classes; y itself for a regression."""
+    if classes is None:
+        return y.astype(np.float64)
+    index = {label: i for i, label in enumerate(classes.tolist())}
+    unknown = sorted({str(v) for v in y.tolist() if v not in index})
+    if unknown:
+        raise ValueError(
+            f"y has labels that the models do not know: {unknown[:5]}. Known: {classes.tolist()}."
+        )
+    return np.array([index[v] for v in y.tolist()], dtype=np.int64)
+
+
+def check_weight(sample_weight: Any, features: frames.Table) -> NDArray[np.float64] | None:
+    """Return sample weights as floats, non-negative and not all zero."""
+    if sample_weight is None:
+        return None
+    n = frames.shape(features)[0]
+    weight = _check_sample_weight(sample_weight, np.zeros((n, 1)), dtype=np.float64)
+    if (weight < 0).any() or not weight.any():
+        raise ValueError(
+            "sample_weight must be non-negative with at least one positive weight; got a minimum "
+            f"of {weight.min()} and a sum of {weight.sum()}."
+        )
+    return weight
+
+
+def check_clusters(clusters: Any, n: int) -> NDArray[np.int64] | None:
+    """Return clusters as numbers from 0."""
+    if clusters is None:
+        return None
+    clusters = column_or_1d(clusters)
+    if len(clusters) != n:
+        raise ValueError(f"clusters has {len(clusters)} entries for {n} rows; give one per row.")
+    return np.unique(clusters, return_inverse=True)[1]

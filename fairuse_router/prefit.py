@@ -1,0 +1,77 @@
+"""Prefit: candidates that were fitted elsewhere, told the groups through the user's own columns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.utils.validation import check_is_fitted
+
+from fairuse_router import frames
+from fairuse_router.candidates import Candidate
+from fairuse_router.groups import GroupSchema
+
+
+def prefit_candidates(
+    models: Any, table: frames.Table, codes: NDArray[np.int64], schema: GroupSchema
+) -> dict[str, Candidate]:
+    """Wrap fitted models as candidates.
+
+    Parameters
+    ----------
+    models : dict of str to fitted estimator
+        ``"generic"`` takes X without the group columns; every other takes the user's X, with the
+        group columns set to the report.
+    table : table of n rows
+        The user's X.
+    codes : ndarray of int64, shape (n, k)
+        Its reports.
+    schema : GroupSchema
+
+    Returns
+    -------
+    dict of str to Candidate
+
+    Raises
+    ------
+    ValueError
+        If `models` is no dict with a ``"generic"`` entry.
+    sklearn.exceptions.NotFittedError
+        If a model is not fitted.
+    """
+    if not isinstance(models, Mapping) or "generic" not in models:
+        raise ValueError(
+            f"cv='prefit' needs candidates as a dict of fitted models with a 'generic' entry, got "
+            f"{list(models) if isinstance(models, Mapping) else models!r}. 'generic' takes X "
+            "without the group columns, every other takes X with them."
+        )
+    first = [_first_rows(codes[:, j], len(levels)) for j, levels in enumerate(schema.levels)]
+    missing = [[row < 0 for row in rows] for rows in first]
+    unavailable = {
+        g: "a level of the group stands in no row"
+        for g, code in enumerate(schema.group_codes)
+        if any(missing[j][c - 1] for j, c in enumerate(code))
+    }
+    rows = [np.maximum(first[j][schema.group_codes[:, j] - 1], 0) for j in range(len(first))]
+    columns = frames.gather_columns(frames.take_columns(table, schema.positions), rows)
+    served = np.array([-1 if g in unavailable else 0 for g in range(schema.n_groups)])
+    candidates = {}
+    for name, model in models.items():
+        check_is_fitted(model)
+        if name == "generic":
+            candidates[name] = Candidate(name, (model,), np.zeros(schema.n_groups, dtype=np.int64))
+        else:
+            candidates[name] = Candidate(
+                name, (model,), served, columns, schema.attributes, schema.positions, unavailable
+            )
+    return candidates
+
+
+def _first_rows(codes: NDArray[np.int64], n_levels: int) -> NDArray[np.int64]:
+    """First row of each level, -1 if there is none."""
+    rows = np.full(n_levels + 1, -1, dtype=np.int64)
+    found, first = np.unique(codes, return_index=True)
+    rows[found] = first
+    return rows[1:]

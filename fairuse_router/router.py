@@ -1,0 +1,487 @@
+"""FairUseRouter: encode, fit candidates, score out of fold, choose, audit; then dispatch."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import get_tags
+from sklearn.utils._repr_html.estimator import estimator_html_repr
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fairuse_router import frames
+from fairuse_router.audit import Audit
+from fairuse_router.auditing import audit_choices, audit_deployed, group_records
+from fairuse_router.candidates import Candidate, evaluate, served_models
+from fairuse_router.checks import (
+    check_clusters,
+    check_settings,
+    check_target,
+    check_weight,
+    learn_classes,
+    to_target,
+)
+from fairuse_router.fitting import (
+    CANDIDATES,
+    Scores,
+    TrainingRows,
+    cross_fit,
+    make_recipes,
+    score_prefit,
+)
+from fairuse_router.groups import WITHHELD, GroupSchema
+from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.prefit import prefit_candidates
+from fairuse_router.pruning import prune
+from fairuse_router.routing.policies import Evidence, choose
+from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
+from fairuse_router.splitting import split_rows
+from fairuse_router.weighting import weight_keyword
+
+
+def _estimator_has(method: str) -> Any:
+    """Whether the estimator (or the prefit generic) has a method."""
+
+    def check(self: FairUseRouter) -> bool:
+        return hasattr(self._template(), method)
+
+    return check
+
+
+def _only_decision_function(self: FairUseRouter) -> bool:
+    """decision_function stands in where there are no probabilities."""
+    model = self._template()
+    return hasattr(model, "decision_function") and not hasattr(model, "predict_proba")
+
+
+class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
+    """Serve every group by the model that serves it best: generic, personalized or decoupled.
+
+    A drop-in replacement for a classifier that is trained with group attributes such as sex or age
+    band. It trains a generic model (no group attributes), personalized models (group attributes
+    encoded) and decoupled models (one per group), compares them in every group on rows that they
+    have not seen, and from then on answers every report, full or withheld, with the model that
+    serves it (Suriyakumar, Ghassemi & Ustun, ICML 2023).
+
+    Parameters
+    ----------
+    estimator : estimator
+        A classifier, Pipeline or meta-estimator, unfitted. It is written for X, group columns
+        included or not: selectors of a ColumnTransformer that name group columns are pruned. The
+        encoded groups reach the final step of every Pipeline inside it, unscaled. None with
+        ``cv="prefit"``.
+    group_attributes : sequence of str or int
+        Group columns of X: names (dataframes) or positions.
+    candidates : sequence of str or dict, default=("generic", "onehot", "intersectional", \
+"decoupled")
+        Models to train, ``"generic"`` always among them; with ``cv="prefit"`` a dict of fitted
+        models.
+    metric : str, callable or Metric, default="error"
+        What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
+        a risk of your own (lower is better).
+    policy : {"shrunken", "best"}, default="shrunken"
+        How a group's route is chosen; see `fairuse_router.routing.policies.choose`.
+    cv : int, float, splitter, iterable or "prefit", default=5
+        Folds (stratified by group and class), the share of one hold-out, a splitter, or
+        ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
+    alpha : float, default=0.1
+        Intervals are at level ``1 - alpha``; verdicts have family-wise error `alpha`.
+    min_group_size : int, default=20
+        Fewest rows of a group on which a route is chosen, and on which, in every training part, a
+        decoupled model is trained. Smaller groups are served by generic.
+    withheld : str or None, default="?"
+        The text that withholds an attribute. Missing values always do. None makes ``"?"`` an
+        ordinary level.
+    handle_unknown : {"error", "withhold"}, default="error"
+        What a level not seen in training does: raise, or count as withheld.
+    max_levels : int, default=100
+        Most levels of one attribute; more look like a continuous column, and raise.
+    n_jobs : int or None, default=None
+        Parallel tasks, one for each fold and candidate (joblib).
+    random_state : None, int or RandomState, default=None
+        Shuffles the folds; None leaves them in row order. The estimator's own is its own.
+    verbose : int, default=0
+        Above 0, progress is written to standard error.
+
+    Attributes
+    ----------
+    routing_table_ : RoutingTable
+        Which model serves which report, and why. Print it.
+    audit_ : Audit
+        Out-of-fold comparison of all candidates and of the routing: evidence of the choice, which
+        flatters it; the claim is ``audit(X_test, y_test)``.
+    candidates_ : dict of str to Candidate
+        The fitted models.
+    schema_ : GroupSchema
+        Group attributes, their levels, and the grid of reports.
+    classes_ : ndarray of shape (K,)
+        Class labels; the columns of `predict_proba`.
+    feature_columns_ : tuple of InputColumn
+        The columns of X that are features.
+    n_features_in_ : int
+        Columns of X, group columns included.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Their names, if X is a dataframe.
+
+    Examples
+    --------
+    >>> from sklearn.compose import make_column_selector, make_column_transformer
+    >>> from sklearn.impute import SimpleImputer
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    >>> from fairuse_router import FairUseRouter
+    >>> from fairuse_router.datasets import load_heart
+    >>> X, y = load_heart(return_X_y=True, as_frame=True)
+    >>> numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    >>> encode = make_column_transformer(
+    ...     (numbers, make_column_selector(dtype_include="number")),
+    ...     (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")))
+    >>> clf = make_pipeline(encode, LogisticRegression(max_iter=1000))
+    >>> router = FairUseRouter(clf, ["sex", "age_group"], random_state=0).fit(X, y)
+    >>> router.predict(X[:3])
+    array([1, 1, 1])
+    >>> X.loc[:2, "sex"] = "?"
+    >>> router.route(X[:1]).candidate
+    array(['generic'], dtype='<U7')
+    """
+
+    def __init__(
+        self,
+        estimator: Any,
+        group_attributes: Sequence[str | int] | str | int,
+        *,
+        candidates: Sequence[str] | Mapping[str, Any] = CANDIDATES,
+        metric: Any = "error",
+        policy: str = "shrunken",
+        cv: Any = 5,
+        alpha: float = 0.1,
+        min_group_size: int = 20,
+        withheld: str | None = WITHHELD,
+        handle_unknown: str = "error",
+        max_levels: int = 100,
+        n_jobs: int | None = None,
+        random_state: Any = None,
+        verbose: int = 0,
+    ) -> None:
+        self.estimator = estimator
+        self.group_attributes = group_attributes
+        self.candidates = candidates
+        self.metric = metric
+        self.policy = policy
+        self.cv = cv
+        self.alpha = alpha
+        self.min_group_size = min_group_size
+        self.withheld = withheld
+        self.handle_unknown = handle_unknown
+        self.max_levels = max_levels
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, clusters: Any = None) -> FairUseRouter:
+        """Train the candidates, compare them out of fold, choose a route for every report.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            Features and group columns. Rows that withhold an attribute train generic, and are
+            evidence for no group.
+        y : array-like of shape (n,)
+            Class labels.
+        sample_weight : array-like of shape (n,), default=None
+            Handed to the final steps, and used in every comparison.
+        clusters : array-like of shape (n,), default=None
+            Rows of one cluster (a patient seen twice, a site) are never split between training and
+            judging, and count as dependent in tests and intervals.
+
+        Returns
+        -------
+        FairUseRouter
+            Itself, fitted.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For input that cannot be used; the message names the argument and the remedy.
+        """
+        metric = check_settings(self, self._template(), self._is_prefit())
+        table = self._check_X(X, reset=True)
+        y = check_target(y, frames.shape(table)[0], self)
+        data, codes = self._encode(table, y, sample_weight, clusters)
+        if self._is_prefit():
+            self.candidates_ = prefit_candidates(self.candidates, table, codes, self.schema_)
+            scores = score_prefit(self.candidates_, data, [metric])
+            unavailable = {name: dict(c.unavailable) for name, c in self.candidates_.items()}
+        else:
+            self.candidates_, scores, unavailable = self._fit_pool(table, data, metric)
+        evidence = Evidence(
+            data.target,
+            data.groups,
+            data.n_groups,
+            {name: s.predictions for name, s in scores.items()},
+            {name: s.scored for name, s in scores.items()},
+            unavailable,
+            metric,
+            self.min_group_size,
+            data.weight,
+            data.clusters,
+        )
+        choices = choose(self.policy, evidence)
+        self.audit_ = audit_choices(
+            choices, scores, unavailable, data, self.schema_, [metric], self.alpha
+        )
+        records = group_records(choices, evidence, self.audit_, self.schema_)
+        self._install(
+            RoutingTable.from_choices(
+                self.schema_, records, policy=self.policy, metric=metric.name, alpha=self.alpha
+            )
+        )
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Predict the label of every row by the model that serves its report.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            The columns of the training data, group columns included; ``"?"`` or a missing value
+            withholds an attribute.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            For other columns, no rows, or unseen levels with ``handle_unknown="error"``.
+        """
+        return self._serve(*self._split(X), "predict")
+
+    @available_if(_estimator_has("predict_proba"))
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probabilities of shape (n, K), columns in the order of ``classes_``; as `predict`."""
+        return self._serve(*self._split(X), "predict_proba")
+
+    @available_if(_only_decision_function)
+    def decision_function(self, X: Any) -> NDArray[np.float64]:
+        """Decision values where the estimator has no probabilities; as `predict`."""
+        return self._serve(*self._split(X), "decision_function")
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Accuracy of `predict`; R squared for a regression."""
+        measure = accuracy_score if hasattr(self, "classes_") else r2_score
+        return float(measure(y, self.predict(X), sample_weight=sample_weight))
+
+    def route(self, X: Any) -> RoutedRows:
+        """Which route serves each row, and why.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            As for `predict`.
+
+        Returns
+        -------
+        RoutedRows
+        """
+        return self.routing_table_.explain(self._split(X)[1])
+
+    def audit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        clusters: Any = None,
+        *,
+        metrics: Sequence[Any] | None = None,
+    ) -> Audit:
+        """Audit the deployed system on rows that `fit` never saw.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+        y : array-like of shape (n,)
+        sample_weight, clusters : array-like of shape (n,), default=None
+            As for `fit`.
+        metrics : sequence of str, callable or Metric, default=None
+            None: the router's own metric.
+
+        Returns
+        -------
+        Audit
+            Rationality and envy-freeness of every candidate and of the routing, and truthfulness
+            of the routing over all reports.
+        """
+        features, codes = self._split(X)
+        n = len(codes)
+        y = check_target(y, n, self)
+        classes = getattr(self, "classes_", None)
+        data = TrainingRows(
+            features,
+            self.schema_.group_ids(codes),
+            y,
+            to_target(y, classes),
+            classes,
+            self.schema_.n_groups,
+            check_weight(sample_weight, features),
+            check_clusters(clusters, n),
+        )
+        return audit_deployed(
+            self.candidates_,
+            self._models,
+            self._model_of_route,
+            self.routing_table_,
+            data,
+            codes,
+            [get_metric(m) for m in (metrics or [self.metric])],
+            self.alpha,
+        )
+
+    # the steps of fit
+    def _is_prefit(self) -> bool:
+        return isinstance(self.cv, str) and self.cv == "prefit"
+
+    def _template(self) -> Any:
+        """The estimator whose methods and tags the router has."""
+        if self._is_prefit() and isinstance(self.candidates, Mapping):
+            return self.candidates.get(GENERIC, self.estimator)
+        return self.estimator
+
+    def _check_X(self, X: Any, reset: bool) -> frames.Table:
+        table = frames.as_table(X)
+        validate_data(self, table, reset=reset, skip_check_array=True)
+        n, d = frames.shape(table)
+        if n < 1 or d < 1:
+            what = "sample(s)" if n < 1 else "feature(s)"
+            raise ValueError(
+                f"Found array with 0 {what} (shape=({n}, {d})) while a minimum of 1 is required "
+                f"by {type(self).__name__}."
+            )
+        return table
+
+    def _encode(
+        self, table: frames.Table, y: NDArray[Any], sample_weight: Any, clusters: Any
+    ) -> tuple[TrainingRows, NDArray[np.int64]]:
+        """Learn the group attributes and classes, and split X into features and codes."""
+        self.schema_ = GroupSchema.from_table(
+            table,
+            self.group_attributes,
+            withheld=self.withheld,
+            handle_unknown=self.handle_unknown,
+            max_levels=self.max_levels,
+        )
+        d = self.n_features_in_
+        positions = [j for j in range(d) if j not in self.schema_.positions]
+        if not positions:
+            raise ValueError(
+                f"X has {d} feature(s), all of them group_attributes; generic needs at least one "
+                "column that is none."
+            )
+        self.feature_columns_ = frames.input_columns(table, positions)
+        features = self._features(table)
+        codes = self.schema_.encode(table)
+        classes = None
+        if not is_regressor(self._template()):
+            classes = learn_classes(y, self._template() if self._is_prefit() else None)
+            self.classes_ = classes
+        data = TrainingRows(
+            features,
+            self.schema_.group_ids(codes),
+            y,
+            to_target(y, classes),
+            classes,
+            self.schema_.n_groups,
+            check_weight(sample_weight, features),
+            check_clusters(clusters, len(codes)),
+        )
+        largest = np.bincount(data.groups + 1, minlength=2)[1:].max()
+        if largest < self.min_group_size:
+            warnings.warn(
+                f"No group has min_group_size={self.min_group_size} rows (the largest has "
+                f"{largest}): generic serves everyone.",
+                UserWarning,
+                stacklevel=3,
+            )
+        return data, codes
+
+    def _fit_pool(
+        self, table: frames.Table, data: TrainingRows, metric: Metric
+    ) -> tuple[dict[str, Candidate], dict[str, Scores], dict[str, dict[int, str]]]:
+        """Fit all candidates on all rows and on every fold's training rows."""
+        names = frames.column_names(table)
+        pruned = prune(self.estimator, names, self.n_features_in_, self.schema_.positions)
+        if data.weight is not None:
+            weight_keyword(pruned)
+        feature_names = [c.name for c in self.feature_columns_] if names else None
+        recipes = make_recipes(self.candidates, pruned, self.schema_, feature_names)
+        target = None if data.classes is None else data.target
+        folds = split_rows(
+            self.cv, table, data.y, data.groups, target, data.clusters, self.random_state
+        )
+        return cross_fit(
+            recipes,
+            data,
+            folds,
+            min_group_size=self.min_group_size,
+            envy=[metric],
+            n_jobs=self.n_jobs,
+            report=_print_progress if self.verbose else None,
+        )
+
+    # the door for rows to predict
+    def _features(self, table: frames.Table) -> frames.Table:
+        positions = [c.position for c in self.feature_columns_]
+        return frames.plain_features(frames.take_columns(table, positions))
+
+    def _split(self, X: Any) -> tuple[frames.Table, NDArray[np.int64]]:
+        """Features and report codes of the user's rows."""
+        check_is_fitted(self)
+        table = self._check_X(X, reset=False)
+        return self._features(table), self.schema_.encode(table)
+
+    def _serve(self, features: frames.Table, codes: NDArray[np.int64], method: str) -> NDArray[Any]:
+        """Predictions for features under report codes."""
+        routes = self.routing_table_.look_up(codes)
+        classes = getattr(self, "classes_", None)
+        return evaluate(self._models, self._model_of_route, features, routes, method, classes)
+
+    def _install(self, table: RoutingTable) -> None:
+        """Make a routing table the one that serves."""
+        self.routing_table_ = table
+        self._models, self._model_of_route = served_models(self.candidates_, table)
+
+    # what scikit-learn asks
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "routing_table_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        inner = get_tags(self._template())
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags.required = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        return tags
+
+    def _html_repr(self) -> str:
+        """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
+        diagram = estimator_html_repr(self)
+        return (
+            diagram + self.routing_table_.to_html() if hasattr(self, "routing_table_") else diagram
+        )
+
+
+def _print_progress(done: int, tasks: int, seconds: float) -> None:
+    end = "\n" if done == tasks else ""
+    print(f"\rfitted {done} of {tasks} models, {seconds:.1f} s", end=end, file=sys.stderr)
