@@ -18,6 +18,7 @@ from fairuse_router.candidates import Candidate
 from fairuse_router.groups import GroupSchema
 from fairuse_router.injection import inject
 from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.misreports import predict_as, under_reports
 from fairuse_router.weighting import weight_keyword
 
 Rows = NDArray[np.int64]
@@ -195,19 +196,6 @@ def _first_line(error: Exception) -> str:
     return f"{type(error).__name__}: {text[0] if text else ''}"
 
 
-def predict_as(
-    candidate: Candidate, features: frames.Table, groups: Rows, classes: NDArray[Any] | None
-) -> Predictions:
-    """What a candidate says about rows under the group given for each."""
-    label = candidate.evaluate(features, groups, "predict", classes)
-    if classes is None:
-        return Predictions(np.asarray(label, dtype=np.float64))
-    proba = None
-    if all(hasattr(model, "predict_proba") for model in candidate.models):
-        proba = candidate.evaluate(features, groups, "predict_proba", classes)
-    return Predictions(np.searchsorted(classes, label), proba)
-
-
 @dataclass(frozen=True)
 class _Part:
     """What one task brings home: a candidate fitted on all rows, or scores on one fold."""
@@ -262,7 +250,7 @@ def _score(candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[
         misreports = MisreportMoments.measure(
             data.target[rows],
             own,
-            lambda h: predict_as(candidate, features, np.full(len(rows), h), data.classes),
+            under_reports(candidate, features, data.classes, any(m.needs_proba for m in envy)),
             groups,
             data.n_groups,
             envy,

@@ -21,6 +21,7 @@ FLOORS = [
         "routing",
         "audit",
         "candidates",
+        "misreports",
         "injection",
         "pruning",
         "weighting",

@@ -1,0 +1,84 @@
+"""Misreports: what a candidate says of the same rows under the report of each group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.pipeline import Pipeline
+
+from fairuse_router import frames
+from fairuse_router.candidates import Candidate
+from fairuse_router.metrics import Predictions
+
+
+def predict_as(
+    candidate: Candidate,
+    features: frames.Table,
+    groups: NDArray[np.int64],
+    classes: NDArray[Any] | None,
+    proba: bool = True,
+) -> Predictions:
+    """What a candidate says about rows under the group given for each.
+
+    Parameters
+    ----------
+    candidate : Candidate
+    features : table of n rows
+    groups : ndarray of shape (n,)
+    classes : ndarray of shape (K,) or None
+        None for a regression.
+    proba : bool, default=True
+        Whether probabilities are wanted, where the models have them.
+
+    Returns
+    -------
+    Predictions
+    """
+    label = candidate.evaluate(features, groups, "predict", classes)
+    if classes is None:
+        return Predictions(np.asarray(label, dtype=np.float64))
+    probabilities = None
+    if proba and all(hasattr(model, "predict_proba") for model in candidate.models):
+        probabilities = candidate.evaluate(features, groups, "predict_proba", classes)
+    return Predictions(np.searchsorted(classes, label), probabilities)
+
+
+def under_reports(
+    candidate: Candidate, features: frames.Table, classes: NDArray[Any] | None, proba: bool
+) -> Callable[[int], Predictions]:
+    """Return a function from a group to the predictions of all rows under its report.
+
+    Where only labels are wanted of a linear final step, a report shifts the margin by a constant,
+    so that the features are scored once for all reports.
+    """
+    n = frames.shape(features)[0]
+    offsets = None if proba or classes is None else _margin_offsets(candidate)
+    if offsets is None:
+        return lambda h: predict_as(candidate, features, np.full(n, h), classes, proba)
+    model = candidate.models[0]
+    first = candidate.evaluate(features, np.zeros(n, dtype=np.int64), "decision_function", None)
+    base = first.reshape(n, -1) - offsets[0]
+    index = np.searchsorted(classes, model.classes_)
+
+    def labels(h: int) -> Predictions:
+        margin = base + offsets[h]
+        best = margin.argmax(axis=1) if margin.shape[1] > 1 else (margin[:, 0] > 0).astype(int)
+        return Predictions(index[best])
+
+    return labels
+
+
+def _margin_offsets(candidate: Candidate) -> NDArray[np.float64] | None:
+    """What each group adds to the margin of a linear model, shape (m, 1 or K); None if not so."""
+    if candidate.added is None or candidate.positions is not None:
+        return None
+    final = candidate.models[0]
+    while isinstance(final, Pipeline):
+        final = final.steps[-1][1]
+    if not isinstance(final, LinearClassifierMixin):
+        return None
+    return candidate.added @ final.coef_[:, -candidate.added.shape[1] :].T
