@@ -1,0 +1,5 @@
+.PHONY: check quick
+check:  ## what CI runs: a fresh environment, README's two commands, lint, types
+	bash .ci/run
+quick:  ## the same checks in the environment at hand, without the slow tests
+	ruff check . && ruff format --check . && mypy && python -m pytest -q -m "not slow"

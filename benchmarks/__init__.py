@@ -1,0 +1,1 @@
+"""Benchmarks: every figure that the project states, by a command that anyone can run."""
