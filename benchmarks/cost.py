@@ -125,29 +125,25 @@ def main() -> None:
     print(f"median of {options.repeat} pairs; CPU seconds for fit, wall seconds for predict")
     print(f"{'':<44} {'ours':>8} {'bare':>8} {'ratio':>7} {'limit':>6}")
     for name, estimator in ESTIMATORS.items():
-        router = FairUseRouter(estimator, GROUPS, cv=5)
-        line(
-            f"fit, {name}",
-            *paired(lambda: router.fit(X, y), lambda: bare(estimator, X, y), options.repeat),
-            1.15,
-        )
-        if name == "logistic regression":
-            parts = [share_of_fit(router, X, y) for _ in range(options.repeat)]
-            a, b = (statistics.median(column) for column in zip(*parts, strict=True))
-            ratio = statistics.median(p / whole for p, whole in parts)
-            line("choosing and audit of all pairs, of that fit", a, b, ratio, 0.10)
-        best = FairUseRouter(estimator, GROUPS, cv=5, policy="best").fit(X, y)
-        assert (best.predict(many) == masks(best, many)).all()
-        line(
-            f"predict, {name}",
-            *paired(
-                lambda: best.predict(many),
-                lambda: masks(best, many),
-                4 * options.repeat,
-                time.perf_counter,
-            ),
-            2.0,
-        )
+        measure(name, estimator, X, y, many, options.repeat)
+
+
+def measure(name: str, estimator, X: pd.DataFrame, y: np.ndarray, many: pd.DataFrame, times: int):
+    """Print the rows of one estimator."""
+    router = FairUseRouter(estimator, GROUPS, cv=5)
+    fits = paired(lambda: router.fit(X, y), lambda: bare(estimator, X, y), times)
+    line(f"fit, {name}", *fits, 1.15)
+    if name == "logistic regression":
+        parts = [share_of_fit(router, X, y) for _ in range(times)]
+        a, b = (statistics.median(column) for column in zip(*parts, strict=True))
+        ratio = statistics.median(p / whole for p, whole in parts)
+        line("choosing and audit of all pairs, of that fit", a, b, ratio, 0.10)
+    best = FairUseRouter(estimator, GROUPS, cv=5, policy="best").fit(X, y)
+    assert (best.predict(many) == masks(best, many)).all()
+    serve = paired(
+        lambda: best.predict(many), lambda: masks(best, many), 4 * times, time.perf_counter
+    )
+    line(f"predict, {name}", *serve, 2.0)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from fairuse_router.fitting import Scores, TrainingRows, score_prefit
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.routing.policies import Choice
-from fairuse_router.routing.table import GENERIC, RoutingTable
+from fairuse_router.routing.table import GENERIC, GroupRecord, RoutingTable
 
 
 def audit_choices(
@@ -60,6 +60,39 @@ def audit_deployed(
         deployed,
         "rows given to audit",
     )
+
+
+def group_records(
+    choices: Sequence[Choice],
+    unavailable: Mapping[str, Mapping[int, str]],
+    data: TrainingRows,
+    schema: GroupSchema,
+    metric: Metric,
+    audit: Audit,
+) -> list[GroupRecord]:
+    """Put what is known of each group together, for the routing table."""
+    names = {name: g for g, name in enumerate(schema.group_names())}
+    risks: list[dict[str, float | None]] = [{} for _ in names]
+    gains: list[tuple[float | None, ...]] = [(None, None, None) for _ in names]
+    for risk in audit.risks:
+        if risk.group is not None and risk.metric == metric.name:
+            risks[names[risk.group]][risk.candidate] = risk.risk
+    for test in audit.rationality:
+        if test.group is not None and (test.candidate, test.metric) == ("routed", metric.name):
+            gains[names[test.group]] = (test.gain, test.low, test.high)
+    rows = np.bincount(data.groups[data.groups >= 0], minlength=schema.n_groups)
+    return [
+        GroupRecord(
+            schema.report_texts(code),
+            int(rows[g]),
+            choices[g].candidate,
+            choices[g].reason,
+            risks[g],
+            *gains[g],
+            {name: reasons[g] for name, reasons in unavailable.items() if g in reasons},
+        )
+        for g, code in enumerate(schema.group_codes)
+    ]
 
 
 def _audit(

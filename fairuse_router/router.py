@@ -238,7 +238,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         self.audit_ = audit_choices(
             choices, scores, unavailable, data, self.schema_, [metric], self.alpha
         )
-        records = group_records(choices, evidence, self.audit_, self.schema_)
+        records = group_records(choices, unavailable, data, self.schema_, metric, self.audit_)
         self._install(
             RoutingTable.from_choices(
                 self.schema_, records, policy=self.policy, metric=metric.name, alpha=self.alpha

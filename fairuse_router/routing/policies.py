@@ -141,8 +141,7 @@ def _best(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     for row in gains:
         top = int(row.argmax())
         if row[top] > 0:
-            reason = f"largest gain out of fold: {evidence.metric.format_gain(row[top])}"
-            choices.append(Choice(evidence.rivals[top], reason))
+            choices.append(Choice(evidence.rivals[top], "the largest gain out of fold"))
         else:
             choices.append(Choice(GENERIC, "no other candidate gains out of fold"))
     return choices
