@@ -30,7 +30,7 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["METRICS", "Metric", "Predictions", "get_metric", "row_losses"]
+__all__ = ["METRICS", "Metric", "Predictions", "confidence_and_hit", "get_metric", "row_losses"]
 
 _ECE_EDGES = np.arange(1, 10) / 10
 
@@ -136,13 +136,13 @@ class Metric:
         """Return the number people expect: the area itself for AUC, else the risk."""
         return 1 - risk if self.style == "auc" else risk
 
-    def format(self, risk: float) -> str:
+    def format(self, risk: float | None) -> str:
         """Return the risk as text: ``12.3%``, AUC ``0.812``, ``0.412``; undefined is ``n/a``."""
-        return self._text(self.shown(risk), "")
+        return self._text(math.nan if risk is None else self.shown(risk), "")
 
-    def format_gain(self, gain: float) -> str:
+    def format_gain(self, gain: float | None) -> str:
         """Return a gain as signed text: ``+1.2%``, ``+0.013``; undefined is ``n/a``."""
-        return self._text(gain, "+")
+        return self._text(math.nan if gain is None else gain, "+")
 
     def _text(self, value: float, sign: str) -> str:
         """One number in the metric's own style."""
@@ -349,11 +349,7 @@ def _area(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) ->
 
 def _ece_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None) -> float:
     """Sum up calibration errors over ten equal-width bins (Guo et al. 2017), closed above."""
-    proba = _proba("ece", y, predictions)
-    if proba.shape[1] == 2:
-        confidence, hit = proba[:, 1], y == 1
-    else:
-        confidence, hit = proba.max(axis=1), proba.argmax(axis=1) == y
+    confidence, hit = confidence_and_hit(y, predictions)
     excess = confidence - hit
     mass = float(len(y)) if weight is None else float(weight.sum())
     if mass <= 0:
@@ -361,6 +357,33 @@ def _ece_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None
     bins = np.searchsorted(_ECE_EDGES, confidence, side="left")
     sums = np.bincount(bins, weights=excess if weight is None else excess * weight, minlength=10)
     return float(np.abs(sums).sum() / mass)
+
+
+def confidence_and_hit(y: np.ndarray, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
+    """Return what calibration compares: a probability per row, and whether it came true.
+
+    Two classes: the probability of the second. More: the largest, with the class it belongs to.
+
+    Parameters
+    ----------
+    y : ndarray of int of shape (n,)
+        Class indices.
+    predictions : Predictions
+
+    Returns
+    -------
+    confidence : ndarray of float of shape (n,)
+    hit : ndarray of bool of shape (n,)
+
+    Examples
+    --------
+    >>> confidence_and_hit(np.array([1, 0]), Predictions.from_proba([0.9, 0.4]))
+    (array([0.9, 0.4]), array([ True, False]))
+    """
+    proba = _proba("ece", y, predictions)
+    if proba.shape[1] == 2:
+        return proba[:, 1], y == 1
+    return proba.max(axis=1), proba.argmax(axis=1) == y
 
 
 def _callable_risk(

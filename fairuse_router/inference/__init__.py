@@ -7,7 +7,14 @@ Every test answers both questions at once, because not rejecting one proves noth
 * violation test: H0 gain >= 0 against gain < 0, p-value ``p_violation``.
 """
 
-from fairuse_router.inference.auc import AucParts, auc_parts, delong, delong_moments
+from fairuse_router.inference.auc import (
+    AucParts,
+    auc_parts,
+    delong,
+    delong_from_moments,
+    delong_gains,
+    delong_moments,
+)
 from fairuse_router.inference.bootstrap import (
     area_replicates,
     exact_bootstrap,
@@ -17,7 +24,7 @@ from fairuse_router.inference.bootstrap import (
 from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
 from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
 from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
-from fairuse_router.inference.result import PairedTest, rows_needed, verdict
+from fairuse_router.inference.result import PairedTest, rows_needed, stack_tests, verdict
 from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
 from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
 from fairuse_router.inference.swap import ece_swap
@@ -32,6 +39,8 @@ __all__ = [
     "area_replicates",
     "auc_parts",
     "delong",
+    "delong_from_moments",
+    "delong_gains",
     "delong_moments",
     "ece_swap",
     "exact_bootstrap",
@@ -47,6 +56,7 @@ __all__ = [
     "row_sums",
     "rows_needed",
     "sample_size",
+    "stack_tests",
     "two_prior",
     "vc_rows",
     "verdict",

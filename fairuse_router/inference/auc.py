@@ -14,7 +14,14 @@ from scipy import special
 
 from fairuse_router.inference.result import PairedTest, rows_needed
 
-__all__ = ["AucParts", "auc_parts", "delong", "delong_moments"]
+__all__ = [
+    "AucParts",
+    "auc_parts",
+    "delong",
+    "delong_from_moments",
+    "delong_gains",
+    "delong_moments",
+]
 
 
 @dataclass(frozen=True)
@@ -150,31 +157,57 @@ def delong(
     """
     m = len(reference.area)
     n = np.bincount(group[group >= 0], minlength=m)
-    gain = model.area - reference.area
-    se = np.sqrt(_variance(model.influence - reference.influence, group, m, clusters))
-    smallest = np.minimum(reference.smallest, model.smallest)
-    few = smallest < 2 - 1e-9
+    _, se = delong_gains(reference, model, group, clusters)
+    return delong_from_moments(model.area - reference.area, se, n, alpha)
+
+
+def delong_from_moments(
+    gain: np.ndarray, se: np.ndarray, n: np.ndarray, alpha: float = 0.1
+) -> PairedTest:
+    """Test gains in AUC given their standard errors.
+
+    Parameters
+    ----------
+    gain, se : ndarray
+        As `delong_moments` returns them, or averaged over parts; a ``se`` of nan marks a group with
+        fewer than two rows of a class.
+    n : ndarray of int
+        Rows compared.
+    alpha : float, default=0.1
+        The interval has level ``1 - alpha``.
+
+    Returns
+    -------
+    PairedTest
+
+    Examples
+    --------
+    >>> test = delong_from_moments(np.array([0.02]), np.array([0.01]), np.array([900]))
+    >>> test.p_gain.round(3), test.rows_needed
+    (array([0.023]), array([492.]))
+    """
+    few = np.isnan(se)
     flat = ~few & (se <= 1e-12)
     reason = np.select(
         [n == 0, few, flat & (np.abs(gain) > 1e-12)],
         ["no rows", "fewer than two rows of a class", "areas differ without any variance"],
         "",
     )
-    good = (reason == "") & ~flat
+    good, still = (reason == "") & ~flat, (reason == "") & flat
+    se = np.where(reason == "", se, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(good, gain / se, np.nan)
-    half = -special.ndtri(alpha / 2) * np.where(reason == "", se, np.nan)
-    still = (reason == "") & flat
+    half = -special.ndtri(alpha / 2) * se
     return PairedTest(
-        gain=gain,
+        gain=np.where(still, 0.0, gain),
         low=np.maximum(gain - half, -1),
         high=np.minimum(gain + half, 1),
         p_gain=np.where(still, 1.0, special.ndtr(-z)),
         p_violation=np.where(still, 1.0, special.ndtr(z)),
         n=n,
         test="DeLong",
-        se=np.where(reason == "", se, np.nan),
-        se_null=np.where(reason == "", se, np.nan),
+        se=se,
+        se_null=se,
         rows_needed=rows_needed(gain, np.where(good, se, np.nan), n, alpha / 2),
         reason=reason,
     )
@@ -231,7 +264,15 @@ def delong_moments(
     """
     first = auc_parts(y, reference, group, m, weight)
     second = auc_parts(y, model, group, m, weight)
-    test = delong(first, second, group, clusters)
-    enough = first.smallest >= 2 - 1e-9
-    se = np.sqrt(_variance(second.influence - first.influence, group, m, clusters))
-    return np.where(enough, test.gain, np.nan), np.where(enough, se, np.nan)
+    return delong_gains(first, second, group, clusters)
+
+
+def delong_gains(
+    reference: AucParts, model: AucParts, group: np.ndarray, clusters: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """As `delong_moments`, from the parts of two models."""
+    m = len(reference.area)
+    enough = np.minimum(reference.smallest, model.smallest) >= 2 - 1e-9
+    se = np.sqrt(_variance(model.influence - reference.influence, group, m, clusters))
+    gain = model.area - reference.area
+    return np.where(enough, gain, np.nan), np.where(enough, se, np.nan)

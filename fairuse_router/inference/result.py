@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from scipy import special
 
-__all__ = ["PairedTest", "rows_needed", "verdict"]
+__all__ = ["PairedTest", "rows_needed", "stack_tests", "verdict"]
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,23 @@ class PairedTest:
             if np.ndim(getattr(self, name))
         }
         return replace(self, **changed)
+
+
+def stack_tests(tests: Sequence[PairedTest]) -> PairedTest:
+    """Put comparisons made one by one, by one test, into arrays.
+
+    Examples
+    --------
+    >>> from fairuse_router.inference import mcnemar
+    >>> stack_tests([mcnemar(3, 1, 10), mcnemar(1, 2, 10)]).gain
+    array([ 0.2, -0.1])
+    """
+    values = {
+        name: np.array([getattr(test, name) for test in tests])
+        for name in PairedTest.__dataclass_fields__
+        if name != "test"
+    }
+    return PairedTest(test=tests[0].test, **values)
 
 
 def rows_needed(

@@ -1,0 +1,18 @@
+"""Audits: what every group gains, how sure that is, and whether any has cause to complain."""
+
+from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.misreports import MisreportMoments
+from fairuse_router.audit.public import audit_predictions
+from fairuse_router.audit.records import Counts, GainRecord, RiskRecord, SummaryRecord
+from fairuse_router.audit.result import Audit
+
+__all__ = [
+    "Audit",
+    "Counts",
+    "GainRecord",
+    "MisreportMoments",
+    "RiskRecord",
+    "SummaryRecord",
+    "audit_predictions",
+    "audit_rows",
+]

@@ -1,0 +1,114 @@
+"""From tests to verdicts: one family of comparisons is corrected together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fairuse_router.audit.records import GainRecord, number
+from fairuse_router.inference import PairedTest, adjust, rows_needed, verdict
+
+__all__ = ["Comparisons", "judge"]
+
+
+@dataclass(frozen=True)
+class Comparisons:
+    """Some comparisons of one kind, and whom they are about.
+
+    Parameters
+    ----------
+    groups : sequence of str or None
+    others : sequence of str
+        What each is compared with.
+    test : PairedTest
+        Arrays of the same length.
+    """
+
+    groups: Sequence[str | None]
+    others: Sequence[str]
+    test: PairedTest
+
+
+def judge(
+    metric: str, candidate: str, family: Sequence[Comparisons], alpha: float, correction: str
+) -> list[list[GainRecord]]:
+    """Draw corrected verdicts for a family of comparisons.
+
+    Each comparison is tested in both directions, so k comparisons are 2k tests, and the chance of
+    any wrong verdict in either direction is at most alpha (Bonferroni, Holm). Comparisons that
+    could not be tested, and those in which no row differs so that no data of this kind could have
+    shown anything (Tarone 1990), do not count.
+
+    Returns
+    -------
+    list of list of GainRecord
+        One list per member of the family.
+    """
+    tests = [part.test for part in family]
+    p = np.stack(
+        [np.concatenate([getattr(t, side) for t in tests]) for side in ("p_gain", "p_violation")]
+    )
+    gain, se, null, n = (
+        np.concatenate([np.asarray(getattr(t, name), dtype=float) for t in tests])
+        for name in ("gain", "se", "se_null", "n")
+    )
+    still = (gain == 0) & (null == 0)
+    counted = ~(np.isnan(p[0]) | still)
+    p[:, still] = 1.0
+    corrected = adjust(np.where(counted, p, np.nan), correction)
+    share = max(int(counted.sum()), 1) if correction in ("bonferroni", "holm") else 1
+    more = rows_needed(gain, se, n, alpha / (2 * share), se_null=null)
+    records: list[list[GainRecord]] = []
+    start = 0
+    for part in family:
+        size = len(part.groups)
+        records.append(
+            [
+                _record(metric, candidate, part, i, p[:, k], corrected[:, k], more[k], alpha)
+                for i, k in enumerate(range(start, start + size))
+            ]
+        )
+        start += size
+    return records
+
+
+def _record(
+    metric: str,
+    candidate: str,
+    part: Comparisons,
+    i: int,
+    p: np.ndarray,
+    corrected: np.ndarray,
+    more: float,
+    alpha: float,
+) -> GainRecord:
+    """One comparison of a family."""
+    test = part.test
+    drawn = verdict(corrected[0], corrected[1], alpha)
+    reason = str(test.reason[i])
+    if not reason and p.min() == 1.0:
+        reason = "no row differs"
+    return GainRecord(
+        metric=metric,
+        candidate=candidate,
+        group=part.groups[i],
+        other=part.others[i],
+        n=int(test.n[i]),
+        gain=number(test.gain[i]),
+        low=number(test.low[i]),
+        high=number(test.high[i]),
+        p_gain=number(p[0]),
+        p_violation=number(p[1]),
+        p_corrected=number(np.fmin(*corrected)),
+        verdict=drawn,
+        test=test.test,
+        rows_needed=0 if drawn != "undetermined" else _whole(more),
+        reason=reason,
+    )
+
+
+def _whole(rows: float) -> int | None:
+    """Whole rows, None if unknown."""
+    return None if np.isnan(rows) else int(rows)

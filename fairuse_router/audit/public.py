@@ -1,0 +1,249 @@
+"""Audit the predictions of any models at all, ours or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fairuse_router import frames
+from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.misreports import MisreportMoments
+from fairuse_router.audit.result import Audit
+from fairuse_router.groups import GroupSchema
+from fairuse_router.metrics import Metric, Predictions, get_metric
+
+__all__ = ["audit_predictions"]
+
+
+def audit_predictions(
+    y: Any,
+    predictions: Mapping[str, Any],
+    groups: Any,
+    sample_weight: Any = None,
+    *,
+    clusters: Any = None,
+    metrics: Sequence[Any] | str = ("error",),
+    baseline: str = "generic",
+    misreports: Mapping[str, Mapping[str, Any]] | None = None,
+    classes: Any = None,
+    alpha: float = 0.1,
+    correction: str = "holm",
+    tests: Mapping[str, str] | None = None,
+    n_resamples: int = 1000,
+    random_state: int = 0,
+    evidence: str = "held-out rows",
+) -> Audit:
+    """Audit predictions of any models on rows that the models have not seen.
+
+    Parameters
+    ----------
+    y : array-like of shape (n,)
+        True labels, or the target of a regression.
+    predictions : mapping of str to array-like
+        Per model, for the n rows under their own reports: labels (n,), probabilities of the second
+        of two classes (n,), probabilities of all classes (n, K) in sorted order, or `Predictions`.
+    groups : DataFrame, Series or array-like of shape (n,) or (n, k)
+        Group attributes, one column each. Rows with a missing or withheld (``"?"``) value belong to
+        no group and do not count.
+    sample_weight : array-like of shape (n,), default=None
+    clusters : array-like of shape (n,), default=None
+        Rows of one cluster (patient, site) are not independent.
+    metrics : str, callable, or sequence of them, default=("error",)
+        See `fairuse_router.metrics`.
+    baseline : str, default="generic"
+        The model that gains are over.
+    misreports : mapping, default=None
+        For envy-freeness: per model, per group (its text, levels joined by ``", "``), predictions
+        for all n rows were they to report that group.
+    classes : array-like, default=None
+        All labels in the order of the probabilities; None takes the sorted labels in y.
+    alpha, correction, tests, n_resamples, evidence
+        As for `audit_rows`.
+    random_state : int, default=0
+        Seed of bootstrap and permutation.
+
+    Returns
+    -------
+    Audit
+
+    Raises
+    ------
+    ValueError
+        If shapes do not fit, labels or probabilities are none, or the baseline is missing.
+
+    Examples
+    --------
+    >>> y = np.array([0, 1] * 30)
+    >>> sex = np.repeat(["F", "M"], 30)
+    >>> guess = np.where(np.arange(60) % 5 == 0, 1 - y, y)
+    >>> audit = audit_predictions(y, {"generic": guess, "personalized": y}, sex)
+    >>> [(r.group, round(r.gain, 2), r.verdict) for r in audit.rationality]
+    [('F', 0.2, 'gain'), ('M', 0.2, 'gain')]
+    """
+    y = _column(y, "y")
+    chosen = _metrics(metrics)
+    regression = chosen[0].regression
+    labels = None if regression else (np.unique(y) if classes is None else np.asarray(classes))
+    target = y.astype(float) if labels is None else _codes(y, labels, "y")
+    schema, ids = _groups(groups, len(y))
+    read = {
+        name: _predictions(value, labels, len(y), f"predictions[{name!r}]")
+        for name, value in predictions.items()
+    }
+    weight = (
+        None if sample_weight is None else _column(sample_weight, "sample_weight").astype(float)
+    )
+    unit = None if clusters is None else _column(clusters, "clusters")
+    moments = {
+        name: _misreports(name, given, read, target, labels, ids, schema, chosen, weight, unit)
+        for name, given in (misreports or {}).items()
+    }
+    return audit_rows(
+        target,
+        read,
+        ids,
+        schema,
+        metrics=chosen,
+        baseline=baseline,
+        weight=weight,
+        clusters=unit,
+        misreports=moments,
+        alpha=alpha,
+        correction=correction,
+        tests=tests,
+        n_resamples=n_resamples,
+        seed=random_state,
+        evidence=evidence,
+    )
+
+
+def _metrics(metrics: Any) -> list[Metric]:
+    """Return the metrics, all of classification or all of regression."""
+    single = isinstance(metrics, str | Metric) or callable(metrics)
+    chosen = [get_metric(metric) for metric in ([metrics] if single else metrics)]
+    if not chosen:
+        raise ValueError("metrics is empty; give at least one, e.g. metrics=('error', 'auc').")
+    if len({metric.regression for metric in chosen}) > 1:
+        raise ValueError(
+            f"metrics={[metric.name for metric in chosen]} mixes classification and regression; "
+            "audit them one after the other."
+        )
+    return chosen
+
+
+def _column(values: Any, name: str) -> np.ndarray:
+    """One array of shape (n,) without missing values."""
+    array = np.asarray(values)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(f"{name} has shape {array.shape}; give one value per row, (n,).")
+    missing = [v is None or v != v for v in array] if array.dtype.kind in "Of" else [False]
+    if any(missing):
+        raise ValueError(
+            f"{name} is missing in {sum(missing)} of {len(array)} rows. Leave these rows out."
+        )
+    return array
+
+
+def _codes(values: np.ndarray, labels: np.ndarray, name: str) -> np.ndarray:
+    """Index of each value in the labels."""
+    order = np.argsort(labels)
+    place = np.minimum(np.searchsorted(labels[order], values), len(labels) - 1)
+    codes = order[place]
+    unknown = labels[codes] != values
+    if unknown.any():
+        raise ValueError(
+            f"{name} holds {sorted(set(values[unknown].tolist()))[:5]}, which are not among the "
+            f"classes {labels.tolist()[:10]}. Pass classes=[...] if y lacks some."
+        )
+    return codes
+
+
+def _groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:
+    """Learn the groups and number the rows."""
+    single = not hasattr(groups, "columns") and np.ndim(groups) == 1
+    table = np.asarray(groups, dtype=object).reshape(-1, 1) if single else frames.as_table(groups)
+    rows, width = frames.shape(table)
+    if rows != n:
+        raise ValueError(f"groups has {rows} rows and y {n}; give the same rows to both.")
+    schema = GroupSchema.from_table(table, list(range(width)))
+    if single:
+        schema = replace(schema, attributes=(str(getattr(groups, "name", None) or "group"),))
+    return schema, schema.group_ids(schema.encode(table))
+
+
+def _predictions(value: Any, labels: np.ndarray | None, n: int, name: str) -> Predictions:
+    """Read labels or probabilities."""
+    if isinstance(value, Predictions):
+        read = value
+    elif labels is None:
+        read = Predictions(np.asarray(value, dtype=float).reshape(-1))
+    else:
+        read = _classification(np.asarray(value), labels, name)
+    if len(read) != n:
+        raise ValueError(f"{name} has {len(read)} rows and y {n}; give the same rows to both.")
+    return read
+
+
+def _classification(array: np.ndarray, labels: np.ndarray, name: str) -> Predictions:
+    """Tell labels from probabilities."""
+    if array.ndim == 1 and array.dtype.kind == "f" and len(labels) == 2:
+        if np.isin(array, labels).all() and not np.isin(labels, (0, 1)).all():
+            return Predictions(_codes(array, labels, name))
+        array = np.column_stack([1 - array, array])
+    if array.ndim == 1:
+        return Predictions(_codes(array, labels, name))
+    if array.ndim != 2 or array.shape[1] != len(labels):
+        raise ValueError(
+            f"{name} has shape {array.shape}; give labels (n,), probabilities of "
+            f"{labels.tolist()[-1]!r} (n,), or of all classes (n, {len(labels)})."
+        )
+    array = array.astype(float)
+    if not (np.isfinite(array).all() and array.min(initial=0) >= 0 and array.max(initial=0) <= 1):
+        raise ValueError(
+            f"{name} holds values that are not probabilities in [0, 1] (or NaN). Pass labels, or "
+            "apply the model's link function first."
+        )
+    return Predictions.from_proba(array)
+
+
+def _misreports(
+    name: str,
+    given: Mapping[str, Any],
+    read: Mapping[str, Predictions],
+    target: np.ndarray,
+    labels: np.ndarray | None,
+    ids: np.ndarray,
+    schema: GroupSchema,
+    chosen: list[Metric],
+    weight: np.ndarray | None,
+    clusters: np.ndarray | None,
+) -> MisreportMoments:
+    """Reduce one model's predictions under other groups' reports."""
+    names = schema.group_names()
+    unknown = sorted(set(given) - set(names))
+    if name not in read or unknown:
+        raise ValueError(
+            f"misreports[{name!r}]: the model must be among {sorted(read)}, its reports "
+            f"{unknown or ''} among {names}."
+        )
+
+    def under(h: int) -> Predictions:
+        what = f"misreports[{name!r}][{names[h]!r}]"
+        return _predictions(given[names[h]], labels, len(target), what)
+
+    return MisreportMoments.measure(
+        target,
+        read[name],
+        under,
+        ids,
+        schema.n_groups,
+        chosen,
+        weight=weight,
+        columns=[h for h, text in enumerate(names) if text in given],
+        clusters=clusters,
+    )

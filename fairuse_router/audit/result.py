@@ -1,0 +1,212 @@
+"""The audit as people and programs read it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from fairuse_router import frames
+from fairuse_router.audit import text
+from fairuse_router.audit.records import (
+    Counts,
+    GainRecord,
+    RiskRecord,
+    SummaryRecord,
+    from_plain,
+    to_plain,
+)
+
+__all__ = ["Audit"]
+
+_GAIN_TABLES = ("overall", "rationality", "envy_freeness", "truthfulness")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Gains of every group under every candidate, with intervals, tests and verdicts.
+
+    Print it for a view in 80 columns. A verdict is a *gain*, a *violation*, or *undetermined*:
+    the rows do not tell. For each metric and candidate, the tests of rationality and envy-freeness
+    are one family, those of truthfulness another; the chance of any wrong verdict in a family, in
+    either direction, is at most alpha (Bonferroni, Holm).
+
+    Parameters
+    ----------
+    metrics, candidates : tuple of str
+    baseline : str
+        The candidate that gains are over.
+    attributes : tuple of str
+        Group attributes.
+    groups : tuple of str
+        One text per group.
+    n : int
+        Rows that belong to a group.
+    alpha : float
+    correction : str
+        One of `fairuse_router.inference.CORRECTIONS`.
+    evidence : str
+        What rows these are: ``"held-out rows"`` support a claim; ``"out-of-fold rows"`` have also
+        served to choose the routes, and flatter them.
+    risks : tuple of RiskRecord
+        Every metric, candidate and group, and all groups together.
+    overall : tuple of GainRecord
+        Gains over the baseline on all groups together, each a family of its own.
+    rationality : tuple of GainRecord
+        Gains over the baseline, per group.
+    envy_freeness : tuple of GainRecord
+        Gains of a group's own report over that of another group, for all ordered pairs.
+    truthfulness : tuple of GainRecord
+        Gains, under the deployed routing, of a group's own report over every other, withholding
+        included.
+    """
+
+    metrics: tuple[str, ...]
+    candidates: tuple[str, ...]
+    baseline: str
+    attributes: tuple[str, ...]
+    groups: tuple[str, ...]
+    n: int
+    alpha: float
+    correction: str
+    evidence: str
+    risks: tuple[RiskRecord, ...]
+    overall: tuple[GainRecord, ...]
+    rationality: tuple[GainRecord, ...]
+    envy_freeness: tuple[GainRecord, ...]
+    truthfulness: tuple[GainRecord, ...]
+
+    def __str__(self) -> str:
+        return text.audit_text(self)
+
+    def summary(self) -> tuple[SummaryRecord, ...]:
+        """Return one record per metric and candidate: the block of the paper's Table 1.
+
+        Returns
+        -------
+        tuple of SummaryRecord
+            Counts of gains, violations and undetermined sum to the comparisons that could be made.
+        """
+        return tuple(
+            self._summarize(metric, candidate)
+            for metric in self.metrics
+            for candidate in self.candidates
+        )
+
+    def _summarize(self, metric: str, candidate: str) -> SummaryRecord:
+        """Sum up one candidate by one metric."""
+
+        def mine(records: Sequence[Any]) -> list[Any]:
+            return [r for r in records if (r.metric, r.candidate) == (metric, candidate)]
+
+        (whole,) = (r for r in mine(self.risks) if r.group is None)
+        gain = next((r.gain for r in mine(self.overall)), None)
+        envy = mine(self.envy_freeness)
+        if not envy:  # of the routing: misreports of a whole group, among all reports
+            envy = [r for r in mine(self.truthfulness) if r.other in self.groups]
+        known = [r for r in mine(self.rationality) if r.gain is not None]
+        best = max(known, key=lambda r: r.gain, default=None)
+        worst = min(known, key=lambda r: r.gain, default=None)
+        return SummaryRecord(
+            metric=metric,
+            candidate=candidate,
+            n=whole.n,
+            risk=whole.risk,
+            gain=gain,
+            best_gain=best and best.gain,
+            best_group=best and best.group,
+            worst_gain=worst and worst.gain,
+            worst_group=worst and worst.group,
+            rationality=_count(mine(self.rationality)),
+            envy_freeness=_count(envy),
+            truthfulness=_count(mine(self.truthfulness)),
+        )
+
+    def to_frame(self, backend: str = "pandas", table: str = "gains") -> Any:
+        """Return a table of the audit as a dataframe.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default="pandas"
+        table : {"gains", "risks", "summary"}, default="gains"
+            ``"gains"``: every comparison, one per row, its kind in the first column.
+
+        Returns
+        -------
+        DataFrame
+
+        Raises
+        ------
+        ValueError
+            For an unknown table or backend.
+        ModuleNotFoundError
+            If the backend is not installed.
+        """
+        if table == "gains":
+            rows = [{"kind": k, **asdict(r)} for k in _GAIN_TABLES for r in getattr(self, k)]
+        elif table == "risks":
+            rows = [asdict(r) for r in self.risks]
+        elif table == "summary":
+            rows = [_flat(r) for r in self.summary()]
+        else:
+            raise ValueError(f"table={table!r}: give one of 'gains', 'risks', 'summary'.")
+        names = list(rows[0]) if rows else []
+        return frames.from_columns({name: [row[name] for row in rows] for name in names}, backend)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as JSON can hold it."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("metrics", "candidates", "attributes", "groups"):
+            plain[name] = list(plain[name])
+        for name in ("risks", *_GAIN_TABLES):
+            plain[name] = [to_plain(record) for record in plain[name]]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Audit:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If fields are missing or unknown.
+        """
+        shell = from_plain(cls, plain)
+        values = {name: getattr(shell, name) for name in cls.__dataclass_fields__}
+        for name in ("metrics", "candidates", "attributes", "groups"):
+            values[name] = tuple(values[name])
+        values["risks"] = tuple(from_plain(RiskRecord, r) for r in plain["risks"])
+        for name in _GAIN_TABLES:
+            values[name] = tuple(from_plain(GainRecord, r) for r in plain[name])
+        return cls(**values)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the audit as JSON with sorted keys and no NaN."""
+        return json.dumps(
+            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )
+
+    @classmethod
+    def from_json(cls, document: str) -> Audit:
+        """Inverse of `to_json`."""
+        return cls.from_dict(json.loads(document))
+
+
+def _count(records: Sequence[GainRecord]) -> Counts | None:
+    """Count verdicts; None if nothing was asked."""
+    if not records:
+        return None
+    verdicts = [record.verdict for record in records if record.p_gain is not None]
+    drawn = (verdicts.count(v) for v in ("gain", "violation", "undetermined"))
+    return Counts(*drawn, untested=len(records) - len(verdicts))
+
+
+def _flat(record: SummaryRecord) -> dict[str, Any]:
+    """One row per summary, counts in columns of their own."""
+    row = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    for name in ("rationality", "envy_freeness", "truthfulness"):
+        counts = row.pop(name)
+        for kind in ("gains", "violations", "undetermined", "untested"):
+            row[f"{name}_{kind}"] = None if counts is None else getattr(counts, kind)
+    return row

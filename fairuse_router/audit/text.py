@@ -1,0 +1,158 @@
+"""The audit in a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING
+
+from fairuse_router.audit.records import GainRecord
+from fairuse_router.metrics import METRICS, Metric, get_metric
+
+if TYPE_CHECKING:
+    from fairuse_router.audit.result import Audit
+
+__all__ = ["audit_text"]
+
+_WIDTH = 80
+_MOST_GROUPS = 20
+_MOST_CASES = 5
+_CORRECTIONS = {
+    "none": "not corrected for their number",
+    "bonferroni": "Bonferroni over all tests of a candidate",
+    "holm": "Holm over all tests of a candidate",
+    "benjamini-hochberg": "Benjamini-Hochberg over all tests of a candidate",
+}
+
+
+def audit_text(audit: Audit) -> str:
+    """Return the whole view."""
+    head = (
+        f"Audit on {audit.n:,} {audit.evidence}, {len(audit.groups)} groups by "
+        f"{', '.join(audit.attributes)}. Gains are over {audit.baseline}, positive is better; "
+        f"worst and best are over groups. Intervals {100 * (1 - audit.alpha):g}%, verdicts at "
+        f"{100 * audit.alpha:g}%, {_CORRECTIONS[audit.correction]}: counts are "
+        'gain/violation/undetermined. "? +90": undetermined, 90 more rows might tell.'
+    )
+    blocks = [textwrap.fill(head, _WIDTH)]
+    for name in audit.metrics:
+        metric = _metric(name)
+        blocks.append(_summary_block(audit, metric))
+        shown = ["routed"] if "routed" in audit.candidates else list(audit.candidates)
+        blocks += [_group_block(audit, metric, c) for c in shown if c != audit.baseline]
+        blocks += _case_blocks(audit, metric)
+    return "\n\n".join(block for block in blocks if block)
+
+
+def _metric(name: str) -> Metric:
+    """Return the metric to format by; a callable's own is unknown after loading."""
+    if name in METRICS:
+        return get_metric(name)
+    return Metric(name, False, None, lambda y, predictions, weight: float("nan"))
+
+
+def _clip(value: str, width: int) -> str:
+    """Cut a text to a width."""
+    return value if len(value) <= width else value[: width - 1] + "…"
+
+
+def _title(metric: Metric) -> str:
+    """Name of the metric and which way is better."""
+    return "AUC (higher is better)" if metric.name == "auc" else f"{metric.name} (lower is better)"
+
+
+def _summary_block(audit: Audit, metric: Metric) -> str:
+    """One line per candidate."""
+    lines = [
+        _title(metric),
+        f"{'candidate':<14}{'all':>7}{'gain':>8}{'worst':>8}{'best':>8}"
+        f"{'rational':>11}{'envy-free':>12}{'truthful':>12}",
+    ]
+    for record in audit.summary():
+        if record.metric != metric.name:
+            continue
+        gains = [
+            "" if record.candidate == audit.baseline else metric.format_gain(gain)
+            for gain in (record.gain, record.worst_gain, record.best_gain)
+        ]
+        counts = [
+            "" if kind is None else str(kind)
+            for kind in (record.rationality, record.envy_freeness, record.truthfulness)
+        ]
+        line = (
+            f"{_clip(record.candidate, 13):<14}{metric.format(record.risk):>7}"
+            f"{gains[0]:>8}{gains[1]:>8}{gains[2]:>8}{counts[0]:>11}{counts[1]:>12}{counts[2]:>12}"
+        )
+        lines.append(line.rstrip())
+    return "\n".join(lines)
+
+
+def _group_block(audit: Audit, metric: Metric, candidate: str) -> str:
+    """One line per group for one candidate."""
+    records = [r for r in audit.rationality if (r.metric, r.candidate) == (metric.name, candidate)]
+    risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
+    shown = records
+    if len(records) > _MOST_GROUPS:
+        order = sorted(records, key=lambda r: (r.gain is None, r.gain))
+        shown = order[:_MOST_GROUPS]
+    lines = [
+        f"{_clip(candidate, 60)}, by group",
+        f"{'group':<20}{'rows':>7}{_clip(audit.baseline, 8):>9}{_clip(candidate, 8):>9}"
+        f"{'gain':>8}{'interval':>16} verdict",
+    ]
+    for r in shown:
+        interval = ""
+        if r.low is not None:
+            interval = f"{metric.format_gain(r.low)} {metric.format_gain(r.high)}"
+        lines.append(
+            f"{_clip(r.group or '', 19):<20}{r.n:>7,}"
+            f"{metric.format(risks.get((audit.baseline, r.group))):>9}"
+            f"{metric.format(risks.get((candidate, r.group))):>9}"
+            f"{metric.format_gain(r.gain):>8}{interval:>16} {_verdict(r)}"
+        )
+        if r.reason:
+            lines.append(_clip(f"    {r.reason}", _WIDTH))
+    if len(shown) < len(records):
+        lines.append(f"... and {len(records) - len(shown)} groups that gain more: see to_frame()")
+    return "\n".join(lines)
+
+
+def _verdict(record: GainRecord) -> str:
+    """Return the verdict, and where it is open the rows that would tell."""
+    if record.verdict != "undetermined":
+        return record.verdict
+    if not record.rows_needed:
+        return "?"
+    return f"? +{_short(record.rows_needed)}"
+
+
+def _short(rows: int) -> str:
+    """Rows in at most five characters."""
+    for size, unit in ((10**9, "G"), (10**6, "M"), (10**4, "k")):
+        if rows >= size:
+            return f"{rows / (1000 if unit == 'k' else size):.0f}{unit}"
+    return str(rows)
+
+
+def _case_blocks(audit: Audit, metric: Metric) -> list[str]:
+    """Violations of envy-freeness and truthfulness, the worst few of each candidate."""
+    blocks = []
+    for records, what in ((audit.envy_freeness, "envy"), (audit.truthfulness, "truthfulness")):
+        for candidate in audit.candidates:
+            mine = [r for r in records if (r.metric, r.candidate) == (metric.name, candidate)]
+            cases = sorted(
+                (r for r in mine if r.verdict == "violation"), key=lambda r: r.gain or 0.0
+            )
+            if cases:
+                title = "envy-freeness" if what == "envy" else what
+                lines = [f"{candidate}: {len(cases)} of {len(mine)} break {title}"]
+                lines += [_case(metric, r) for r in cases[:_MOST_CASES]]
+                if len(cases) > _MOST_CASES:
+                    lines.append(f"  ... and {len(cases) - _MOST_CASES} more: see to_frame()")
+                blocks.append("\n".join(lines))
+    return blocks
+
+
+def _case(metric: Metric, record: GainRecord) -> str:
+    """One violation as a sentence."""
+    better = metric.format_gain(-(record.gain or 0.0))
+    return _clip(f"  {record.group}: {better} by reporting {record.other}", _WIDTH)
