@@ -30,7 +30,15 @@ from typing import Literal
 
 import numpy as np
 
-__all__ = ["METRICS", "Metric", "Predictions", "confidence_and_hit", "get_metric", "row_losses"]
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Predictions",
+    "confidence_and_hit",
+    "get_metric",
+    "probabilities",
+    "row_losses",
+]
 
 _ECE_EDGES = np.arange(1, 10) / 10
 
@@ -238,8 +246,31 @@ def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) ->
     return metric.rowwise(y, predictions)
 
 
-def _proba(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """Return the probabilities, having refused what would give a wrong number in silence."""
+def probabilities(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """Return the probabilities, having refused what would give a wrong number in silence.
+
+    Parameters
+    ----------
+    name : str
+        Metric that asks, for the message.
+    y : ndarray of int of shape (n,)
+        Class indices.
+    predictions : Predictions
+
+    Returns
+    -------
+    ndarray of shape (n, K)
+
+    Raises
+    ------
+    ValueError
+        If there are none, they hold NaN, or y is of another length or no index of their columns.
+
+    Examples
+    --------
+    >>> probabilities("auc", np.array([1]), Predictions.from_proba([0.75]))
+    array([[0.25, 0.75]])
+    """
     _check_length(name, y, predictions)
     proba = predictions.proba
     if proba is None:
@@ -288,14 +319,14 @@ def _error_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
 
 def _log_loss_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """-log of the probability of the class that came true."""
-    proba = _proba("log_loss", y, predictions)
+    proba = probabilities("log_loss", y, predictions)
     with np.errstate(divide="ignore"):
         return -np.log(proba[np.arange(len(y)), y])
 
 
 def _brier_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """Squared distance to what came true, once for two classes (Brier 1950 counts it twice)."""
-    proba = _proba("brier", y, predictions)
+    proba = probabilities("brier", y, predictions)
     if proba.shape[1] == 2:
         return (proba[:, 1] - y) ** 2
     own = proba[np.arange(len(y)), y]
@@ -327,7 +358,7 @@ def _mean_risk(
 
 def _auc_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None) -> float:
     """1 - AUC, macro average of one-vs-rest for more than two classes."""
-    proba = _proba("auc", y, predictions)
+    proba = probabilities("auc", y, predictions)
     classes = [1] if proba.shape[1] == 2 else range(proba.shape[1])
     areas = [_area(y == k, proba[:, k], weight) for k in classes]
     return 1 - sum(areas) / len(areas)
@@ -380,7 +411,7 @@ def confidence_and_hit(y: np.ndarray, predictions: Predictions) -> tuple[np.ndar
     >>> confidence_and_hit(np.array([1, 0]), Predictions.from_proba([0.9, 0.4]))
     (array([0.9, 0.4]), array([ True, False]))
     """
-    proba = _proba("ece", y, predictions)
+    proba = probabilities("ece", y, predictions)
     if proba.shape[1] == 2:
         return proba[:, 1], y == 1
     return proba.max(axis=1), proba.argmax(axis=1) == y

@@ -374,8 +374,14 @@ def test_bad_arguments():
     with pytest.raises(ValueError, match="correction='sidak'"):
         audit_rows(y, models, groups, SCHEMA, correction="sidak")
     broken = Predictions.from_proba(np.full(len(y), np.nan))
-    with pytest.raises(ValueError, match="NaN"):
-        audit_rows(y, {**models, "x": broken}, groups, SCHEMA, metrics=["brier"])
+    for name in ("brier", "auc", "ece", "log_loss"):
+        with pytest.raises(ValueError, match=f"metric='{name}'.*NaN"):
+            audit_rows(y, {**models, "x": broken}, groups, SCHEMA, metrics=[name])
+        if name != "ece":
+            with pytest.raises(ValueError, match=f"metric='{name}'.*NaN"):
+                MisreportMoments.measure(
+                    y, models["onehot"], lambda h: broken, groups, 4, [get_metric(name)]
+                )
 
 
 def test_unscored_rows_are_nobodys_evidence():

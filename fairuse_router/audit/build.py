@@ -209,7 +209,7 @@ def _risk_records(
 ) -> list[RiskRecord]:
     """Risks of one candidate: all groups together, then each."""
     records = []
-    for part, groups in ((rows.together(), (None,)), (rows, settings.names)):
+    for part, groups in ((rows.together, (None,)), (rows, settings.names)):
         risks = part.risks(metric, predictions)
         for group, n, risk in zip(groups, part.sizes, risks, strict=True):
             records.append(RiskRecord(metric.name, name, group, int(n), number(risk)))
@@ -228,7 +228,7 @@ def _audit_candidate(
     """Gains of one candidate over the baseline, and of truth over misreports."""
     test = default_test(metric, rows, settings.tests.get(metric.name))
     level, base = (settings.alpha, settings.correction), settings.baseline
-    whole = compare(metric, reference, model, rows.together(), test, **settings.options(1))
+    whole = compare(metric, reference, model, rows.together, test, **settings.options(1))
     groups = compare(metric, reference, model, rows, test, **settings.options(rows.m))
     family = [Comparisons(settings.names, [base] * rows.m, _explain(groups, rows))]
     if moments is not None and metric.name in moments.sums:

@@ -23,7 +23,8 @@ from fairuse_router.inference import (
     row_sums,
     stack_tests,
 )
-from fairuse_router.metrics import Metric, Predictions, confidence_and_hit
+from fairuse_router.inference.auc import members
+from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, probabilities
 
 __all__ = ["Rows", "compare", "default_test"]
 
@@ -61,11 +62,14 @@ class Rows:
 
     def only(self, keep: np.ndarray) -> Rows:
         """Return these rows, those outside a mask belonging to no group."""
+        if keep[self.groups >= 0].all():
+            return self
         return replace(self, groups=np.where(keep, self.groups, -1))
 
+    @cached_property
     def together(self) -> Rows:
-        """Return these rows as one group."""
-        return replace(self, groups=np.where(self.groups >= 0, 0, -1), m=1)
+        """These rows as one group."""
+        return replace(self, groups=np.where(self.groups >= 0, 0, -1), m=1, unserved=frozenset())
 
     @cached_property
     def sizes(self) -> np.ndarray:
@@ -76,12 +80,24 @@ class Rows:
     @cached_property
     def members(self) -> list[np.ndarray]:
         """Index of the rows of each group."""
-        order = np.argsort(self.groups, kind="stable")
-        bounds = np.searchsorted(self.groups[order], np.arange(self.m + 1))
-        return [order[bounds[g] : bounds[g + 1]] for g in range(self.m)]
+        return members(self.groups, self.m)
+
+    def areas(self, predictions: Predictions) -> AucParts:
+        """Areas under the ROC curve, computed once per model."""
+        if id(predictions) not in self._areas:
+            proba = probabilities("auc", self.y, predictions)
+            parts = auc_parts(self.y, proba, self.groups, self.m, self.weight)
+            self._areas[id(predictions)] = (predictions, parts)
+        return self._areas[id(predictions)][1]
+
+    @cached_property
+    def _areas(self) -> dict[int, tuple[Predictions, AucParts]]:
+        return {}
 
     def risks(self, metric: Metric, predictions: Predictions) -> np.ndarray:
         """Risk in every group, shape (m,); nan where undefined."""
+        if metric.name == "auc":
+            return 1 - self.areas(predictions).area
         return np.array(
             [metric.risk(self.y[r], predictions[r], _take(self.weight, r)) for r in self.members]
         )
@@ -138,8 +154,8 @@ def compare(
         sums = row_sums(_row_gains(metric, reference, model, rows), *_layout(rows))
         return paired_t_from_sums(sums, alpha)
     if test == "DeLong":
-        first, second = _areas(rows, reference), _areas(rows, model)
-        return delong(first, second, rows.groups, rows.clusters, alpha)
+        areas = rows.areas(reference), rows.areas(model)
+        return delong(*areas, rows.groups, rows.clusters, alpha)
     one_by_one = _swaps if test == "swap permutation" else _bootstraps
     return stack_tests(list(one_by_one(metric, reference, model, rows, n_resamples, seed, alpha)))
 
@@ -175,12 +191,6 @@ def _row_gains(
     first, second = (metric.rowwise(rows.y, p) for p in (reference, model))
     with np.errstate(invalid="ignore"):
         return np.where(first == second, 0.0, first - second)
-
-
-def _areas(rows: Rows, predictions: Predictions) -> AucParts:
-    """Areas under the ROC curve and influences."""
-    assert predictions.proba is not None
-    return auc_parts(rows.y, predictions.proba, rows.groups, rows.m, rows.weight)
 
 
 def _swaps(

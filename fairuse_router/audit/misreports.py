@@ -16,7 +16,7 @@ from fairuse_router.inference import (
     paired_t_from_sums,
     row_sums,
 )
-from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.metrics import Metric, Predictions, probabilities
 
 __all__ = ["MisreportMoments"]
 
@@ -98,7 +98,9 @@ class MisreportMoments:
         depth = {metric.name: 4 if metric.rowwise is None else 10 for metric in metrics}
         sums = {name: np.zeros((k, m, m)) for name, k in depth.items()}
         losses = {metric.name: metric.rowwise(y, own) for metric in metrics if metric.rowwise}
-        areas = auc_parts(y, _proba(own), groups, m, weight) if "auc" in sums else None
+        areas = (
+            auc_parts(y, probabilities("auc", y, own), groups, m, weight) if "auc" in sums else None
+        )
         for h in range(m) if columns is None else map(int, columns):
             other = under(h)
             for metric in metrics:
@@ -111,7 +113,7 @@ class MisreportMoments:
                         else row_sums(gain, groups, m, weight, clusters)
                     )
                 elif areas is not None:
-                    theirs = auc_parts(y, _proba(other), groups, m, weight)
+                    theirs = auc_parts(y, probabilities("auc", y, other), groups, m, weight)
                     part = _auc_sums(*delong_gains(theirs, areas, groups, clusters), groups, m)
                 sums[metric.name][:, :, h] = part
         return cls(m, plain, sums)
@@ -155,13 +157,6 @@ class MisreportMoments:
             b, c = (either + better_minus_worse) / 2, (either - better_minus_worse) / 2
             return mcnemar(b, c, n, mid_p=mid_p, alpha=alpha)
         return paired_t_from_sums(sums, alpha)
-
-
-def _proba(predictions: Predictions) -> np.ndarray:
-    """Return the probabilities that AUC ranks by."""
-    if predictions.proba is None:
-        raise ValueError("metric='auc' needs probabilities and these predictions have none.")
-    return predictions.proba
 
 
 def _difference(reference: np.ndarray, model: np.ndarray) -> np.ndarray:

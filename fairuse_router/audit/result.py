@@ -198,8 +198,8 @@ def _count(records: Sequence[GainRecord]) -> Counts | None:
     if not records:
         return None
     verdicts = [record.verdict for record in records if record.p_gain is not None]
-    drawn = (verdicts.count(v) for v in ("gain", "violation", "undetermined"))
-    return Counts(*drawn, untested=len(records) - len(verdicts))
+    gains, violations, open_ = (verdicts.count(v) for v in ("gain", "violation", "undetermined"))
+    return Counts(gains, violations, open_, untested=len(records) - len(verdicts))
 
 
 def _flat(record: SummaryRecord) -> dict[str, Any]:

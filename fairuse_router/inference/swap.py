@@ -13,6 +13,8 @@ __all__ = ["ece_swap"]
 _BINS = 10
 _EDGES = np.arange(1, _BINS) / _BINS
 _CHUNK = 4_000_000
+_ALL_DRAWN = 2000
+_CROWDED = 30
 
 
 def ece_swap(
@@ -75,7 +77,11 @@ def ece_swap(
     one, two = first.sum(axis=0), second.sum(axis=0)
     gain = float(np.abs(one).sum() - np.abs(two).sum())
     rng = np.random.default_rng(seed)
-    swapped = _swapped_gains(first, second, n_resamples, rng)
+    cell = np.zeros(len(first), dtype=int)
+    if unit is None:
+        bins = [np.searchsorted(_EDGES, side[0], side="left") for side in (reference, model)]
+        cell = _BINS * bins[0] + bins[1]
+    swapped = _swapped_gains(first, second, cell, n_resamples, rng)
     drawn = gain + _multiplier_noise(first, second, n_resamples, rng)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     se, se_null = float(drawn.std(ddof=1)), float(swapped.std(ddof=1))
@@ -105,23 +111,47 @@ def _bin_excess(
 
 
 def _swapped_gains(
-    first: np.ndarray, second: np.ndarray, n_resamples: int, rng: np.random.Generator
+    first: np.ndarray,
+    second: np.ndarray,
+    cell: np.ndarray,
+    n_resamples: int,
+    rng: np.random.Generator,
 ) -> np.ndarray:
-    """Gains after swapping each unit with probability one half."""
-    units = len(first)
+    """Gains after swapping each unit with probability one half.
+
+    Every swap is drawn while there are at most 2,000 units; beyond, units of a cell (pair of bins)
+    with 30 or more are drawn together, as the Gaussian that their sum then is.
+    """
     change = second - first
     one, total = first.sum(axis=0), first.sum(axis=0) + second.sum(axis=0)
-    gains = np.empty(n_resamples)
-    step = max(1, _CHUNK // units)
-    for start in range(0, n_resamples, step):
+    crowded = np.zeros(len(first), dtype=bool)
+    if len(first) > _ALL_DRAWN:
+        crowded = np.bincount(cell)[cell] >= _CROWDED
+    joint = change[crowded]
+    noise = rng.standard_normal((n_resamples, _BINS)) @ _root(joint.T @ joint / 4).T
+    reference = (
+        one + joint.sum(axis=0) / 2 + noise + _drawn_sums(change[~crowded], n_resamples, rng)
+    )
+    return np.abs(reference).sum(axis=1) - np.abs(total - reference).sum(axis=1)
+
+
+def _drawn_sums(change: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
+    """Sum the rows of change over random halves, shape (n_resamples, 10)."""
+    units = len(change)
+    sums = np.zeros((n_resamples, _BINS))
+    step = max(1, _CHUNK // max(units, 1))
+    for start in range(0, n_resamples if units else 0, step):
         b = min(step, n_resamples - start)
         bits = np.frombuffer(rng.bytes((b * units + 7) // 8), dtype=np.uint8)
         swap = np.unpackbits(bits, count=b * units).reshape(b, units).astype(float)
-        reference = one + swap @ change
-        gains[start : start + b] = np.abs(reference).sum(axis=1) - np.abs(total - reference).sum(
-            axis=1
-        )
-    return gains
+        sums[start : start + b] = swap @ change
+    return sums
+
+
+def _root(covariance: np.ndarray) -> np.ndarray:
+    """Return a matrix root r with r r^T = covariance, which may be singular."""
+    value, vector = np.linalg.eigh(covariance)
+    return vector * np.sqrt(np.maximum(value, 0))
 
 
 def _multiplier_noise(
@@ -131,8 +161,6 @@ def _multiplier_noise(
     both = np.hstack([first, second])
     sums = both.sum(axis=0)
     covariance = both.T @ both - np.outer(sums, sums) / len(both)
-    value, vector = np.linalg.eigh(covariance)
-    root = vector * np.sqrt(np.maximum(value, 0))
-    drawn = np.abs(sums + rng.standard_normal((n_resamples, len(sums))) @ root.T)
+    drawn = np.abs(sums + rng.standard_normal((n_resamples, len(sums))) @ _root(covariance).T)
     gains = drawn[:, :_BINS].sum(axis=1) - drawn[:, _BINS:].sum(axis=1)
     return gains - gains.mean()
