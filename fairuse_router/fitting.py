@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -308,13 +308,8 @@ def cross_fit(
         for g, reason in part.unavailable.items():
             unavailable[part.name].setdefault(g, reason)
     candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
-    scores = {
-        recipe.name: _gather(
-            [p for p in parts if p.name == recipe.name and p.rows is not None], data
-        )
-        for recipe in recipes
-    }
-    return candidates, scores, unavailable
+    scored = [part for part in parts if part.predictions is not None]
+    return candidates, _gather_all([r.name for r in recipes], scored, data), unavailable
 
 
 def score_prefit(
@@ -322,16 +317,24 @@ def score_prefit(
 ) -> dict[str, Scores]:
     """Score candidates that were fitted elsewhere on rows that they have not seen."""
     everything = np.arange(len(data.y))
-    parts = {name: _score(c, data, everything, envy) for name, c in candidates.items()}
-    return {name: _gather([p] if p.rows is not None else [], data) for name, p in parts.items()}
+    parts = [_score(c, data, everything, envy) for c in candidates.values()]
+    return _gather_all(candidates, [p for p in parts if p.predictions is not None], data)
 
 
-def _gather(parts: Sequence[_Part], data: TrainingRows) -> Scores:
+def _gather_all(
+    names: Iterable[str], parts: Sequence[_Part], data: TrainingRows
+) -> dict[str, Scores]:
+    """Scores of every candidate; one that scored no row has them, too, in the others' shape."""
+    proba = any(p.predictions is not None and p.predictions.proba is not None for p in parts)
+    return {name: _gather([p for p in parts if p.name == name], data, proba) for name in names}
+
+
+def _gather(parts: Sequence[_Part], data: TrainingRows, with_proba: bool) -> Scores:
     """Put the folds' scores together; rows scored more than once are averaged."""
     n = len(data.y)
     times = np.zeros(n)
     width = 1 if data.classes is None else len(data.classes)
-    votes, proba = np.zeros((n, width)), None
+    votes, proba = np.zeros((n, width)), np.zeros((n, width)) if with_proba else None
     misreports: MisreportMoments | None = None
     for part in parts:
         assert part.rows is not None
@@ -342,8 +345,7 @@ def _gather(parts: Sequence[_Part], data: TrainingRows) -> Scores:
             votes[part.rows, 0] += label
         else:
             votes[part.rows, label] += 1
-        if part.predictions.proba is not None:
-            proba = np.zeros((n, width)) if proba is None else proba
+        if proba is not None and part.predictions.proba is not None:
             proba[part.rows] += part.predictions.proba
         if part.misreports is not None:
             misreports = part.misreports if misreports is None else misreports + part.misreports
