@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import sparse, stats
 from sklearn.metrics import roc_auc_score
 
 from fairuse_router.inference import (
@@ -15,7 +15,7 @@ from fairuse_router.inference import (
     paired_bootstrap,
     paired_t,
 )
-from fairuse_router.inference.swap import _swapped_gains
+from fairuse_router.inference.swap import _bin_excess, _crowded, _swapped_gains
 from fairuse_router.metrics import Predictions, get_metric
 
 
@@ -127,29 +127,26 @@ def test_swapped_gains_are_those_of_swapped_predictions():
     assert test.p_gain == pytest.approx(exact, abs=0.015)
 
 
-def test_crowded_cells_are_drawn_together_with_the_same_law():
+def test_crowded_cells_are_drawn_together_with_the_same_law(monkeypatch):
     rng = np.random.default_rng(5)
     z = rng.normal(0, 1.5, 6000)
     y = rng.random(6000) < 1 / (1 + np.exp(-z))
     p, q = (1 / (1 + np.exp(-z - rng.normal(0, 0.5, 6000))) for _ in range(2))
-    bins = [np.searchsorted(np.arange(1, 10) / 10, x) for x in (p, q)]
-    first, second = (
-        np.eye(10)[k] * (x - y)[:, None] / 6000 for x, k in zip((p, q), bins, strict=True)
-    )
-    cell = 10 * bins[0] + bins[1]
-    crowded = (np.bincount(cell)[cell] >= 30).mean()
-    assert 0.5 < crowded < 1
-    mixed = _swapped_gains(first, second, cell, 4000, rng)
-    each = _swapped_gains(first, second, np.arange(6000), 4000, rng)  # no cell is crowded
+    unit = np.arange(6000)
+    sides = [_bin_excess(x, y, np.full(6000, 1 / 6000), unit) for x in (p, q)]
+    assert 0.5 < _crowded(*sides).mean() < 1
+    mixed = _swapped_gains(*sides, 4000, rng)
+    monkeypatch.setattr("fairuse_router.inference.swap._ALL_DRAWN", 6000)
+    each = _swapped_gains(*sides, 4000, rng)
     assert stats.ks_2samp(mixed, each).pvalue > 0.01
     assert mixed.std() == pytest.approx(each.std(), rel=0.05)
 
 
 def test_swapping_whole_clusters():
-    first = np.zeros((3, 10))
-    second = np.zeros((3, 10))
+    first, second = np.zeros((3, 10)), np.zeros((3, 10))
     first[:, 0], second[:, 5] = 1.0, 2.0
-    gains = _swapped_gains(first, second, np.zeros(3, int), 500, np.random.default_rng(0))
+    sides = sparse.csr_matrix(first), sparse.csr_matrix(second)
+    gains = _swapped_gains(*sides, 500, np.random.default_rng(0))
     assert set(np.round(gains, 9)) == {-3.0, -1.0, 1.0, 3.0} or set(np.round(gains, 9)) == {
         -3.0,
         3.0,

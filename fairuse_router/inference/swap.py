@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from scipy import sparse
 
 from fairuse_router.inference.result import PairedTest, rows_needed
 
@@ -70,19 +71,15 @@ def ece_swap(
     if mass <= 0:
         nan = math.nan
         return PairedTest(nan, nan, nan, nan, nan, n, "swap permutation", nan, nan, nan, "no rows")
-    unit = None
+    unit = np.arange(n)
     if clusters is not None:
         unit = np.unique(clusters, return_inverse=True)[1].reshape(-1)
-    first, second = (_bin_excess(*side, w, unit) / mass for side in (reference, model))
-    one, two = first.sum(axis=0), second.sum(axis=0)
+    sides = [_bin_excess(*side, w / mass, unit) for side in (reference, model)]
+    one, two = (np.asarray(side.sum(axis=0)).ravel() for side in sides)
     gain = float(np.abs(one).sum() - np.abs(two).sum())
     rng = np.random.default_rng(seed)
-    cell = np.zeros(len(first), dtype=int)
-    if unit is None:
-        bins = [np.searchsorted(_EDGES, side[0], side="left") for side in (reference, model)]
-        cell = _BINS * bins[0] + bins[1]
-    swapped = _swapped_gains(first, second, cell, n_resamples, rng)
-    drawn = gain + _multiplier_noise(first, second, n_resamples, rng)
+    swapped = _swapped_gains(sides[0], sides[1], n_resamples, rng)
+    drawn = gain + _multiplier_noise(sparse.hstack(sides, format="csr"), n_resamples, rng)
     low, high = np.quantile(drawn, [alpha / 2, 1 - alpha / 2])
     se, se_null = float(drawn.std(ddof=1)), float(swapped.std(ddof=1))
     return PairedTest(
@@ -100,39 +97,45 @@ def ece_swap(
 
 
 def _bin_excess(
-    confidence: np.ndarray, hit: np.ndarray, w: np.ndarray, unit: np.ndarray | None
-) -> np.ndarray:
+    confidence: np.ndarray, hit: np.ndarray, w: np.ndarray, unit: np.ndarray
+) -> sparse.csr_matrix:
     """Weighted confidence - hit of each unit, in the column of its bin: shape (units, 10)."""
-    unit = np.arange(len(w)) if unit is None else unit
     bins = np.searchsorted(_EDGES, confidence, side="left")
-    cells = int(unit.max() + 1) * _BINS
-    excess = np.bincount(unit * _BINS + bins, weights=w * (confidence - hit), minlength=cells)
-    return excess.reshape(-1, _BINS)
+    shape = (int(unit.max()) + 1, _BINS)
+    return sparse.csr_matrix((w * (confidence - hit), (unit, bins)), shape=shape)
 
 
 def _swapped_gains(
-    first: np.ndarray,
-    second: np.ndarray,
-    cell: np.ndarray,
+    first: sparse.csr_matrix,
+    second: sparse.csr_matrix,
     n_resamples: int,
     rng: np.random.Generator,
 ) -> np.ndarray:
     """Gains after swapping each unit with probability one half.
 
-    Every swap is drawn while there are at most 2,000 units; beyond, units of a cell (pair of bins)
-    with 30 or more are drawn together, as the Gaussian that their sum then is.
+    Every swap is drawn while there are at most 2,000 units; beyond, units that fall in the same
+    bins as 30 or more others are drawn together, as the Gaussian that their sum then is.
     """
-    change = second - first
-    one, total = first.sum(axis=0), first.sum(axis=0) + second.sum(axis=0)
-    crowded = np.zeros(len(first), dtype=bool)
-    if len(first) > _ALL_DRAWN:
-        crowded = np.bincount(cell)[cell] >= _CROWDED
+    one, two = (np.asarray(side.sum(axis=0)).ravel() for side in (first, second))
+    change = sparse.csr_matrix(second - first)
+    crowded = np.zeros(change.shape[0], dtype=bool)
+    if len(crowded) > _ALL_DRAWN:
+        crowded = _crowded(first, second)
     joint = change[crowded]
-    noise = rng.standard_normal((n_resamples, _BINS)) @ _root(joint.T @ joint / 4).T
-    reference = (
-        one + joint.sum(axis=0) / 2 + noise + _drawn_sums(change[~crowded], n_resamples, rng)
-    )
-    return np.abs(reference).sum(axis=1) - np.abs(total - reference).sum(axis=1)
+    root = _root((joint.T @ joint).toarray() / 4)
+    reference = one + np.asarray(joint.sum(axis=0)).ravel() / 2
+    reference = reference + rng.standard_normal((n_resamples, _BINS)) @ root.T
+    reference += _drawn_sums(change[~crowded].toarray(), n_resamples, rng)
+    return np.abs(reference).sum(axis=1) - np.abs(one + two - reference).sum(axis=1)
+
+
+def _crowded(first: sparse.csr_matrix, second: sparse.csr_matrix) -> np.ndarray:
+    """Whether a unit has one bin per side and shares both with 30 units or more."""
+    single = (np.diff(first.indptr) == 1) & (np.diff(second.indptr) == 1)
+    cell = np.full(len(single), _BINS * _BINS)
+    at = [side.indices[side.indptr[:-1][single]] for side in (first, second)]
+    cell[single] = _BINS * at[0] + at[1]
+    return np.bincount(cell)[cell] >= _CROWDED
 
 
 def _drawn_sums(change: np.ndarray, n_resamples: int, rng: np.random.Generator) -> np.ndarray:
@@ -155,12 +158,11 @@ def _root(covariance: np.ndarray) -> np.ndarray:
 
 
 def _multiplier_noise(
-    first: np.ndarray, second: np.ndarray, n_resamples: int, rng: np.random.Generator
+    both: sparse.csr_matrix, n_resamples: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Sampling noise of the gain, mean zero, from Gaussian noise in the twenty bin sums."""
-    both = np.hstack([first, second])
-    sums = both.sum(axis=0)
-    covariance = both.T @ both - np.outer(sums, sums) / len(both)
+    sums = np.asarray(both.sum(axis=0)).ravel()
+    covariance = (both.T @ both).toarray() - np.outer(sums, sums) / both.shape[0]
     drawn = np.abs(sums + rng.standard_normal((n_resamples, len(sums))) @ _root(covariance).T)
     gains = drawn[:, :_BINS].sum(axis=1) - drawn[:, _BINS:].sum(axis=1)
     return gains - gains.mean()
