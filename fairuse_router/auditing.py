@@ -73,7 +73,8 @@ def group_records(
     """Put what is known of each group together, for the routing table."""
     names = {name: g for g, name in enumerate(schema.group_names())}
     risks: list[dict[str, float | None]] = [{} for _ in names]
-    gains: list[tuple[float | None, ...]] = [(None, None, None) for _ in names]
+    gains: list[tuple[float | None, float | None, float | None]]
+    gains = [(None, None, None) for _ in names]
     for risk in audit.risks:
         if risk.group is not None and risk.metric == metric.name:
             risks[names[risk.group]][risk.candidate] = risk.risk

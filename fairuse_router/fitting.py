@@ -95,7 +95,7 @@ class Scores:
 
 
 def make_recipes(
-    names: Sequence[str], estimator: Any, schema: GroupSchema, feature_names: Sequence[str] | None
+    names: Any, estimator: Any, schema: GroupSchema, feature_names: Sequence[str] | None
 ) -> list[Recipe]:
     """Build the candidates to fit.
 
@@ -105,10 +105,11 @@ def make_recipes(
         For a name that is not in `CANDIDATES`, if generic is missing, or if a dummy has the name
         of a feature.
     """
+    names = tuple(names)
     wrong = [name for name in names if name not in CANDIDATES]
     if wrong or "generic" not in names or len(set(names)) < len(names):
         raise ValueError(
-            f"candidates={tuple(names)} is not allowed: name each of {CANDIDATES} at most once, "
+            f"candidates={names} is not allowed: name each of {CANDIDATES} at most once, "
             "'generic' always among them."
         )
     encodings = {"onehot": schema.onehot, "intersectional": schema.intersectional}
@@ -250,7 +251,9 @@ def _score(candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[
         misreports = MisreportMoments.measure(
             data.target[rows],
             own,
-            under_reports(candidate, features, data.classes, any(m.needs_proba for m in envy)),
+            under_reports(
+                candidate, features, groups, own, data.classes, any(m.needs_proba for m in envy)
+            ),
             groups,
             data.n_groups,
             envy,

@@ -48,17 +48,51 @@ def predict_as(
 
 
 def under_reports(
-    candidate: Candidate, features: frames.Table, classes: NDArray[Any] | None, proba: bool
+    candidate: Candidate,
+    features: frames.Table,
+    groups: NDArray[np.int64],
+    own: Predictions,
+    classes: NDArray[Any] | None,
+    proba: bool,
 ) -> Callable[[int], Predictions]:
     """Return a function from a group to the predictions of all rows under its report.
 
-    Where only labels are wanted of a linear final step, a report shifts the margin by a constant,
-    so that the features are scored once for all reports.
+    The group's own rows are not asked again. Where only labels are wanted of a linear final step,
+    a report shifts the margin by a constant, so that the features are scored once for all reports.
+
+    Parameters
+    ----------
+    candidate, features, groups, classes, proba
+        As for `predict_as`.
+    own : Predictions
+        Of the rows under the group of each.
     """
-    n = frames.shape(features)[0]
     offsets = None if proba or classes is None else _margin_offsets(candidate)
-    if offsets is None:
-        return lambda h: predict_as(candidate, features, np.full(n, h), classes, proba)
+    if offsets is not None:
+        return _shifted_labels(candidate, features, classes, offsets)
+
+    def others(h: int) -> Predictions:
+        rows = np.flatnonzero(groups != h)
+        if not len(rows):
+            return own
+        part = frames.take_rows(features, rows)
+        answer = predict_as(candidate, part, np.full(len(rows), h), classes, proba)
+        label = own.label.copy()
+        label[rows] = answer.label
+        if answer.proba is None or own.proba is None:
+            return Predictions(label)
+        probabilities = own.proba.copy()
+        probabilities[rows] = answer.proba
+        return Predictions(label, probabilities)
+
+    return others
+
+
+def _shifted_labels(
+    candidate: Candidate, features: frames.Table, classes: Any, offsets: NDArray[np.float64]
+) -> Callable[[int], Predictions]:
+    """Labels of a linear model: its margin under one report, plus what each report adds."""
+    n = frames.shape(features)[0]
     model = candidate.models[0]
     first = candidate.evaluate(features, np.zeros(n, dtype=np.int64), "decision_function", None)
     base = first.reshape(n, -1) - offsets[0]
