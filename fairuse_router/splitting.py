@@ -77,7 +77,10 @@ def _folds(
     # scikit-learn refuses more folds than the largest stratum has rows
     n_folds = max(2, min(n_folds, int(np.bincount(strata).max())))
     if n_folds > len(strata):
-        raise ValueError(f"cv: {len(strata)} rows cannot be split into {n_folds} folds.")
+        raise ValueError(
+            f"X has n_samples={len(strata)}, which cannot be split into {n_folds} folds; pass at "
+            "least as many rows as folds."
+        )
     shuffle = random_state is not None
     kind = StratifiedKFold if clusters is None else StratifiedGroupKFold
     splitter = kind(n_folds, shuffle=shuffle, random_state=random_state)
