@@ -50,6 +50,10 @@ class KeepLast(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         return self.transformer.__sklearn_tags__()
 
+    def get_metadata_routing(self) -> Any:
+        """What the wrapped transformer asks for, such as sample weights."""
+        return self.transformer.get_metadata_routing()
+
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         return f"KeepLast({self.transformer!r}, n_last={self.n_last})"
 
