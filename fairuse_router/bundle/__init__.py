@@ -1,1 +1,23 @@
-"""The ONNX bundle: writing one from a fitted router, and reading it back."""
+"""The ONNX bundle: writing one from a fitted router, and reading it back.
+
+`export_bundle` is imported on first use, so that serving a bundle does not load scikit-learn.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fairuse_router.bundle.reader import Bundle
+
+if TYPE_CHECKING:
+    from fairuse_router.bundle.writer import export_bundle
+
+__all__ = ["Bundle", "export_bundle"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "export_bundle":
+        from fairuse_router.bundle.writer import export_bundle
+
+        return export_bundle
+    raise AttributeError(f"module 'fairuse_router.bundle' has no attribute {name!r}")

@@ -1,0 +1,164 @@
+"""Inputs: a user's rows as the tensors that a bundle takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router import frames
+from fairuse_router.bundle.texts import feature_text, identifiers
+from fairuse_router.frames import InputColumn
+from fairuse_router.groups import GroupSchema
+
+JOINED = "X"
+REPORT = "report"
+OUTPUTS = ("label", "probabilities", "scores", "route")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the columns of a user's X become inputs.
+
+    Parameters
+    ----------
+    columns : tuple of InputColumn
+        The features.
+    inputs : tuple of str
+        Name of the input of each feature: one name for all if all are numbers.
+    width : int
+        Columns of the user's X, group columns counted.
+    names : tuple of str or None
+        Names of those columns; None if X was an array.
+    """
+
+    columns: tuple[InputColumn, ...]
+    inputs: tuple[str, ...]
+    width: int
+    names: tuple[str, ...] | None
+
+    @classmethod
+    def of(
+        cls, columns: tuple[InputColumn, ...], width: int, names: tuple[str, ...] | None
+    ) -> Layout:
+        """Lay out feature columns: one tensor if all are numbers, else one per column."""
+        if all(c.numeric for c in columns):
+            inputs = [JOINED] * len(columns)
+        else:
+            inputs = identifiers((c.name for c in columns), taken=(REPORT, *OUTPUTS))
+        return cls(columns, tuple(inputs), width, names)
+
+    @property
+    def joined(self) -> bool:
+        """Whether all features are one tensor."""
+        return all(c.numeric for c in self.columns)
+
+    def features(self, table: frames.Table) -> dict[str, NDArray[Any]]:
+        """Tensors of the features of a table that has the columns of the training data."""
+        arrays = [
+            numbers(frames.column(table, c.position), c.name).astype(np.float32)
+            if c.numeric
+            else texts(frames.column(table, c.position))
+            for c in self.columns
+        ]
+        if self.joined:
+            return {JOINED: np.stack(arrays, axis=1)}
+        return {name: a[:, None] for name, a in zip(self.inputs, arrays, strict=True)}
+
+    def check(self, table: frames.Table) -> None:
+        """Refuse a table with other columns than the training data.
+
+        Raises
+        ------
+        ValueError
+        """
+        width, names = frames.shape(table)[1], frames.column_names(table)
+        if names is not None and self.names is not None and tuple(names) != self.names:
+            missing = [n for n in self.names if n not in names]
+            foreign = [n for n in names if n not in self.names]
+            what = f"missing: {missing}; not known: {foreign}" if missing or foreign else "order"
+            raise ValueError(
+                f"X has other columns than the training data ({what}). Pass the columns "
+                f"{list(self.names)}, group attributes included, in this order."
+            )
+        if width != self.width:
+            raise ValueError(
+                f"X has {width} columns; the training data had {self.width}, group attributes "
+                "included. Pass all of them, in the same order."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for the file."""
+        return {
+            "columns": [
+                {"name": c.name, "position": c.position, "numeric": c.numeric, "input": i}
+                for c, i in zip(self.columns, self.inputs, strict=True)
+            ],
+            "width": self.width,
+            "names": None if self.names is None else list(self.names),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Layout:
+        """Inverse of `to_dict`."""
+        columns = data["columns"]
+        return cls(
+            tuple(InputColumn(c["name"], c["position"], c["numeric"]) for c in columns),
+            tuple(c["input"] for c in columns),
+            data["width"],
+            None if data["names"] is None else tuple(data["names"]),
+        )
+
+
+def report_texts(schema: GroupSchema, codes: NDArray[np.int64]) -> NDArray[Any]:
+    """Reports as texts, shape (n, k) of dtype object; withheld is the empty text."""
+    columns = [
+        np.array(["", *levels], dtype=object)[codes[:, j]] for j, levels in enumerate(schema.levels)
+    ]
+    return np.stack(columns, axis=1)
+
+
+def cells(column: frames.Column) -> Any:
+    """Cells of a column as plain values."""
+    if column.category_codes is None or column.categories is None:
+        return column.values
+    return np.array([*column.categories, None], dtype=object)[column.category_codes]
+
+
+def numbers(column: frames.Column, name: str) -> NDArray[np.float64]:
+    """Return a column of numbers as float64; missing is NaN.
+
+    Raises
+    ------
+    ValueError
+        If a cell is no number.
+    """
+    values = cells(column)
+    if not isinstance(values, np.ndarray) or values.dtype == object:
+        values = [np.nan if feature_text(v) == "" else v for v in values]
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"Column {name!r} of X holds something that is no number ({error}); it held numbers in "
+            "training. Convert the column."
+        ) from None
+
+
+def texts(column: frames.Column) -> NDArray[Any]:
+    """Return a column of texts, dtype object; missing is the empty text."""
+    values = cells(column)
+    known: dict[Any, str] = {}
+    out = np.empty(len(values), dtype=object)
+    for i, value in enumerate(values):
+        if type(value) is str:
+            out[i] = value
+            continue
+        key = (type(value), value)
+        if key not in known:
+            known[key] = feature_text(value)
+        out[i] = known[key]
+    return out

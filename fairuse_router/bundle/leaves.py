@@ -1,0 +1,225 @@
+"""Leaves: single fitted estimators, handed to skl2onnx and read back as nodes of our graph."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from onnx import ModelProto
+from skl2onnx import convert_sklearn
+from skl2onnx._supported_operators import sklearn_operator_name_map
+from skl2onnx.common._registration import get_converter
+from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from sklearn.impute import SimpleImputer
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
+
+from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.numeric import NUMERIC, transform_numbers
+from fairuse_router.bundle.texts import feature_text
+from fairuse_router.bundle.trees import TREE_MODELS, classify_trees
+from fairuse_router.injection import is_estimator
+
+ENCODERS = (OneHotEncoder, OrdinalEncoder)
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some columns of a table inside the graph.
+
+    Parameters
+    ----------
+    tensor : str
+        Name of a tensor of shape (n, width).
+    width : int or None
+        Number of columns; None if it is not known before the graph runs.
+    text : bool
+        Strings; else numbers of the graph's own type.
+    """
+
+    tensor: str
+    width: int | None
+    text: bool = False
+
+
+Block = tuple[Part, ...]
+
+
+def merge(graph: Graph, block: Block, reader: Any) -> Part:
+    """Join a block to one tensor; `reader` is the estimator that will read it."""
+    if not block:
+        raise ValueError(f"{type(reader).__name__} would receive no columns at all")
+    if len({part.text for part in block}) > 1:
+        raise ValueError(
+            f"text and numbers reach {type(reader).__name__} in one table; encode the text columns "
+            "first, in a ColumnTransformer"
+        )
+    if len(block) == 1:
+        return block[0]
+    widths = [part.width for part in block]
+    width = None if None in widths else sum(w for w in widths if w is not None)
+    tensor = graph.op("Concat", *(part.tensor for part in block), axis=1)
+    return Part(tensor, width, block[0].text)
+
+
+def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
+    """Transform a block by one fitted transformer."""
+    if isinstance(estimator, ENCODERS) and len({part.text for part in block}) > 1:
+        parts: list[Part] = [p for part in block for p in _columns(graph, part)]
+    else:
+        parts = [merge(graph, block, estimator)]
+    if isinstance(estimator, NUMERIC) and not parts[0].text:
+        return (Part(*transform_numbers(graph, estimator, parts[0].tensor)),)
+    if any(part.text for part in parts):
+        estimator = _with_text_levels(estimator, [p.text for p in parts])
+    model = _convert(graph, estimator, parts, {})
+    output = model.graph.output[0].type.tensor_type
+    text = output.elem_type == 8
+    width = output.shape.dim[1].dim_value if len(output.shape.dim) == 2 else 0
+    tensor = graph.inline(model, [part.tensor for part in parts])[0]
+    if not text:
+        tensor = graph.cast(tensor, graph.kind)
+    return (Part(tensor, width or _output_width(estimator), text),)
+
+
+def classify_leaf(
+    graph: Graph, estimator: Any, block: Block, method: str | None
+) -> tuple[str, str | None]:
+    """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
+    part = merge(graph, block, estimator)
+    if part.text:
+        raise ValueError(
+            f"text columns reach {type(estimator).__name__}; encode them first, in a "
+            "ColumnTransformer"
+        )
+    if isinstance(estimator, TREE_MODELS):
+        return classify_trees(graph, estimator, part.tensor, method)
+    raw = {"raw_scores": True} if method == "decision_function" else {}
+    indexed = _with_index_labels(estimator)
+    model = _convert(graph, indexed, [part], raw)
+    label, values = graph.inline(model, [part.tensor])
+    label = graph.op("Reshape", graph.cast(label, np.int64), graph.constant([-1], np.int64))
+    if method is None:
+        return label, None
+    values = graph.cast(values, graph.kind)
+    if method == "predict_proba":
+        shape = [-1, len(estimator.classes_)]
+        return label, graph.op("Reshape", values, graph.constant(shape, np.int64))
+    wanted, found = _score_widths(estimator, model)
+    values = graph.op("Reshape", values, graph.constant([-1, found], np.int64))
+    if wanted == 1 and found == 2:  # skl2onnx writes both signs of a binary score
+        values = graph.op("Gather", values, graph.constant([1], np.int64), axis=1)
+    elif wanted != found:
+        raise ValueError(f"skl2onnx writes {found} scores a row where scikit-learn has {wanted}")
+    return label, values
+
+
+def _convert(
+    graph: Graph, estimator: Any, parts: Sequence[Part], raw: dict[str, bool]
+) -> ModelProto:
+    number = DoubleTensorType if graph.kind == np.float64 else FloatTensorType
+    types = [
+        (f"i{i}", (StringTensorType if part.text else number)([None, part.width]))
+        for i, part in enumerate(parts)
+    ]
+    options = {id(e): {"zipmap": False} for e in _inside(estimator) if "zipmap" in _options(e)}
+    if raw and "raw_scores" in _options(estimator):
+        options[id(estimator)] = {**options.get(id(estimator), {}), **raw}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return convert_sklearn(
+            estimator,
+            "leaf",
+            types,
+            target_opset={d: v for d, v in graph.opsets.items() if d in ("", "ai.onnx.ml")},
+            options=options,
+        )
+
+
+def _inside(value: Any) -> Iterator[Any]:
+    """Yield the fitted estimators inside an estimator, itself included."""
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _inside(item)
+    elif isinstance(value, np.ndarray) and value.dtype == object:
+        yield from _inside(value.ravel().tolist())
+    elif is_estimator(value):
+        yield value
+        for item in vars(value).values():
+            yield from _inside(item)
+
+
+def _options(estimator: Any) -> dict[str, Any]:
+    alias = sklearn_operator_name_map.get(type(estimator))
+    return (get_converter(alias).get_allowed_options() or {}) if alias else {}
+
+
+def _with_index_labels(estimator: Any) -> Any:
+    """Return a copy whose labels are 0 to K-1, the positions in its ``classes_``."""
+    classes = np.asarray(estimator.classes_)
+    index = np.arange(len(classes))
+    relabelled = copy.copy(estimator)
+    if "classes_" in vars(relabelled):
+        relabelled.classes_ = index
+    elif hasattr(relabelled, "label_binarizer_"):
+        relabelled.label_binarizer_ = copy.copy(relabelled.label_binarizer_)
+        relabelled.label_binarizer_.classes_ = index
+    inner = getattr(relabelled, "estimators_", None)
+    if isinstance(inner, list):
+        relabelled.estimators_ = [
+            _with_index_labels(e) if np.array_equal(getattr(e, "classes_", ()), classes) else e
+            for e in inner
+        ]
+    return relabelled
+
+
+def _with_text_levels(estimator: Any, text: Sequence[bool]) -> Any:
+    """Return a copy whose categories and fill values are the texts that the bundle is fed."""
+    changed = copy.copy(estimator)
+    if isinstance(estimator, ENCODERS):
+        texts = list(text) if len(text) > 1 else list(text) * len(estimator.categories_)
+        changed.categories_ = [
+            np.array([feature_text(c) for c in categories], dtype=object) if is_text else categories
+            for categories, is_text in zip(estimator.categories_, texts, strict=True)
+        ]
+    elif isinstance(estimator, SimpleImputer):
+        changed.missing_values = feature_text(estimator.missing_values)
+        changed.statistics_ = np.array([feature_text(s) for s in estimator.statistics_], object)
+        changed.fill_value = None
+    return changed
+
+
+def _columns(graph: Graph, part: Part) -> Iterator[Part]:
+    if part.width == 1:
+        yield part
+        return
+    if part.width is None:
+        raise ValueError("the number of columns of a table inside the estimator is not known")
+    for j in range(part.width):
+        column = graph.op("Gather", part.tensor, graph.constant([j], np.int64), axis=1)
+        yield Part(column, 1, part.text)
+
+
+def _output_width(transformer: Any) -> int | None:
+    try:
+        return len(transformer.get_feature_names_out())
+    except (AttributeError, ValueError, TypeError):
+        return None
+
+
+def _score_widths(estimator: Any, model: ModelProto) -> tuple[int, int]:
+    """Scores a row by scikit-learn and by the converted model, from two rows of zeros."""
+    rows = np.zeros((2, estimator.n_features_in_))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a model fitted on a dataframe misses the names
+        wanted = np.asarray(estimator.decision_function(rows)).reshape(2, -1).shape[1]
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), providers=["CPUExecutionProvider"]
+    )
+    kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
+    found = session.run(None, {"i0": rows.astype(kind)})[1]
+    return wanted, int(np.asarray(found).size // 2)

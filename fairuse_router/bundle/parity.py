@@ -1,0 +1,132 @@
+"""Parity: the bundle must answer as the router does, for every row under every report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router import frames
+from fairuse_router.bundle.inputs import REPORT, Layout, report_texts
+
+_BATCH = 50_000
+METHODS = {"predict_proba": "probabilities", "decision_function": "scores"}
+
+
+@dataclass(frozen=True)
+class Parity:
+    """Differences between a bundle and its router, per model.
+
+    Parameters
+    ----------
+    rows, reports, rows_per_report, checks : int
+        Rows given, reports of the grid, rows that were asked under every report, and answers
+        compared in all.
+    flips : ndarray of int64, shape (n_models,)
+        Labels that differ.
+    gaps : ndarray of float64, shape (n_models,)
+        Largest difference of probabilities; of scores s, relative to 1 + abs(s).
+    """
+
+    rows: int
+    reports: int
+    rows_per_report: int
+    checks: int
+    flips: NDArray[np.int64]
+    gaps: NDArray[np.float64]
+
+    def failing(self, tolerance: float) -> list[int]:
+        """Models with a label that differs, or a gap above the tolerance."""
+        return np.flatnonzero((self.flips > 0) | (self.gaps > tolerance)).tolist()
+
+    @property
+    def largest_gap(self) -> float:
+        """The largest gap, rounded up to one digit, so that threads do not change the file."""
+        gap = float(self.gaps.max())
+        if gap == 0 or not math.isfinite(gap):
+            return gap
+        digit = 10.0 ** math.floor(math.log10(gap))
+        return float(f"{math.ceil(gap / digit) * digit:.0e}")
+
+
+def compare(
+    session: Any,
+    router: Any,
+    X: Any,
+    layout: Layout,
+    labels: NDArray[Any],
+    model_of_route: NDArray[np.int64],
+    method: str | None,
+    max_checks: int,
+) -> Parity:
+    """Ask the bundle and the router for all rows, under their own report and under every report.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+    router : fitted FairUseRouter
+    X : table of n rows
+    layout : Layout
+    labels : ndarray of shape (K,)
+        The classes as the bundle gives them.
+    model_of_route : ndarray of int64, shape (n_routes,)
+    method : {"predict_proba", "decision_function"} or None
+        What is compared beside the label.
+    max_checks : int
+        Above this many answers, evenly spaced rows are asked under every report, at least one.
+    """
+    features, codes = router._split(X)
+    tensors = layout.features(frames.as_table(X))
+    table = router.routing_table_
+    n, grid = len(codes), table.schema.report_codes
+    per_report = n if n * len(grid) <= max_checks else max(1, max_checks // len(grid))
+    sample = np.linspace(0, n - 1, per_report).round().astype(np.int64)
+    n_models = int(model_of_route.max()) + 1
+    flips, gaps, checks = np.zeros(n_models, np.int64), np.zeros(n_models), 0
+    for rows, asked in _questions(codes, grid, sample):
+        feed = {name: tensor[rows] for name, tensor in tensors.items()}
+        answer = _ask_bundle(session, {**feed, REPORT: report_texts(table.schema, asked)})
+        routes = table.look_up(asked)
+        if not np.array_equal(answer["route"], routes):
+            raise RuntimeError("the bundle routes reports otherwise than the routing table")
+        part = frames.take_rows(features, rows)
+        said = np.searchsorted(router.classes_, router._serve(part, asked, "predict"))
+        model = model_of_route[routes]
+        flips += np.bincount(model, labels[said] != answer["label"], n_models).astype(np.int64)
+        if method is not None:
+            expected = router._serve(part, asked, method)
+            np.maximum.at(gaps, model, _gap(answer[METHODS[method]], expected, method))
+        checks += len(rows)
+    return Parity(n, len(grid), per_report, checks, flips, gaps)
+
+
+def _questions(
+    codes: NDArray[np.int64], grid: NDArray[np.int64], sample: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Batches of row numbers, and the report codes to ask for each."""
+    for start in range(0, len(codes), _BATCH):
+        rows = np.arange(start, min(start + _BATCH, len(codes)))
+        yield rows, codes[rows]
+    pairs = len(grid) * len(sample)
+    for start in range(0, pairs, _BATCH):
+        report, row = np.divmod(np.arange(start, min(start + _BATCH, pairs)), len(sample))
+        yield sample[row], grid[report]
+
+
+def _ask_bundle(session: Any, feed: dict[str, Any]) -> dict[str, Any]:
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(None, feed), strict=True))
+
+
+def _gap(found: NDArray[Any], expected: NDArray[Any], method: str) -> NDArray[np.float64]:
+    """Largest difference of each row; NaN agrees with NaN only."""
+    expected = np.asarray(expected, dtype=np.float64).reshape(len(expected), -1)
+    gap = np.abs(found.astype(np.float64) - expected)
+    if method == "decision_function":
+        gap /= 1 + np.abs(expected)
+    gap[np.isnan(found) & np.isnan(expected)] = 0
+    return np.where(np.isnan(gap), np.inf, gap).max(axis=1)

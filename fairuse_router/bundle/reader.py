@@ -1,0 +1,231 @@
+"""Reading a bundle: onnxruntime and numpy only, nothing of scikit-learn."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fairuse_router import frames
+from fairuse_router.bundle import metadata
+from fairuse_router.bundle.inputs import JOINED, REPORT, Layout, report_texts
+from fairuse_router.routing.table import RoutedRows, RoutingTable
+
+_VALUES = ("probabilities", "scores")
+_TYPES = {"tensor(string)": "string", "tensor(float)": "float32", "tensor(int64)": "int64"}
+
+
+class Bundle:
+    """A router in one ONNX file, as `export_bundle` wrote it.
+
+    Parameters
+    ----------
+    model : bytes
+        Content of the file.
+    source : str, default="model"
+        What to call it in errors.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (K,)
+        Class labels; the columns of `predict_proba`.
+    schema : GroupSchema
+        Group attributes and their levels.
+    routing_table : RoutingTable
+        Which model serves which report, and why. Print it.
+    certificate : dict
+        Parity with the router, as measured at export.
+    candidates : list of dict
+        The candidates that serve.
+    audit : dict or None
+        The router's audit, small cells left out.
+    layout : Layout
+        How columns of X become inputs.
+    inputs, outputs : list of dict
+        ``name``, ``type`` and ``shape`` of each tensor, for callers in other languages.
+    metadata : dict of str to str
+        The file's metadata, as text.
+
+    Raises
+    ------
+    ValueError
+        If it is no bundle, of another format version, or contradicts itself.
+    """
+
+    def __init__(self, model: bytes, source: str = "model") -> None:
+        self._model = model
+        self._source = source
+        try:
+            self._session = _open(model)
+            self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
+            self._read()
+        except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+            raise ValueError(
+                f"{source} is damaged: its metadata is malformed ({error!r})."
+            ) from None
+        except ValueError as error:
+            raise ValueError(f"{source} cannot be read: {error}.") from None
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+        """Open a file.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        Bundle
+
+        Raises
+        ------
+        ValueError
+            If the file is missing, truncated or foreign, of another format version, or
+            contradicts itself.
+        """
+        path = Path(path)
+        if not path.is_file():
+            raise ValueError(
+                f"path={str(path)!r}: there is no such file. Write it by export_bundle."
+            )
+        return cls(path.read_bytes(), f"path={str(path)!r}")
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Label of every row, by the model that serves its report.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            The columns of the training data, group attributes included; ``"?"`` or a missing value
+            withholds an attribute.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        ValueError
+            For other columns, or for unseen levels unless the router withholds them.
+        """
+        label = self._run(X, "label")
+        return label.astype(self.classes_.dtype)
+
+    def predict_proba(self, X: Any) -> NDArray[np.float32]:
+        """Probabilities of shape (n, K), columns in the order of ``classes_``; as `predict`."""
+        return self._run(X, "probabilities")
+
+    def decision_function(self, X: Any) -> NDArray[np.float32]:
+        """Scores where there are no probabilities, (n,) for two classes; as `predict`."""
+        scores = self._run(X, "scores")
+        return scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def route(self, X: Any) -> RoutedRows:
+        """Which route serves each row, and why.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            As for `predict`.
+        """
+        return self.routing_table.explain(self._codes(self._table(X)))
+
+    def __repr__(self) -> str:
+        attributes = ", ".join(self.schema.attributes)
+        return (
+            f"Bundle({self._source}: {len(self.classes_)} classes, {len(self.layout.columns)} "
+            f"features, groups {attributes}, {len(self.routing_table.routes)} routes)"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"model": self._model, "source": self._source}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
+
+    def _read(self) -> None:
+        parts = metadata.read(self.metadata)
+        self.classes_ = metadata.read_classes(parts["classes"])
+        self.routing_table: RoutingTable = metadata.read_table(parts)
+        self.schema = self.routing_table.schema
+        self.layout = Layout.from_dict(parts["features"])
+        self.certificate: dict[str, Any] = parts["certificate"]
+        self.candidates: list[dict[str, Any]] = parts["candidates"]
+        self.audit: dict[str, Any] | None = parts["audit"]
+        self.inputs = [_described(i) for i in self._session.get_inputs()]
+        self.outputs = [_described(o) for o in self._session.get_outputs()]
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        """The metadata must describe the graph it stands on."""
+        k = len(self.schema.attributes)
+        if self.layout.joined:
+            expected = {JOINED: ("float32", len(self.layout.columns))}
+        else:
+            expected = {
+                name: ("float32" if c.numeric else "string", 1)
+                for c, name in zip(self.layout.columns, self.layout.inputs, strict=True)
+            }
+        expected[REPORT] = ("string", k)
+        found = {i["name"]: (i["type"], i["shape"][-1]) for i in self.inputs}
+        if found != expected:
+            raise ValueError(f"its inputs are {found}, its metadata speaks of {expected}")
+        positions = [c.position for c in self.layout.columns] + list(self.schema.positions)
+        if sorted(positions) != list(range(self.layout.width)):
+            raise ValueError("its columns do not add up")
+        outputs = {o["name"]: o["shape"] for o in self.outputs}
+        if not {"label", "route"} <= set(outputs):
+            raise ValueError("it lacks the outputs label and route")
+        if "probabilities" in outputs and outputs["probabilities"][-1] != len(self.classes_):
+            raise ValueError(
+                f"it has {outputs['probabilities'][-1]} probabilities a row for "
+                f"{len(self.classes_)} classes"
+            )
+
+    def _table(self, X: Any) -> frames.Table:
+        table = frames.as_table(X)
+        self.layout.check(table)
+        return table
+
+    def _codes(self, table: frames.Table) -> NDArray[np.int64]:
+        return self.schema.encode(table)
+
+    def _run(self, X: Any, output: str) -> NDArray[Any]:
+        names = [o["name"] for o in self.outputs]
+        if output not in names:
+            raise AttributeError(f"This bundle has no {output}; its outputs are {names}.")
+        table = self._table(X)
+        feed = self.layout.features(table)
+        feed[REPORT] = report_texts(self.schema, self._codes(table))
+        try:
+            return self._session.run([output], feed)[0]
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ValueError(
+                f"The bundle cannot score these rows: {str(error).splitlines()[0][:300]}. A text "
+                "column may hold a category that training did not."
+            ) from error
+
+
+def _open(model: bytes) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what is wrong is told by the exception
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's exceptions share no base class
+        raise ValueError(
+            f"it is no ONNX model that onnxruntime {onnxruntime.__version__} opens; it may be "
+            f"truncated or of another kind ({str(error).splitlines()[0][:200]})"
+        ) from None
+
+
+def _described(entry: Any) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "type": _TYPES.get(entry.type, entry.type),
+        "shape": [d if isinstance(d, int) else None for d in entry.shape],
+    }

@@ -1,0 +1,219 @@
+"""Sub-models: one fitted estimator of the router as an ONNX model with known inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from fairuse_router import frames
+from fairuse_router.bundle.builder import Graph, value_info
+from fairuse_router.bundle.compose import classify
+from fairuse_router.bundle.inputs import cells
+from fairuse_router.bundle.leaves import Block, Part
+from fairuse_router.bundle.texts import feature_text
+from fairuse_router.candidates import ServedModel
+from fairuse_router.frames import InputColumn
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A column that a model is told beside the features: one value per route.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_routes,)
+        Numbers, or strings of dtype object.
+    """
+
+    values: NDArray[Any]
+
+    @property
+    def numeric(self) -> bool:
+        """Numbers; else text."""
+        return self.values.dtype.kind != "O"
+
+
+Source = int | Told  # a feature by position among the features, or a column told
+
+
+@dataclass(frozen=True)
+class SubModel:
+    """One model that a routing table uses, ready to be inlined.
+
+    Parameters
+    ----------
+    name : str
+        Candidate it belongs to.
+    model : ModelProto
+        Inputs: one number tensor ``X`` [N, width] if all sources are numbers, else one tensor
+        [N, 1] per source. Outputs: ``label`` int64 [N], the position among the router's classes,
+        and ``values`` [N, S] unless only labels exist.
+    sources : tuple of int or Told
+        Where its columns come from.
+    joined : bool
+        Whether it takes one tensor.
+    kind : numpy dtype
+        Type of its numbers.
+    guarded : bool
+        It breaks on zero rows, so that it must not be run on them.
+    """
+
+    name: str
+    model: ModelProto
+    sources: tuple[Source, ...]
+    joined: bool
+    kind: np.dtype[Any]
+    guarded: bool = False
+
+    @property
+    def width(self) -> int | None:
+        """Values a row; None if there are labels only."""
+        if len(self.model.graph.output) == 1:
+            return None
+        return int(self.model.graph.output[1].type.tensor_type.shape.dim[1].dim_value)
+
+
+def build_submodel(
+    served: ServedModel,
+    features: Sequence[InputColumn],
+    classes: NDArray[Any],
+    method: str | None,
+    opsets: Mapping[str, int],
+    kind: Any = np.float32,
+) -> SubModel:
+    """Convert one fitted estimator.
+
+    Parameters
+    ----------
+    served : ServedModel
+        The estimator, and what it is told.
+    features : sequence of InputColumn
+        Feature columns of the user's X.
+    classes : ndarray of shape (K,)
+        The router's classes.
+    method : {"predict_proba", "decision_function"} or None
+        What is wanted beside the label.
+    opsets : dict of str to int
+    kind : {numpy.float32, numpy.float64}, default=numpy.float32
+        Type of the numbers inside the model.
+
+    Raises
+    ------
+    ValueError
+        If skl2onnx, or the runtime, cannot do it; the message names the candidate.
+    """
+    sources = model_sources(served, features)
+    numeric = [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
+    try:
+        model = _convert(served.estimator, numeric, classes, method, opsets, np.dtype(kind))
+        guarded = not _runs_on_no_rows(model)
+    except Exception as error:
+        raise ValueError(_refusal(served, error)) from error
+    return SubModel(served.candidate, model, sources, all(numeric), np.dtype(kind), guarded)
+
+
+def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
+    """Where each column of a model's input comes from."""
+    own: list[Source] = list(range(len(features)))
+    if served.added is None:
+        return tuple(own)
+    told = [_told(served.added, j) for j in range(frames.shape(served.added)[1])]
+    if served.positions is None:
+        return (*own, *told)
+    at = dict(zip(served.positions, told, strict=True))
+    rest = iter(own)
+    return tuple(at[j] if j in at else next(rest) for j in range(len(own) + len(told)))
+
+
+def _told(table: frames.Table, position: int) -> Told:
+    values = cells(frames.column(table, position))
+    if frames.is_numeric(table, position):
+        return Told(np.asarray(values, dtype=np.float64))
+    return Told(np.array([feature_text(v) for v in values], dtype=object))
+
+
+def _convert(
+    estimator: Any,
+    numeric: Sequence[bool],
+    classes: NDArray[Any],
+    method: str | None,
+    opsets: Mapping[str, int],
+    kind: np.dtype[Any],
+) -> ModelProto:
+    graph = Graph(opsets, kind)
+    block: Block
+    if all(numeric):
+        inputs = [value_info("X", kind, ["N", len(numeric)])]
+        block = (Part("X", len(numeric)),)
+    else:
+        types = [kind if is_number else object for is_number in numeric]
+        inputs = [value_info(f"x{j}", t, ["N", 1]) for j, t in enumerate(types)]
+        block = tuple(Part(f"x{j}", 1, not is_number) for j, is_number in enumerate(numeric))
+    label, values = classify(graph, estimator, block, method)
+    own = np.searchsorted(classes, estimator.classes_)
+    if len(own) < len(classes):
+        label = graph.op("Gather", graph.constant(own, np.int64), label)
+    outputs = [(label, value_info("label", np.int64, ["N"]))]
+    if values is not None:
+        values = graph.cast(_spread(graph, values, own, len(classes), method), np.float32)
+        width = _n_values(estimator, len(classes), method)
+        outputs.append((values, value_info("values", np.float32, ["N", width])))
+    return graph.to_model(inputs, outputs)
+
+
+def _spread(
+    graph: Graph, values: str, own: NDArray[np.int64], n_classes: int, method: str | None
+) -> str:
+    """Put the probabilities of a model that misses classes into their columns; zero elsewhere."""
+    if method != "predict_proba" or len(own) == n_classes:
+        return values
+    padded = graph.op("Pad", values, graph.constant([0, 0, 0, 1], np.int64), graph.numbers(0))
+    columns = np.full(n_classes, len(own))
+    columns[own] = np.arange(len(own))
+    return graph.op("Gather", padded, graph.constant(columns, np.int64), axis=1)
+
+
+def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
+    """Columns of the probabilities or scores."""
+    if method == "predict_proba":
+        return n_classes
+    if n_classes == 2:
+        return 1
+    final = estimator
+    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
+        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
+    pairs = getattr(final, "decision_function_shape", "ovr") == "ovo"
+    return n_classes * (n_classes - 1) // 2 if pairs else n_classes
+
+
+def _runs_on_no_rows(model: ModelProto) -> bool:
+    """Whether the runtime survives an empty batch."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # the failure is an answer, not news
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    types = {"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32}
+    feed = {i.name: np.empty((0, i.shape[1]), types[i.type]) for i in session.get_inputs()}
+    try:
+        label = session.run(None, feed)[0]
+    except Exception:  # the runtime has no one exception for this
+        return False
+    return label.shape == (0,)
+
+
+def _refusal(served: ServedModel, error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    detail = lines[0][:300] if lines else type(error).__name__
+    return (
+        f"The candidate {served.candidate!r} cannot be written to ONNX: "
+        f"{type(served.estimator).__name__} was refused ({detail}). Use estimators that skl2onnx "
+        "converts (skl2onnx.supported_converters() lists them) and ONNX Runtime runs, or leave "
+        "this candidate out of the router."
+    )

@@ -1,0 +1,112 @@
+"""The bundle, end to end: the router's answers from onnxruntime alone."""
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from fairuse_router import FairUseRouter
+from fairuse_router.bundle import Bundle, export_bundle
+from fairuse_router.datasets import load_heart
+from fairuse_router.routing.table import RoutingTable
+
+GROUPS = ["sex", "age_group"]
+EVERY = ("onehot", "decoupled", "intersectional", "generic")
+
+
+def force(router, picks):
+    """Serve group g by candidate ``picks[g % len(picks)]``, where it can."""
+    table, records = router.routing_table_, []
+    for g, record in enumerate(table.groups):
+        name = picks[g % len(picks)]
+        served = router.candidates_[name].model_of_group[g] >= 0
+        records.append(replace(record, candidate=name if served else "generic"))
+    router._install(
+        RoutingTable.from_choices(
+            table.schema, records, policy=table.policy, metric=table.metric, alpha=table.alpha
+        )
+    )
+    return router
+
+
+def every_report(router, X):
+    """The rows of X under every report of the grid."""
+    schema = router.schema_
+    for code in schema.report_codes:
+        asked = X.copy()
+        for name, text in zip(schema.attributes, schema.report_texts(code), strict=True):
+            asked[name] = text
+        yield asked
+
+
+@pytest.fixture(scope="module")
+def heart():
+    return load_heart(return_X_y=True, as_frame=True)
+
+
+def encoder():
+    numbers = make_pipeline(SimpleImputer(), StandardScaler())
+    return make_column_transformer(
+        (numbers, make_column_selector(dtype_include="number")),
+        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
+    )
+
+
+HEART_MODELS = {
+    "logistic": make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression()),
+    "forest": make_pipeline(SimpleImputer(), RandomForestClassifier(random_state=0)),
+    "boosting": HistGradientBoostingClassifier(max_iter=30, random_state=0),
+    "mlp": make_pipeline(
+        SimpleImputer(), StandardScaler(), MLPClassifier((8,), max_iter=2000, random_state=0)
+    ),
+    "columns": make_pipeline(encoder(), LogisticRegression()),
+    "columns, forest": make_pipeline(encoder(), RandomForestClassifier(random_state=0)),
+}
+
+
+@pytest.mark.parametrize("name", HEART_MODELS)
+def test_heart_bundle_answers_as_the_router_under_all_nine_reports(name, heart, tmp_path):
+    X, y = heart
+    if not name.startswith("columns"):
+        X = X[[*GROUPS, *X.select_dtypes("number").columns]]
+    router = FairUseRouter(HEART_MODELS[name], GROUPS, cv=2, random_state=0).fit(X, y)
+    force(router, EVERY)
+    certificate = export_bundle(router, tmp_path / "heart.onnx", X)
+    assert certificate["label_flips"] == 0
+    assert certificate["max_difference"] <= 1e-6
+    assert certificate["rows_per_report"] == len(X)
+    bundle = Bundle.load(tmp_path / "heart.onnx")
+    for asked in every_report(router, X):
+        np.testing.assert_array_equal(bundle.predict(asked), router.predict(asked))
+        np.testing.assert_allclose(
+            bundle.predict_proba(asked), router.predict_proba(asked), rtol=0, atol=1e-6
+        )
+        assert bundle.route(asked).route.tolist() == router.route(asked).route.tolist()
+
+
+def test_empty_batch_and_single_rows(heart, tmp_path):
+    X, y = heart
+    router = FairUseRouter(HEART_MODELS["columns"], GROUPS, cv=2, random_state=0).fit(X, y)
+    export_bundle(force(router, EVERY), tmp_path / "heart.onnx", X)
+    bundle = Bundle.load(tmp_path / "heart.onnx")
+    assert bundle.predict(X[:0]).shape == (0,)
+    assert bundle.predict_proba(X[:0]).shape == (0, 2)
+    alone = [bundle.predict(X[i : i + 1])[0] for i in range(20)]
+    assert alone == router.predict(X[:20]).tolist()
+
+
+def test_serving_loads_no_scikit_learn():
+    code = (
+        "import sys; from fairuse_router.bundle import Bundle; "
+        "sys.exit(any(m in sys.modules for m in ('sklearn', 'skl2onnx', 'onnx', 'pandas')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
