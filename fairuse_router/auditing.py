@@ -24,16 +24,16 @@ def audit_choices(
     schema: GroupSchema,
     metrics: Sequence[Metric],
     alpha: float,
+    *,
+    evidence: str,
 ) -> Audit:
-    """Audit the chosen routes and all candidates on their out-of-fold scores.
+    """Audit the chosen routes and all candidates on the scores that chose them.
 
     The same rows chose the routes, so the gains of the routing flatter it; they are evidence of
     the choice, not a claim.
     """
     routed = _routed(choices, scores, data.groups)
-    return _audit(
-        data, scores, schema, unavailable, metrics, alpha, routed, None, "out-of-fold rows"
-    )
+    return _audit(data, scores, schema, unavailable, metrics, alpha, routed, None, evidence)
 
 
 def audit_deployed(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,18 @@ class TrainingRows:
     n_groups: int
     weight: NDArray[np.float64] | None = None
     clusters: NDArray[Any] | None = None
+
+    def take(self, rows: Rows) -> TrainingRows:
+        """Return some of the rows."""
+        return replace(
+            self,
+            features=frames.take_rows(self.features, rows),
+            groups=self.groups[rows],
+            y=self.y[rows],
+            target=self.target[rows],
+            weight=None if self.weight is None else self.weight[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+        )
 
 
 @dataclass

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,8 +17,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fairuse_router import frames
 from fairuse_router.audit import Audit
-from fairuse_router.auditing import audit_choices, audit_deployed, group_records
-from fairuse_router.candidates import Candidate, evaluate, served_models
+from fairuse_router.auditing import audit_deployed, group_records
+from fairuse_router.candidates import evaluate, served_models
 from fairuse_router.checks import (
     check_clusters,
     check_settings,
@@ -28,22 +27,15 @@ from fairuse_router.checks import (
     learn_classes,
     to_target,
 )
+from fairuse_router.choosing import fit_and_choose
 from fairuse_router.fitting import (
     CANDIDATES,
-    Scores,
     TrainingRows,
-    cross_fit,
-    make_recipes,
-    score_prefit,
 )
 from fairuse_router.groups import WITHHELD, GroupSchema
-from fairuse_router.metrics import Metric, get_metric
-from fairuse_router.prefit import prefit_candidates
-from fairuse_router.pruning import prune
-from fairuse_router.routing.policies import Evidence, choose
+from fairuse_router.metrics import get_metric
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
-from fairuse_router.splitting import split_rows
-from fairuse_router.weighting import weight_keyword
+from fairuse_router.training import make_pool
 
 
 def _estimator_has(method: str) -> Any:
@@ -86,8 +78,10 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
     metric : str, callable or Metric, default="error"
         What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
         a risk of your own (lower is better).
-    policy : {"shrunken", "best"}, default="shrunken"
-        How a group's route is chosen; see `fairuse_router.routing.policies.choose`.
+    policy : {"shrunken", "best", "tested", "certified", "assign_generic"}, default="shrunken"
+        How a group's route is chosen, and what that promises: see
+        `fairuse_router.routing.policies.choose`; and `choose_certified` for ``"certified"``, which
+        trains on 60% of the rows and opens the other 40% once.
     cv : int, float, splitter, iterable or "prefit", default=5
         Folds (stratified by group and class), the share of one hold-out, a splitter, or
         ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
@@ -216,29 +210,20 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         table = self._check_X(X, reset=True)
         y = check_target(y, frames.shape(table)[0], self)
         data, codes = self._encode(table, y, sample_weight, clusters)
-        if self._is_prefit():
-            self.candidates_ = prefit_candidates(self.candidates, table, codes, self.schema_)
-            scores = score_prefit(self.candidates_, data, [metric])
-            unavailable = {name: dict(c.unavailable) for name, c in self.candidates_.items()}
-        else:
-            self.candidates_, scores, unavailable = self._fit_pool(table, data, metric)
-        evidence = Evidence(
-            data.target,
-            data.groups,
-            data.n_groups,
-            {name: s.predictions for name, s in scores.items()},
-            {name: s.scored for name, s in scores.items()},
-            unavailable,
-            metric,
-            self.min_group_size,
-            data.weight,
-            data.clusters,
+        chosen = fit_and_choose(
+            make_pool(self, table, codes, metric, self._is_prefit()),
+            data,
+            self.schema_,
+            policy=self.policy,
+            metric=metric,
+            min_group_size=self.min_group_size,
+            alpha=self.alpha,
+            random_state=self.random_state,
         )
-        choices = choose(self.policy, evidence)
-        self.audit_ = audit_choices(
-            choices, scores, unavailable, data, self.schema_, [metric], self.alpha
+        self.candidates_, self.audit_ = dict(chosen.candidates), chosen.audit
+        records = group_records(
+            chosen.choices, chosen.unavailable, data, self.schema_, metric, self.audit_
         )
-        records = group_records(choices, unavailable, data, self.schema_, metric, self.audit_)
         self._install(
             RoutingTable.from_choices(
                 self.schema_, records, policy=self.policy, metric=metric.name, alpha=self.alpha
@@ -413,30 +398,6 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             )
         return data, codes
 
-    def _fit_pool(
-        self, table: frames.Table, data: TrainingRows, metric: Metric
-    ) -> tuple[dict[str, Candidate], dict[str, Scores], dict[str, dict[int, str]]]:
-        """Fit all candidates on all rows and on every fold's training rows."""
-        names = frames.column_names(table)
-        pruned = prune(self.estimator, names, self.n_features_in_, self.schema_.positions)
-        if data.weight is not None:
-            weight_keyword(pruned)
-        feature_names = [c.name for c in self.feature_columns_] if names else None
-        recipes = make_recipes(self.candidates, pruned, self.schema_, feature_names)
-        target = None if data.classes is None else data.target
-        folds = split_rows(
-            self.cv, table, data.y, data.groups, target, data.clusters, self.random_state
-        )
-        return cross_fit(
-            recipes,
-            data,
-            folds,
-            min_group_size=self.min_group_size,
-            envy=[metric],
-            n_jobs=self.n_jobs,
-            report=_print_progress if self.verbose else None,
-        )
-
     # the door for rows to predict
     def _features(self, table: frames.Table) -> frames.Table:
         positions = [c.position for c in self.feature_columns_]
@@ -480,8 +441,3 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         return (
             diagram + self.routing_table_.to_html() if hasattr(self, "routing_table_") else diagram
         )
-
-
-def _print_progress(done: int, tasks: int, seconds: float) -> None:
-    end = "\n" if done == tasks else ""
-    print(f"\rfitted {done} of {tasks} models, {seconds:.1f} s", end=end, file=sys.stderr)

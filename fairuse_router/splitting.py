@@ -97,8 +97,10 @@ def _hold_out(
     if not 0 < share < 1:
         raise ValueError(f"cv={share} is not allowed: a share to hold out lies between 0 and 1.")
     if clusters is not None:
-        n_folds = max(2, round(1 / share))
-        return _folds(n_folds, strata, clusters, random_state)[:1]
+        tenths = _folds(min(10, len(np.unique(clusters))), strata, clusters, random_state)
+        count = min(max(1, round(share * len(tenths))), len(tenths) - 1)
+        judge = np.sort(np.concatenate([test for _, test in tenths[:count]]))
+        return [(np.setdiff1d(np.arange(len(strata)), judge), judge)]
     counts = np.bincount(strata)
     rare = counts < max(2.0, 1 / min(share, 1 - share))  # too few to appear on both sides
     strata = np.unique(np.where(rare[strata], -1, strata), return_inverse=True)[1]

@@ -1,0 +1,102 @@
+"""Choosing: from a pool of candidates to a choice for every group, and the audit of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from fairuse_router.audit import Audit
+from fairuse_router.auditing import audit_choices
+from fairuse_router.candidates import Candidate
+from fairuse_router.fitting import Scores, TrainingRows, score_prefit
+from fairuse_router.groups import GroupSchema
+from fairuse_router.metrics import Metric
+from fairuse_router.routing.policies import (
+    CERTIFICATION_SHARE,
+    CERTIFIED,
+    Choice,
+    Evidence,
+    choose,
+    choose_certified,
+)
+from fairuse_router.splitting import split_rows
+
+Unavailable = Mapping[str, Mapping[int, str]]
+Pool = tuple[Mapping[str, Candidate], Mapping[str, Scores], Unavailable]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Fitted candidates, the choice for every group, and the audit of the rows it rests on."""
+
+    candidates: Mapping[str, Candidate]
+    choices: list[Choice]
+    unavailable: Unavailable
+    audit: Audit
+
+
+def fit_and_choose(
+    fit_pool: Callable[[TrainingRows], Pool],
+    data: TrainingRows,
+    schema: GroupSchema,
+    *,
+    policy: str,
+    metric: Metric,
+    min_group_size: int,
+    alpha: float,
+    random_state: object,
+) -> Chosen:
+    """Fit the pool and choose by a policy.
+
+    Parameters
+    ----------
+    fit_pool : callable
+        From training rows to candidates, their scores on rows they have not seen, and the groups
+        that each cannot serve.
+    data : TrainingRows
+    schema : GroupSchema
+    policy, metric, min_group_size, alpha, random_state
+        As the router's.
+
+    Returns
+    -------
+    Chosen
+        Under ``"certified"``, `fit_pool` is given 60% of the rows, and the audit is of the others.
+    """
+
+    def evidence(rows: TrainingRows, scores: Mapping[str, Scores], lacks: Unavailable) -> Evidence:
+        return Evidence(
+            rows.target,
+            rows.groups,
+            rows.n_groups,
+            {name: s.predictions for name, s in scores.items()},
+            {name: s.scored for name, s in scores.items()},
+            lacks,
+            metric,
+            min_group_size,
+            rows.weight,
+            rows.clusters,
+            alpha,
+        )
+
+    if policy == CERTIFIED:
+        strata = None if data.classes is None else data.target
+        inner_rows, outer_rows = split_rows(
+            CERTIFICATION_SHARE, None, data.y, data.groups, strata, data.clusters, random_state
+        )[0]
+        inner, audited = data.take(inner_rows), data.take(outer_rows)
+        candidates, first, unavailable = fit_pool(inner)
+        scores: Mapping[str, Scores] = score_prefit(candidates, audited, [metric])
+        choices = choose_certified(
+            evidence(inner, first, unavailable), evidence(audited, scores, unavailable)
+        )
+        which = "rows opened once to certify"
+    else:
+        candidates, scores, unavailable = fit_pool(data)
+        audited = data
+        choices = choose(policy, evidence(data, scores, unavailable))
+        which = "out-of-fold rows"
+    audit = audit_choices(
+        choices, scores, unavailable, audited, schema, [metric], alpha, evidence=which
+    )
+    return Chosen(candidates, choices, unavailable, audit)

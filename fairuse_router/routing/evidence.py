@@ -1,0 +1,121 @@
+"""What a policy chooses on: predictions for rows that the models had not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.audit.compare import Rows
+from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.routing.table import GENERIC
+
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The candidate that is to serve a group, and why, in a sentence."""
+
+    candidate: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Predictions for rows that the models had not seen, and whose rows they are.
+
+    Parameters
+    ----------
+    target : ndarray of shape (n,)
+        Class indices; real numbers for a regression.
+    groups : ndarray of shape (n,)
+        Group of each row; -1 where it is evidence for none.
+    n_groups : int
+    predictions : dict of str to Predictions
+        Per candidate, generic included.
+    scored : dict of str to ndarray of bool, shape (n,)
+        Rows for which a candidate's predictions count.
+    unavailable : dict of str to dict of int to str
+        Per candidate, the groups that it cannot serve, and why not.
+    metric : Metric
+        What is to be improved.
+    min_group_size : int
+        Fewest rows on which a group's route is chosen.
+    weight, clusters : ndarray of shape (n,) or None
+    alpha : float, default=0.1
+        Level of the policies that test.
+    """
+
+    target: NDArray[np.float64] | NDArray[np.int64]
+    groups: NDArray[np.int64]
+    n_groups: int
+    predictions: Mapping[str, Predictions]
+    scored: Mapping[str, NDArray[np.bool_]]
+    unavailable: Mapping[str, Mapping[int, str]]
+    metric: Metric
+    min_group_size: int
+    weight: NDArray[np.float64] | None = None
+    clusters: NDArray[np.int64] | None = None
+    alpha: float = 0.1
+
+    @property
+    def rivals(self) -> list[str]:
+        """The candidates other than generic."""
+        return [name for name in self.predictions if name != GENERIC]
+
+    def groups_of(self, name: str) -> NDArray[np.int64]:
+        """Group of each row on which a candidate can be compared with generic, else -1."""
+        both = self.scored[name] & self.scored[GENERIC]
+        if self.weight is not None:
+            both = both & (self.weight > 0)
+        return np.where(both, self.groups, -1)
+
+    def rows_of(self, name: str) -> Rows:
+        """The rows on which a candidate can be compared with generic, as the tests take them."""
+        return Rows(self.target, self.groups_of(name), self.n_groups, self.weight, self.clusters)
+
+    def eligible(self) -> NDArray[np.bool_]:
+        """Whether a rival may serve a group at all, shape (m, C)."""
+        allowed = np.zeros((self.n_groups, len(self.rivals)), dtype=bool)
+        for c, name in enumerate(self.rivals):
+            groups = self.groups_of(name)
+            counts = np.bincount(groups[groups >= 0], minlength=self.n_groups)
+            allowed[:, c] = counts >= self.min_group_size
+            allowed[list(self.unavailable.get(name, {})), c] = False
+        return allowed
+
+    def why_none(self, g: int) -> str:
+        """Why no candidate but generic may serve a group."""
+        rows = int(((self.groups == g) & self.scored[GENERIC]).sum())
+        if rows < self.min_group_size:
+            return f"too few rows to choose: {rows}, min_group_size is {self.min_group_size}"
+        reasons = {self.unavailable.get(name, {}).get(g) for name in self.rivals} - {None}
+        return "no other candidate can serve the group: " + "; ".join(sorted(map(str, reasons)))
+
+    def gains(self, metric: Metric, name: str) -> Matrix:
+        """Gain of one rival over generic in every group, shape (m,); nan where undefined."""
+        rows = self.rows_of(name)
+        risks = [rows.risks(metric, self.predictions[n]) for n in (GENERIC, name)]
+        with np.errstate(invalid="ignore"):
+            return risks[0] - risks[1]
+
+    def served(self, candidates: list[str]) -> Evidence:
+        """Return the evidence with one more rival, ``"nominee"``: each group by its candidate."""
+        base = self.predictions[GENERIC]
+        label, scored = base.label.copy(), self.scored[GENERIC].copy()
+        proba = None if base.proba is None else base.proba.copy()
+        for g, name in enumerate(candidates):
+            rows = self.groups == g
+            label[rows] = self.predictions[name].label[rows]
+            scored[rows] &= self.scored[name][rows]
+            other = self.predictions[name].proba
+            if proba is not None and other is not None:
+                proba[rows] = other[rows]
+        return replace(
+            self,
+            predictions={**self.predictions, "nominee": Predictions(label, proba)},
+            scored={**self.scored, "nominee": scored},
+        )

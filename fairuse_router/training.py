@@ -1,0 +1,78 @@
+"""Training: a router's settings turned into the function that fits its pool of candidates."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router import frames
+from fairuse_router.choosing import Pool
+from fairuse_router.fitting import TrainingRows, cross_fit, make_recipes, score_prefit
+from fairuse_router.metrics import Metric
+from fairuse_router.prefit import prefit_candidates
+from fairuse_router.pruning import prune
+from fairuse_router.splitting import split_rows
+from fairuse_router.weighting import weight_keyword
+
+
+def make_pool(
+    router: Any, table: frames.Table, codes: NDArray[np.int64], metric: Metric, prefit: bool
+) -> Callable[[TrainingRows], Pool]:
+    """Return the function that fits the candidates, or scores those that are fitted.
+
+    Parameters
+    ----------
+    router : FairUseRouter
+        Its settings, and its schema and feature columns.
+    table : table of n rows
+        The user's X.
+    codes : ndarray of int64, shape (n, k)
+        Its reports.
+    metric : Metric
+        Misreports are measured in it.
+    prefit : bool
+        Whether the candidates are fitted already.
+    """
+    schema = router.schema_
+    if prefit:
+        fitted = prefit_candidates(router.candidates, table, codes, schema)
+        unavailable = {name: dict(c.unavailable) for name, c in fitted.items()}
+        return lambda rows: (fitted, score_prefit(fitted, rows, [metric]), unavailable)
+    names = frames.column_names(table)
+    pruned = prune(router.estimator, names, router.n_features_in_, schema.positions)
+    feature_names = [c.name for c in router.feature_columns_] if names else None
+    recipes = make_recipes(router.candidates, pruned, schema, feature_names)
+
+    def fit(rows: TrainingRows) -> Pool:
+        if rows.weight is not None:
+            weight_keyword(pruned)
+        strata = None if rows.classes is None else rows.target
+        folds = split_rows(
+            router.cv,
+            rows.features,
+            rows.y,
+            rows.groups,
+            strata,
+            rows.clusters,
+            router.random_state,
+        )
+        return cross_fit(
+            recipes,
+            rows,
+            folds,
+            min_group_size=router.min_group_size,
+            envy=[metric],
+            n_jobs=router.n_jobs,
+            report=_print_progress if router.verbose else None,
+        )
+
+    return fit
+
+
+def _print_progress(done: int, tasks: int, seconds: float) -> None:
+    end = "\n" if done == tasks else ""
+    print(f"\rfitted {done} of {tasks} models, {seconds:.1f} s", end=end, file=sys.stderr)
