@@ -77,9 +77,8 @@ def imported(path: Path):
         if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fairuse_router"):
             below = (node.module or "").removeprefix("fairuse_router").lstrip(".")
             for alias in node.names:
-                yield below if below else f"{below}.{alias.name}".lstrip(".")
-                if below and f"{below}.{alias.name}" in RANK:
-                    yield f"{below}.{alias.name}"
+                name = f"{below}.{alias.name}".lstrip(".")
+                yield name if name in RANK else below or alias.name
 
 
 @pytest.mark.parametrize(("module", "path"), list(modules()), ids=lambda v: str(v)[-30:])
