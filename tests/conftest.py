@@ -1,0 +1,72 @@
+"""Shared by the tests: one table in every dataframe backend, and rows whose best routes differ."""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+BACKENDS = {
+    "pandas": pd.DataFrame,
+    "polars": pl.DataFrame,
+    "pyarrow": pa.table,
+    "numpy": lambda columns: np.array(list(zip(*columns.values(), strict=True)), dtype=object),
+}
+
+
+@pytest.fixture(params=BACKENDS)
+def make_table(request):
+    """Build a table of the backend's kind out of a dict of columns (an object array for numpy)."""
+    return BACKENDS[request.param]
+
+
+class Rows(NamedTuple):
+    """Columns by name, group columns among them, and labels."""
+
+    columns: dict[str, list]
+    y: np.ndarray
+    groups: list[str]
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        return pd.DataFrame(self.columns)
+
+    @property
+    def group_positions(self) -> list[int]:
+        return [list(self.columns).index(name) for name in self.groups]
+
+    @property
+    def cells(self) -> np.ndarray:
+        """The group of each row as text, shape (n,)."""
+        return np.array(["/".join(map(str, g)) for g in zip(*self._group_columns, strict=True)])
+
+    @property
+    def _group_columns(self) -> list[list]:
+        return [self.columns[name] for name in self.groups]
+
+
+def make_rows(n: int = 320, seed: int = 0) -> Rows:
+    """Rows of four groups of one size; for M/old, x speaks the other way round.
+
+    One group needs a model of its own (or a slope), the others can share one.
+    """
+    rng = np.random.default_rng(seed)
+    sex = np.tile(["F", "M", "F", "M"], n // 4 + 1)[:n]
+    age = np.tile(["old", "old", "young", "young"], n // 4 + 1)[:n]
+    x, z = rng.normal(size=(2, n))
+    sign = np.where((sex == "M") & (age == "old"), -1.0, 1.0)
+    y = (2.5 * sign * x + z + rng.normal(size=n) > 0).astype(int)
+    columns = {
+        "x": x.tolist(),
+        "sex": sex.tolist(),
+        "z": z.tolist(),
+        "age": age.tolist(),
+    }
+    return Rows(columns, y, ["sex", "age"])
+
+
+@pytest.fixture(scope="session")
+def rows() -> Rows:
+    return make_rows()
