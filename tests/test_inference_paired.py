@@ -132,20 +132,23 @@ def test_rows_needed_brings_the_power_asked_for():
     assert rows_needed(0.5, 0.01, 100) == 0
 
 
-def test_paired_t_is_scipys_but_for_skewness():
+def test_paired_t_is_scipys_statistic_with_halved_freedom_and_halls_correction():
     rng = np.random.default_rng(0)
     symmetric = rng.normal(0.1, 1, 20)
     symmetric = np.r_[symmetric, 0.2 - symmetric]
     test = paired_t(symmetric)
-    expected = stats.ttest_1samp(symmetric, 0, alternative="greater")
-    assert test.p_gain == pytest.approx(expected.pvalue)
-    interval = stats.ttest_1samp(symmetric, 0).confidence_interval(0.9)
-    assert (test.low, test.high) == pytest.approx(tuple(interval))
+    scipys = stats.ttest_1samp(symmetric, 0, alternative="greater")
+    df = 40 * 39 / 79
+    assert test.gain / test.se == pytest.approx(scipys.statistic)
+    assert test.p_gain == pytest.approx(stats.t.sf(scipys.statistic, df))
+    assert scipys.pvalue < test.p_gain < scipys.pvalue + 0.01
+    reach = stats.t.isf(0.05, df) * symmetric.std(ddof=1) / np.sqrt(40)
+    assert (test.low, test.high) == pytest.approx((0.1 - reach, 0.1 + reach))
     skewed = rng.exponential(1, 30) - 0.9
     t = stats.ttest_1samp(skewed, 0)
     q = stats.skew(skewed) / np.sqrt(30)
     hall = t.statistic + q * t.statistic**2 / 3 + q**2 * t.statistic**3 / 27 + q / 6
-    both = stats.t.sf([t.statistic, hall], 29)
+    both = stats.t.sf([t.statistic, hall], 30 * 29 / 59)
     assert paired_t(skewed).p_gain == pytest.approx(both.max())
     assert both.max() > both.min() + 0.005
 
