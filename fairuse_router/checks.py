@@ -16,6 +16,8 @@ from fairuse_router import frames
 from fairuse_router.metrics import Metric, get_metric
 from fairuse_router.routing.policies import POLICIES
 
+_NUMBERS = (int, float, np.integer, np.floating)
+
 
 def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
     """Refuse settings that cannot work; return the metric.
@@ -34,18 +36,24 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             "itself, or fitted models: FairUseRouter(None, group_attributes, cv='prefit', "
             "candidates={'generic': ..., 'personalized': ...})."
         )
-    if not prefit and not (hasattr(template, "fit") and hasattr(template, "get_params")):
+    trainable = hasattr(template, "fit") and hasattr(template, "get_params")
+    if not prefit and (not trainable or isinstance(template, type)):
         raise TypeError(
             f"estimator={template!r} is not an estimator; pass a scikit-learn classifier such as "
             "LogisticRegression(), or a Pipeline that ends in one."
         )
     if router.policy not in POLICIES:
         raise ValueError(f"policy={router.policy!r} is not known. Allowed: {', '.join(POLICIES)}.")
-    if not 0 < router.alpha < 0.5:
+    if not (isinstance(router.alpha, _NUMBERS) and 0 < router.alpha < 0.5):
         raise ValueError(f"alpha={router.alpha!r} is not allowed: it lies between 0 and 0.5.")
-    if router.min_group_size < 2:
-        raise ValueError(
-            f"min_group_size={router.min_group_size!r} is not allowed: at least 2 rows are needed."
+    for name in ("min_group_size", "max_levels"):
+        value = getattr(router, name)
+        if not (isinstance(value, _NUMBERS) and value >= 2):
+            raise ValueError(f"{name}={value!r} is not allowed: pass a number of at least 2.")
+    if not (router.withheld is None or isinstance(router.withheld, str)):
+        raise TypeError(
+            f"withheld={router.withheld!r} is not allowed: pass a text such as '?', or None; "
+            "missing values always withhold."
         )
     return _check_metric(get_metric(router.metric), template)
 

@@ -117,6 +117,8 @@ def make_recipes(
         For a name that is not in `CANDIDATES`, if generic is missing, or if a dummy has the name
         of a feature.
     """
+    if isinstance(names, str):
+        raise ValueError(f"candidates={names!r} is not allowed: pass a sequence of names.")
     names = tuple(names)
     wrong = [name for name in names if name not in CANDIDATES]
     if wrong or "generic" not in names or len(set(names)) < len(names):

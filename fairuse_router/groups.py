@@ -330,6 +330,8 @@ def _resolve_columns(table: frames.Table, columns: Any) -> tuple[int, ...]:
     """Positions of the group columns, given by name or position."""
     if isinstance(columns, (str, Integral)):
         columns = [columns]
+    if columns is None:
+        raise TypeError("group_attributes=None is not allowed: name columns by str or int.")
     columns = list(columns)
     if not columns:
         raise ValueError(
