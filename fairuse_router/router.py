@@ -278,7 +278,8 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         -------
         RoutedRows
         """
-        return self.routing_table_.explain(self._split(X)[1])
+        _, codes = self._split(X)
+        return self.routing_table_.explain(codes)
 
     def audit(
         self,
