@@ -81,6 +81,14 @@ def _folds(
             f"X has n_samples={len(strata)}, which cannot be split into {n_folds} folds; pass at "
             "least as many rows as folds."
         )
+    if clusters is not None:
+        n_clusters = len(np.unique(clusters))
+        if n_clusters < 2:
+            raise ValueError(
+                "clusters has one cluster only, which cannot be split into training and judging "
+                "rows. Pass at least two clusters, or leave clusters out."
+            )
+        n_folds = min(n_folds, n_clusters)
     shuffle = random_state is not None
     kind = StratifiedKFold if clusters is None else StratifiedGroupKFold
     splitter = kind(n_folds, shuffle=shuffle, random_state=random_state)
