@@ -1,0 +1,492 @@
+"""Bad input: every error names the argument, what was got, what is allowed, and the remedy."""
+
+import re
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from scipy import sparse
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
+from sklearn.svm import LinearSVC
+
+from fairuse_router import FairUseRouter
+
+
+def router(estimator=None, groups=("sex", "age"), **settings):
+    estimator = GaussianNB() if estimator is None else estimator
+    return FairUseRouter(estimator, groups, **{"cv": 2, "policy": "best", **settings})
+
+
+def refused(call, *texts, kind=ValueError):
+    """Assert that a call raises, and that its message holds every text."""
+    with pytest.raises(kind) as error:
+        call()
+    for text in texts:
+        assert text in str(error.value), f"{text!r} is not in: {error.value}"
+
+
+@pytest.fixture(scope="module")
+def fitted(rows):
+    return router().fit(rows.frame, rows.y)
+
+
+# group columns
+def test_an_unknown_group_column(rows):
+    refused(
+        lambda: router(groups=["sex", "race"]).fit(rows.frame, rows.y),
+        "group_attributes",
+        "'race' is not a column of X",
+        "['x', 'sex', 'z', 'age']",
+    )
+    refused(
+        lambda: router(groups=["sex"]).fit(rows.frame.to_numpy(), rows.y),
+        "group_attributes names the column 'sex'",
+        "array without column names",
+        "Pass positions (integers), or X as a dataframe",
+    )
+    for position in (4, -5):
+        refused(
+            lambda p=position: router(groups=[p]).fit(rows.frame, rows.y),
+            f"group_attributes: column {position} is out of range",
+            "4 columns",
+        )
+
+
+@pytest.mark.parametrize(
+    ("groups", "texts", "kind"),
+    [
+        ([], ["group_attributes is empty", "name at least one column"], ValueError),
+        (["sex", 1], ["group_attributes=['sex', 1] names one column twice"], ValueError),
+        ([1.0], ["group_attributes: 1.0 is a float", "str or int"], TypeError),
+        ([True], ["group_attributes: True is a bool", "str or int"], TypeError),
+        (None, ["group_attributes=None", "str or int"], TypeError),
+    ],
+)
+def test_group_columns_named_wrongly(rows, groups, texts, kind):
+    refused(lambda: router(groups=groups).fit(rows.frame, rows.y), *texts, kind=kind)
+
+
+def test_every_column_a_group_column(rows):
+    frame = rows.frame[["sex", "age"]]
+    refused(lambda: router().fit(frame, rows.y), "X has 2 feature(s)", "all of them group_attr")
+
+
+def test_unseen_levels_at_predict(rows, fitted):
+    frame = rows.frame[:4].assign(sex=["F", "other", "?", "X"])
+    for method in (fitted.predict, fitted.predict_proba, fitted.route):
+        refused(
+            lambda m=method: m(frame),
+            "Group attribute 'sex'",
+            "not seen in training: ['X', 'other']",
+            "Known levels: ['F', 'M']",
+            "'?' or a missing value withholds",
+            "handle_unknown='withhold'",
+        )
+    refused(lambda: fitted.audit(frame, rows.y[:4]), "['X', 'other']")
+    lenient = router(handle_unknown="withhold").fit(rows.frame, rows.y)
+    withheld = frame.assign(sex=["F", "?", "?", "?"])
+    assert np.array_equal(lenient.predict_proba(frame), lenient.predict_proba(withheld))
+    assert lenient.route(frame).report == lenient.route(withheld).report
+
+
+def test_handle_unknown_of_another_kind(rows):
+    refused(
+        lambda: router(handle_unknown="ignore").fit(rows.frame, rows.y),
+        "handle_unknown='ignore'",
+        "'error'",
+        "'withhold'",
+    )
+
+
+@pytest.mark.parametrize("gap", ["?", None, np.nan, ""])
+def test_all_rows_withheld_in_training(rows, gap):
+    frame = rows.frame.assign(age=pd.Series([gap] * len(rows.y), dtype=object))
+    refused(
+        lambda: router().fit(frame, rows.y),
+        "Group attribute 'age'",
+        "every training row withholds it",
+        "Drop it from group_attributes",
+    )
+
+
+def test_no_row_reports_a_whole_group(rows):
+    """Each attribute is known somewhere, but never both: that is no error, only no group."""
+    frame = rows.frame.copy()
+    frame.loc[:160, "sex"] = "?"
+    frame.loc[161:, "age"] = "?"
+    with pytest.warns(UserWarning, match="No group has min_group_size=20 rows.*largest has 0"):
+        fitted = router().fit(frame, rows.y)
+    assert set(fitted.route(rows.frame).candidate) == {"generic"}
+    assert [g.rows for g in fitted.routing_table_.groups] == [0] * 4
+
+
+def test_levels_that_share_a_text(rows):
+    frame = rows.frame.assign(sex=pd.Series(np.tile(np.array([1, "1"], dtype=object), 160)))
+    refused(
+        lambda: router().fit(frame, rows.y),
+        "Group attribute 'sex'",
+        "share the text '1'",
+        "Give every level a text of its own",
+    )
+
+
+def test_a_continuous_column_as_a_group(rows):
+    refused(
+        lambda: router(groups=["sex", "x"]).fit(rows.frame, rows.y),
+        "Group attribute 'x' has more than max_levels=100 levels",
+        "looks continuous",
+        "Cut it into bands, or raise max_levels",
+    )
+
+
+def test_a_grid_too_large_to_hold(rows):
+    frame = rows.frame.assign(**{f"g{j}": rows.frame["x"] for j in range(4)})
+    refused(
+        lambda: router(groups=[f"g{j}" for j in range(4)], max_levels=1000).fit(frame, rows.y),
+        "group_attributes=['g0', 'g1', 'g2', 'g3'] span",
+        "at most 1,000,000",
+        "merge levels",
+    )
+
+
+def test_a_dummy_with_the_name_of_a_feature(rows):
+    frame = rows.frame.assign(sex_F=0.0)
+    refused(lambda: router().fit(frame, rows.y), "['sex_F']", "Rename or drop them")
+
+
+# the target
+def test_one_class(rows):
+    for y in (np.zeros(len(rows.y)), np.array(["no"] * len(rows.y))):
+        refused(lambda y=y: router().fit(rows.frame, y), "y has one class only", repr(y[0]))
+
+
+@pytest.mark.parametrize("gap", [np.nan, None])
+def test_gaps_in_the_target(rows, gap):
+    y = rows.y.astype(object)
+    y[[3, 5]] = gap
+    refused(
+        lambda: router().fit(rows.frame, y),
+        "Input y contains NaN",
+        f"2 of {len(y)} rows",
+        "Drop the rows",
+    )
+    if gap is not None:
+        refused(lambda: router().fit(rows.frame, y.astype(float)), "Input y contains NaN")
+    refused(lambda: router().fit(rows.frame, pd.Series(y).astype("Int64")), "y", "NaN")
+
+
+def test_targets_of_another_kind(rows):
+    refused(lambda: router().fit(rows.frame, rows.frame["x"]), "Unknown label type", "continuous")
+    two = np.column_stack([rows.y, rows.y])
+    refused(lambda: router().fit(rows.frame, two), "y should be a 1d array")
+    refused(lambda: router().fit(rows.frame, None), "requires y")
+    infinite = np.where(rows.y > 0, np.inf, 0.0)
+    refused(lambda: router().fit(rows.frame, infinite), "y contains infinity")
+
+
+def test_targets_of_another_length(rows, fitted):
+    refused(
+        lambda: router().fit(rows.frame, rows.y[:-1]),
+        "inconsistent numbers of samples",
+        "X has 320 rows, y has 319",
+    )
+    refused(lambda: fitted.audit(rows.frame, rows.y[:-1]), "X has 320 rows, y has 319")
+
+
+def test_labels_that_the_models_do_not_know(rows, fitted):
+    refused(
+        lambda: fitted.audit(rows.frame, rows.y + 1),
+        "y has labels that the models do not know: ['2']",
+        "Known: [0, 1]",
+    )
+
+
+# the table
+def test_other_columns_at_predict(rows, fitted):
+    frame = rows.frame
+    for other, text in (
+        (frame.rename(columns={"x": "w"}), "Feature names unseen at fit time"),
+        (frame.drop(columns="x"), "Feature names seen at fit time, yet now missing"),
+        (frame[["sex", "x", "z", "age"]], "must be in the same order"),
+        (pl.from_pandas(frame.drop(columns="age")), "age"),
+        (pl.from_pandas(frame[["z", "x", "sex", "age"]]), "order"),
+    ):
+        for method in (fitted.predict, fitted.predict_proba, fitted.route):
+            refused(lambda m=method, o=other: m(o), text)
+
+
+def test_other_widths_at_predict(rows):
+    array = rows.frame.to_numpy()
+    fitted = router(groups=[1, 3]).fit(array, rows.y)
+    for wrong in (array[:, :3], np.hstack([array, array])):
+        refused(
+            lambda w=wrong: fitted.predict(w),
+            f"X has {wrong.shape[1]} features",
+            "expecting 4 features",
+        )
+
+
+def test_wrong_shapes(rows, fitted):
+    for wrong in (rows.y, rows.frame["x"], np.zeros((2, 2, 2))):
+        refused(lambda w=wrong: router(groups=[0]).fit(w, rows.y), "Expected 2D array", "Reshape")
+        refused(lambda w=wrong: fitted.predict(w), "Expected 2D array")
+    refused(lambda: router(groups=[0]).fit(3.0, rows.y), "Expected 2D array")
+
+
+def test_empty_tables(rows, fitted):
+    for empty in (rows.frame[:0], pl.from_pandas(rows.frame[:0]), rows.frame.to_numpy()[:0]):
+        groups = [1, 3]
+        refused(
+            lambda e=empty, g=groups: router(groups=g).fit(e, []),
+            "Found array with 0 sample(s)",
+            "minimum of 1 is required",
+        )
+    refused(lambda: fitted.predict(rows.frame[:0]), "0 sample(s)")
+    refused(lambda: router(groups=[0]).fit(np.empty((5, 0)), np.arange(5) % 2), "0 feature(s)")
+
+
+def test_duplicate_column_names(rows, fitted):
+    frame = rows.frame.set_axis(["x", "sex", "x", "age"], axis=1)
+    text = ("X has duplicate column names: ['x']", "rename or drop the copies")
+    refused(lambda: router().fit(frame, rows.y), *text)
+    refused(lambda: fitted.predict(frame), *text)
+
+
+def test_sparse_and_lazy_tables(rows):
+    refused(
+        lambda: router(groups=[0]).fit(sparse.csr_matrix(np.eye(4)), [0, 1, 0, 1]),
+        "X is a sparse csr_matrix",
+        "toarray()",
+        kind=TypeError,
+    )
+    lazy = pl.from_pandas(rows.frame).lazy()
+    refused(lambda: router().fit(lazy, rows.y), "lazy", ".collect()", kind=TypeError)
+
+
+def test_one_row_and_no_fit(rows):
+    refused(lambda: router().fit(rows.frame[:1], rows.y[:1]), "y has one class only")
+    for method in ("predict", "predict_proba", "route"):
+        refused(
+            lambda m=method: getattr(router(), m)(rows.frame),
+            "FairUseRouter instance is not fitted yet",
+            kind=NotFittedError,
+        )
+    refused(lambda: router().audit(rows.frame, rows.y), "not fitted", kind=NotFittedError)
+
+
+# weights and clusters
+def test_weights_that_weigh_nothing(rows):
+    n = len(rows.y)
+    for weight, text in (
+        (-np.ones(n), "sample_weight must be non-negative.*minimum of -1.0"),
+        (np.zeros(n), "(?i)sample.weight.* at least one"),
+        (np.full(n, np.nan), "(?i)sample.weight contains NaN"),
+        (np.ones(n - 1), r"sample_weight.*\(319,\)"),
+    ):
+        with pytest.raises(ValueError, match=text):
+            router().fit(rows.frame, rows.y, weight)
+
+
+def test_clusters_of_another_length(rows):
+    refused(
+        lambda: router().fit(rows.frame, rows.y, clusters=np.ones(5)),
+        "clusters has 5 entries for 320 rows",
+    )
+    refused(
+        lambda: router().fit(rows.frame, rows.y, clusters=np.zeros(320)),
+        "clusters has one cluster only",
+        "at least two",
+    )
+
+
+# settings
+@pytest.mark.parametrize(
+    ("settings", "texts"),
+    [
+        ({"policy": "greedy"}, ["policy='greedy'", "shrunken", "best"]),
+        ({"metric": "accuracy"}, ["metric='accuracy'", "error", "log_loss", "auc", "callable"]),
+        ({"metric": "squared_error"}, ["metric='squared_error'", "GaussianNB", "'error'"]),
+        ({"alpha": 0}, ["alpha=0 ", "between 0 and 0.5"]),
+        ({"alpha": 0.9}, ["alpha=0.9", "between 0 and 0.5"]),
+        ({"alpha": "small"}, ["alpha='small'", "between 0 and 0.5"]),
+        ({"alpha": float("nan")}, ["alpha=nan", "between 0 and 0.5"]),
+        ({"min_group_size": 1}, ["min_group_size=1", "at least 2"]),
+        ({"min_group_size": None}, ["min_group_size=None", "at least 2"]),
+        ({"withheld": 0}, ["withheld=0", "None"]),
+        ({"max_levels": "many"}, ["max_levels='many'"]),
+        ({"cv": 1}, ["cv=1 is not allowed", "at least 2 folds"]),
+        ({"cv": 1.5}, ["cv=1.5 is not allowed", "between 0 and 1"]),
+        ({"cv": "loo"}, ["cv='loo'", "splitter", "'prefit'"]),
+        ({"cv": True}, ["cv=True", "splitter"]),
+        ({"cv": []}, ["cv=", "at least one"]),
+        ({"candidates": ("generic", "svm")}, ["'svm'", "'intersectional'", "at most once"]),
+        ({"candidates": ("onehot",)}, ["candidates=('onehot',)", "'generic' always"]),
+        ({"candidates": ("generic",) * 2}, ["candidates=", "at most once"]),
+        ({"candidates": "generic"}, ["candidates='generic'", "sequence"]),
+    ],
+)
+def test_settings_that_cannot_work(rows, settings, texts):
+    refused(
+        lambda: router(**settings).fit(rows.frame, rows.y), *texts, kind=(ValueError, TypeError)
+    )
+
+
+def test_a_metric_that_needs_probabilities(rows):
+    for metric in ("log_loss", "brier", "auc", "ece"):
+        refused(
+            lambda m=metric: router(LinearSVC(), metric=m).fit(rows.frame, rows.y),
+            f"metric='{metric}' needs probabilities",
+            "LinearSVC has no predict_proba",
+            "metric='error'",
+            "CalibratedClassifierCV",
+        )
+    fitted = router(LinearSVC()).fit(rows.frame, rows.y)
+    refused(
+        lambda: fitted.audit(rows.frame, rows.y, metrics=["error", "auc"]),
+        "'auc'",
+        "probabilities",
+    )
+
+
+def test_metrics_of_regressors(rows):
+    refused(
+        lambda: router(Ridge()).fit(rows.frame, rows.columns["x"]),
+        "metric='error' does not fit the estimator Ridge",
+        "'squared_error'",
+    )
+
+
+def test_estimators_that_are_none(rows):
+    for wrong in (None, "logistic", GaussianNB):
+        refused(
+            lambda w=wrong: FairUseRouter(w, ["sex"]).fit(rows.frame, rows.y),
+            "estimator",
+            "LogisticRegression()",
+            kind=TypeError,
+        )
+    frozen = FrozenEstimator(GaussianNB().fit(rows.frame[["x", "z"]], rows.y))
+    refused(
+        lambda: router(frozen).fit(rows.frame, rows.y),
+        "estimator is a FrozenEstimator",
+        "cv='prefit'",
+        "'generic'",
+        kind=TypeError,
+    )
+
+
+# no error: what cannot be had is left out, and said
+def test_no_group_with_enough_rows_is_served_by_generic(rows):
+    text = "No group has min_group_size=81 rows (the largest has 80): generic serves everyone"
+    with pytest.warns(UserWarning, match=re.escape(text)) as caught:
+        fitted = router(min_group_size=81).fit(rows.frame, rows.y)
+    assert [str(w.message) for w in caught] == [f"{text}."]
+    assert caught[0].filename == __file__
+    assert set(fitted.route(rows.frame).candidate) == {"generic"}
+    alone = GaussianNB().fit(rows.frame[["x", "z"]], rows.y)
+    assert np.array_equal(
+        fitted.predict_proba(rows.frame), alone.predict_proba(rows.frame[["x", "z"]])
+    )
+    for record in fitted.routing_table_.groups:
+        assert "min_group_size is 81" in record.reason
+        assert "min_group_size is 81" in record.unavailable["decoupled"]
+
+
+class Touchy(GaussianNB):
+    """Refuses training rows whose share of a marker in the last column is too high."""
+
+    def fit(self, X, y, sample_weight=None):
+        marked = np.asarray(X, dtype=float)[:, 1].mean()
+        if marked > 0.9:
+            raise RuntimeError("cannot stand the marker\nand a second line")
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_model_that_fails_for_one_group_leaves_the_others_alone(rows):
+    own = rows.cells == "F/young"
+    frame = rows.frame.assign(z=own.astype(float) + 1e-3 * rows.frame["z"])
+    touchy = router(Touchy()).fit(frame, rows.y)
+    plain = router(GaussianNB()).fit(frame, rows.y)
+    table, expected = touchy.routing_table_, plain.routing_table_
+    assert table.groups[1].report == ("F", "young")
+    assert table.groups[1].unavailable == {"decoupled": "RuntimeError: cannot stand the marker"}
+    assert table.groups[1].candidate != "decoupled"
+    assert table.groups[1].risks["decoupled"] is None
+    assert table.groups[2].candidate == "decoupled"
+    for g in (0, 2, 3):
+        assert table.groups[g] == expected.groups[g]
+    assert np.array_equal(touchy.predict_proba(frame[~own]), plain.predict_proba(frame[~own]))
+    assert len(touchy.candidates_["decoupled"].models) == 3
+
+
+class Narrow(GaussianNB):
+    """Refuses inputs of some widths."""
+
+    def __init__(self, refuses=()):
+        super().__init__()
+        self.refuses = refuses
+
+    def fit(self, X, y, sample_weight=None):
+        if np.shape(X)[1] in self.refuses:
+            raise RuntimeError(f"{np.shape(X)[1]} columns are no good")
+        return super().fit(X, y, sample_weight)
+
+
+def test_a_candidate_that_fails_everywhere_is_left_out(rows):
+    frame = rows.frame.assign(age=np.tile(["1", "2", "3", "4"], 80))  # 2 + 6 and 2 + 8 columns
+    fitted = router(Narrow(refuses=(8,))).fit(frame, rows.y)
+    assert set(fitted.candidates_) == {"generic", "intersectional", "decoupled"}
+    for record in fitted.routing_table_.groups:
+        assert record.unavailable["onehot"] == "RuntimeError: 8 columns are no good"
+        assert record.candidate != "onehot"
+    only = router(Narrow(refuses=(8, 10)), candidates=("generic", "onehot", "intersectional"))
+    only.fit(frame, rows.y)
+    assert set(only.candidates_) == {"generic"}
+    assert set(only.route(frame).candidate) == {"generic"}
+    assert "8 columns are no good" in only.routing_table_.groups[0].reason
+    for text in (str(only.routing_table_), str(only.audit_), only._repr_html_()):
+        assert "nan" not in text.lower()
+    only.audit(frame, rows.y)
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_generic_failing_raises_its_own_error_with_a_note(rows, n_jobs):
+    with pytest.raises(RuntimeError, match="2 columns are no good") as error:
+        router(Narrow(refuses=(2,)), n_jobs=n_jobs).fit(rows.frame, rows.y)
+    assert any("generic candidate" in note for note in error.value.__notes__)
+
+
+class Slips(ClassifierMixin, BaseEstimator):
+    """Fits, but cannot predict."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        raise RuntimeError("cannot predict")
+
+
+def test_generic_that_cannot_predict_raises_its_own_error(rows):
+    with pytest.raises(RuntimeError, match="cannot predict"):
+        router(Slips()).fit(rows.frame, rows.y)
+
+
+def test_a_failed_fit_leaves_the_router_unfitted(rows):
+    model = router(Narrow(refuses=(2,)))
+    with pytest.raises(RuntimeError):
+        model.fit(rows.frame, rows.y)
+    refused(lambda: model.predict(rows.frame), "not fitted", kind=NotFittedError)
+
+
+def test_nothing_warns_on_ordinary_data(rows):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        fitted = router(LogisticRegression(), cv=3).fit(rows.frame, rows.y)
+        fitted.predict_proba(rows.frame)
+        fitted.audit(rows.frame, rows.y)
