@@ -1,0 +1,91 @@
+"""What the command line says beside its results: notes, warnings and errors, on standard error."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+WIDTH = 80
+
+
+class UsageError(ValueError):
+    """The command was called wrongly."""
+
+
+def complain(error: BaseException | str) -> None:
+    """Say in one line what went wrong."""
+    print(f"fairuse-router: error: {' '.join(str(error).split())}", file=sys.stderr)
+
+
+def note(text: str) -> None:
+    """Tell something that the user did not ask for, and should know."""
+    lines = textwrap.wrap(f"note: {text}", WIDTH, subsequent_indent="      ")
+    print("\n".join(lines), file=sys.stderr)
+
+
+def progress(text: str) -> None:
+    """Say what is being done where it may take longer than a second."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def count(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    Examples
+    --------
+    >>> count(1, "row"), count(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def paragraph(text: str) -> str:
+    """Fold a text to the width of the terminal."""
+    return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def listing(names: Iterable[str], most: int = 12) -> str:
+    """Names in quotes, the first few of many."""
+    texts = [f"'{name}'" for name in names]
+    rest = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + rest
+
+
+def certified(certificate: dict[str, Any]) -> str:
+    """A bundle's certificate as sentences."""
+    rows, every = certificate["rows"], certificate["rows_per_report"]
+    some = "" if every == rows else f", {every:,} of them"
+    text = (
+        f"It was compared with the router on {rows:,} rows{some} under each of "
+        f"{certificate['reports']} reports: {certificate['label_flips']} of "
+        f"{certificate['checks']:,} labels differ"
+    )
+    if certificate["compared"] != "labels":
+        text += f", {certificate['compared']} by at most {certificate['max_difference']:.0e}"
+    return text + "."
+
+
+def size(path: str) -> str:
+    """Size of a file, for people."""
+    bytes_ = Path(path).stat().st_size
+    return f"{bytes_ / 1e6:.1f} MB" if bytes_ >= 1e6 else f"{bytes_ / 1e3:.0f} kB"
+
+
+@contextmanager
+def warnings_as_notes() -> Iterator[None]:
+    """Tell every distinct warning once, in a line, when the work is done."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        yield
+    hidden = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+    told = Counter(
+        str(w.message).strip().splitlines()[0] for w in caught if not issubclass(w.category, hidden)
+    )
+    for text, times in told.items():
+        note(text if times == 1 else f"{text} ({times} times)")

@@ -1,0 +1,179 @@
+"""``fairuse-router demo``: the whole job on the embedded heart disease data."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fairuse_router.audit import Audit
+from fairuse_router.cli.console import paragraph, warnings_as_notes
+from fairuse_router.cli.fit import check_request, make_router, train, write
+from fairuse_router.cli.training import TrainingData, hold_out, require_pandas
+from fairuse_router.datasets import load_heart
+from fairuse_router.groups import GroupSchema
+from fairuse_router.metrics import get_metric
+from fairuse_router.router import FairUseRouter
+
+_SHARE = 0.25
+
+
+def run(args: argparse.Namespace) -> None:
+    """Fit, show, audit, write, serve."""
+    check_request(args)
+    require_pandas()
+    data = _heart()
+    codes = GroupSchema.from_table(data.X, data.groups).encode(data.X)
+    training, held = hold_out(data.y, codes, _SHARE, args.seed)
+    X, y = data.X.iloc[training], data.y[training]
+    X_test, y_test = data.X.iloc[held].reset_index(drop=True), data.y[held]
+    print(_opening(args, data, len(training), len(held)), flush=True)
+    print(f"\n1. What the policy {args.policy!r} decides\n")
+    router = _fit(make_router(args, data), X, y)
+    step = 2
+    if not _routed(router) and args.policy != "best":
+        print(f"\n{_NOBODY}\n\n2. What the policy 'best' would do: take the largest gain seen\n")
+        router = _fit(make_router(args, data).set_params(policy="best"), X, y)
+        step = 3
+    print(f"\n{step}. Policy {router.policy!r} audited on people whom no model has seen\n")
+    with warnings_as_notes():
+        audit = router.audit(X_test, y_test)
+    print(f"{audit}\n\n{_promises(router, audit)}", flush=True)
+    print(f"\n{step + 1}. The bundle, served by onnxruntime without this package\n")
+    print(write(router, args.out, data.X), flush=True)
+    print(_agreement(router, args.out, X_test))
+    print(f"\n{_one_person(router, args.out, X_test, y_test)}")
+    if router.policy != args.policy:
+        print(f"\n{_FOR_SHOW}")
+    print(f"\nNext: fairuse-router inspect {args.out}")
+
+
+_NOBODY = paragraph(
+    "Nobody need be asked for sex or age band: so few people prove no gain, and one model serves "
+    "all of them."
+)
+_UNCERTAIN = (
+    "So few people decide little: where an interval holds 0, gain and loss may both be luck."
+)
+_FOR_SHOW = paragraph(
+    "The file holds the policy 'best' so that there is a report that matters to show. Deploy what "
+    "the cautious policy decides."
+)
+
+
+def _heart() -> TrainingData:
+    heart: Any = load_heart(as_frame=True)
+    groups = list(heart.group_attributes)
+    features = heart.data.drop(columns=groups)
+    numbers = features.select_dtypes("number").columns.tolist()
+    texts = [name for name in features.columns if name not in numbers]
+    return TrainingData(heart.data, heart.target.to_numpy(), groups, numbers, texts)
+
+
+def _opening(args: argparse.Namespace, data: TrainingData, training: int, held: int) -> str:
+    return paragraph(
+        f"Cleveland heart disease data: {len(data.y)} people, {data.y.sum()} diseased; groups by "
+        f"{' x '.join(data.groups)}; model: {args.estimator}. Training on {training} people; "
+        f"{held} are held out, drawn at random within every group and class (seed {args.seed})."
+    )
+
+
+def _fit(router: FairUseRouter, X: Any, y: Any) -> FairUseRouter:
+    train(router, X, y)
+    print(router.routing_table_, flush=True)
+    return router
+
+
+def _routed(router: FairUseRouter) -> bool:
+    """Whether any group is served by another model than generic."""
+    return len(router.routing_table_.routes) > 1
+
+
+def _promises(router: FairUseRouter, audit: Audit) -> str:
+    """Gains that chose the routes beside those on people whom no model has seen."""
+    metric = get_metric(router.metric)
+    fresh = {r.group: r for r in audit.rationality if r.candidate == "routed"}
+    lines = ["Gains over generic, when the routes were chosen and on new people:"]
+    for name, record in zip(
+        router.schema_.group_names(), router.routing_table_.groups, strict=True
+    ):
+        if record.candidate != "generic":
+            seen, new = metric.format_gain(record.gain), metric.format_gain(fresh[name].gain)
+            lines.append(f"  {name:<14}{seen:>7} then,{new:>7} on {fresh[name].n} new people")
+    if len(lines) == 1:
+        return paragraph("Generic serves everyone, so no group gains or loses.")
+    lines.append(paragraph(_UNCERTAIN))
+    return "\n".join(lines)
+
+
+def serve(path: str, X: Any, groups: list[str]) -> tuple[NDArray[Any], NDArray[np.float32]]:
+    """Ask a bundle for label and probabilities, by nothing but onnxruntime and numpy.
+
+    Parameters
+    ----------
+    path : str
+        The bundle; its inputs are called as the columns are.
+    X : DataFrame of n rows
+    groups : list of str
+        Group attributes, in order.
+
+    Returns
+    -------
+    label : ndarray of shape (n,)
+    probabilities : ndarray of float32, shape (n, K)
+    """
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    feed = {"report": X[groups].to_numpy(dtype=object)}
+    for entry in session.get_inputs():
+        if entry.type == "tensor(float)":
+            feed[entry.name] = X[[entry.name]].to_numpy(dtype=np.float32)
+        elif entry.name != "report":
+            feed[entry.name] = X[[entry.name]].fillna("").to_numpy(dtype=object)
+    label, probabilities = session.run(["label", "probabilities"], feed)
+    return label, probabilities
+
+
+def _agreement(router: FairUseRouter, path: str, X: Any) -> str:
+    """Compare the file with the router on held-out people under every report."""
+    schema = router.schema_
+    flips, gap = 0, 0.0
+    for code in schema.report_codes:
+        asked = X.assign(**dict(zip(schema.attributes, schema.report_texts(code), strict=True)))
+        label, probabilities = serve(path, asked, list(schema.attributes))
+        flips += int((label != router.predict(asked)).sum())
+        gap = max(gap, float(np.abs(probabilities - router.predict_proba(asked)).max()))
+    if flips:
+        raise ValueError(f"{path} gives another label than the router for {flips} answers.")
+    return paragraph(
+        f"Served back to the {len(X)} held-out people under each of {schema.n_reports} reports, it "
+        f"gives the router's labels; probabilities differ by at most {gap:.0e}."
+    )
+
+
+def _one_person(router: FairUseRouter, path: str, X: Any, y: Any) -> str:
+    """Show one person's prediction with and without reporting."""
+    groups = list(router.schema_.attributes)
+    candidates = router.route(X).candidate
+    rows = np.flatnonzero(candidates != "generic")
+    row = int(rows[0]) if len(rows) else 0
+    told = X.iloc[[row]]
+    told_label, told_p = serve(path, told, groups)
+    silent_label, silent_p = serve(path, told.assign(**dict.fromkeys(groups, "?")), groups)
+    report = ", ".join(told[groups].to_numpy()[0])
+    who = "The first held-out person whose report matters" if len(rows) else "A held-out person"
+    lines = [f"{who} (truth: {_NAMES[int(y[row])]}):"]
+    for said, model, label, p in (
+        (report, candidates[row], told_label, told_p),
+        ("?, ?", "generic", silent_label, silent_p),
+    ):
+        lines.append(
+            f"  reports {said:<12} -> {model:<14} P(diseased) = {p[0, 1]:.3f}, "
+            f"{_NAMES[int(label[0])]}"
+        )
+    return "\n".join(lines)
+
+
+_NAMES = ("healthy", "diseased")

@@ -1,0 +1,49 @@
+"""Estimators of the command line: a pipeline that takes any table, and that ONNX can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+
+def make_estimator(kind: str, numbers: Sequence[str], texts: Sequence[str], seed: int) -> Any:
+    """Return an unfitted pipeline: columns to numbers, then a classifier.
+
+    Parameters
+    ----------
+    kind : {"logistic", "forest", "boosting", "mlp"}
+    numbers, texts : sequence of str
+        Feature columns. Numbers get the median where missing (boosting knows missing values
+        itself), and are scaled where it matters. Texts become dummies; missing is a category of
+        its own, and a category that training did not hold is none of them.
+    seed : int
+        Of everything random in the classifier.
+    """
+    impute = SimpleImputer(strategy="median", keep_empty_features=True)
+    prepare: Any = make_pipeline(impute, StandardScaler())
+    if kind == "forest":
+        prepare = impute
+    elif kind == "boosting":
+        prepare = "passthrough"
+    dummies = OneHotEncoder(handle_unknown="ignore", sparse_output=kind != "boosting")
+    parts = [("numbers", prepare, list(numbers)), ("texts", dummies, list(texts))]
+    columns = ColumnTransformer([part for part in parts if part[2]])
+    return make_pipeline(columns, _classifier(kind, seed))
+
+
+def _classifier(kind: str, seed: int) -> Any:
+    if kind == "logistic":
+        return LogisticRegression(max_iter=1000)
+    if kind == "forest":  # an odd number of trees, so that votes seldom tie
+        return RandomForestClassifier(101, min_samples_leaf=5, random_state=seed)
+    if kind == "boosting":
+        return HistGradientBoostingClassifier(random_state=seed)
+    return MLPClassifier((32,), alpha=0.1, max_iter=1000, random_state=seed)

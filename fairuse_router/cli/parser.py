@@ -1,0 +1,212 @@
+"""The grammar of the command line."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from collections.abc import Callable
+
+import fairuse_router
+
+ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
+METRICS = ("error", "log_loss", "brier", "auc", "ece")
+
+_DESCRIPTION = """\
+Give every group the model that serves it. A router trains a generic model,
+personalized models and one model per group, finds out which of them serves
+each group, and says what need not be asked at all.
+"""
+_EXAMPLES = """\
+examples:
+  fairuse-router demo
+  fairuse-router fit heart.csv --target num --groups sex,age_band --out router.onnx
+  fairuse-router predict router.onnx new.csv --out predictions.csv
+  fairuse-router inspect router.onnx
+"""
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Return the parser; ``args.module`` names the module that runs the command."""
+    parser = argparse.ArgumentParser(
+        prog="fairuse-router",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--version", action="version", version=f"fairuse-router {fairuse_router.__version__}"
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_demo(commands)
+    _add_fit(commands)
+    _add_predict(commands)
+    _add_inspect(commands)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction, name: str, module: str, text: str
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
+    parser.set_defaults(module=module)
+    return parser
+
+
+def _add_demo(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "demo", "demo", "the whole job on the embedded heart disease data, in a minute"
+    )
+    parser.add_argument(
+        "--out", default="heart_router.onnx", metavar="FILE", help="bundle to write (%(default)s)"
+    )
+    _add_model(parser)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--estimator", choices=ESTIMATORS, default="logistic", help="model to train (%(default)s)"
+    )
+    parser.add_argument(
+        "--metric", choices=METRICS, default="error", help="what a group is to gain (%(default)s)"
+    )
+    parser.add_argument(
+        "--policy",
+        default="shrunken",
+        metavar="POLICY",
+        help="how routes are chosen: shrunken asks people only where a gain is nearly sure, best "
+        "takes the largest gain seen (%(default)s)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of splits and models (%(default)s)"
+    )
+    parser.add_argument(
+        "--jobs", type=_jobs, default=None, metavar="N", help="parallel tasks; -1: all cores (1)"
+    )
+
+
+def _add_fit(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "fit", "fit", "train and audit a router on a CSV file, and write it as a bundle"
+    )
+    parser.epilog = (
+        "Empty cells, ?, NA, N/A, NaN and null are missing. A column whose other cells are all "
+        "numbers is a number, any other a text. Names with commas: quote them as in a CSV file, "
+        "--groups '\"height, cm\",sex', or use --group."
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="table with a header line")
+    parser.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
+    parser.add_argument(
+        "--groups",
+        type=split_names,
+        action="extend",
+        default=[],
+        metavar="A,B",
+        help="group attributes: columns people may withhold",
+    )
+    parser.add_argument(
+        "--group",
+        dest="groups",
+        action="append",
+        metavar="COLUMN",
+        help="one group attribute, its name taken as it is; may be repeated",
+    )
+    parser.add_argument(
+        "--out", default="router.onnx", metavar="FILE", help="bundle to write (%(default)s)"
+    )
+    _add_model(parser)
+    parser.add_argument(
+        "--cv", type=_folds, default=5, metavar="K", help="folds for choosing (%(default)s)"
+    )
+    parser.add_argument(
+        "--test",
+        type=_share,
+        default=0.2,
+        metavar="SHARE",
+        help="rows held out for the audit, 0 for none (%(default)s)",
+    )
+    parser.add_argument(
+        "--withheld",
+        default="?",
+        metavar="TEXT",
+        help="text that withholds a group attribute; missing cells always do (%(default)s)",
+    )
+    parser.add_argument(
+        "--handle-unknown",
+        choices=("error", "withhold"),
+        default="error",
+        help="level of a group attribute that training did not hold (%(default)s)",
+    )
+    parser.add_argument(
+        "--drop",
+        type=split_names,
+        action="extend",
+        default=[],
+        metavar="A,B",
+        help="columns to leave out",
+    )
+    _add_sep(parser)
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "predict", "predict", "predict the rows of a CSV file from a bundle alone"
+    )
+    parser.add_argument("bundle", metavar="ROUTER.onnx", help="written by fairuse-router fit")
+    parser.add_argument("data", metavar="DATA.csv", help="table with the training columns")
+    parser.add_argument(
+        "--out", default=None, metavar="FILE", help="CSV file to write (standard output)"
+    )
+    _add_sep(parser)
+
+
+def _add_inspect(commands: argparse._SubParsersAction) -> None:
+    parser = _command(
+        commands, "inspect", "show", "show the routing table and all else a bundle says of itself"
+    )
+    parser.add_argument("bundle", metavar="ROUTER.onnx", help="written by fairuse-router fit")
+
+
+def _add_sep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sep", type=_separator, default=",", metavar="CHAR", help="column separator (%(default)s)"
+    )
+
+
+def split_names(text: str) -> list[str]:
+    """Split column names at commas; quotes protect, as in a CSV file.
+
+    Examples
+    --------
+    >>> split_names('sex, "height, cm",age')
+    ['sex', 'height, cm', 'age']
+    """
+    (names,) = csv.reader([text], skipinitialspace=True) if text.strip() else [[]]
+    return [name.strip() for name in names]
+
+
+def _limited(kind: type, allowed: Callable[[float], bool], what: str) -> Callable[[str], float]:
+    """Return an argument type: a number within limits."""
+
+    def parse(text: str) -> float:
+        try:
+            value = kind(text)
+        except ValueError:
+            value = None
+        if value is None or not allowed(value):
+            raise argparse.ArgumentTypeError(f"{text!r} is not allowed: give {what}")
+        return value
+
+    return parse
+
+
+_folds = _limited(int, lambda v: v >= 2, "a whole number of at least 2")
+_jobs = _limited(int, lambda v: v != 0, "a whole number other than 0")
+_share = _limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
+
+
+def _separator(text: str) -> str:
+    """One character; a tab may be written as backslash and t."""
+    char = "\t" if text == "\\t" else text
+    if len(char) != 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not allowed: give one character, such as ;")
+    return char

@@ -1,0 +1,75 @@
+"""``fairuse-router inspect``: what a bundle says of itself."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from fairuse_router.bundle import Bundle
+from fairuse_router.cli.console import certified, count, paragraph, size
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print it, from the file alone."""
+    bundle = Bundle.load(args.bundle)
+    print("\n\n".join([_summary(bundle, args.bundle), str(bundle.routing_table), _tensors(bundle)]))
+    print(f"\n{_origin(bundle)}")
+
+
+def _summary(bundle: Bundle, path: str) -> str:
+    classes = ", ".join(str(label) for label in bundle.classes_.tolist())
+    models = ", ".join(f"{c['name']} ({count(c['models'], 'model')})" for c in bundle.candidates)
+    unknown = "counts as withheld" if bundle.schema.handle_unknown == "withhold" else "is an error"
+    lines = [
+        f"{path}: {size(path)}, format {bundle.metadata['fairuse_router.format_version']}",
+        f"Classes: {classes}",
+        f"Serving: {models}; {count(bundle.schema.n_reports, 'report')}, "
+        f"{count(len(bundle.routing_table.routes), 'route')}",
+    ]
+    for name, levels in zip(bundle.schema.attributes, bundle.schema.levels, strict=True):
+        lines.append(f"Group attribute {name}: {_quoted(levels)}; an unknown level {unknown}")
+    return "\n".join(paragraph(line) for line in lines)
+
+
+def _tensors(bundle: Bundle) -> str:
+    """Inputs and outputs, as callers in any language need them."""
+    width = max(len(entry["name"]) for entry in bundle.inputs + bundle.outputs)
+    columns = dict(zip(bundle.layout.inputs, (c.name for c in bundle.layout.columns), strict=True))
+    blocks = []
+    for title, entries in (("Inputs", bundle.inputs), ("Outputs", bundle.outputs)):
+        lines = [title]
+        for entry in entries:
+            shape = ", ".join("N" if d is None else str(d) for d in entry["shape"])
+            name = entry["name"]
+            other = name in columns and columns[name] != name and not bundle.layout.joined
+            column = f"  column {columns[name]}" if other else ""
+            lines.append(f"  {name:<{width}}  {entry['type']:<7}  [{shape}]{column}")
+        blocks.append("\n".join(lines))
+    order = ", ".join(bundle.schema.attributes)
+    meaning = f"report holds {order}, in this order; the empty text withholds an attribute."
+    if bundle.layout.joined:
+        order = ", ".join(column.name for column in bundle.layout.columns)
+        meaning = f"X holds {order}, in this order; {meaning}"
+    return "\n".join([*blocks, paragraph(meaning)])
+
+
+def _origin(bundle: Bundle) -> str:
+    """Certificate and versions."""
+    doubled = bundle.certificate["double_precision"]
+    precision = f" In double precision: {', '.join(doubled)}." if doubled else ""
+    versions = ", ".join(f"{k} {v}" for k, v in bundle.certificate["versions"].items())
+    return "\n".join(
+        paragraph(text)
+        for text in (
+            f"Certificate: {certified(bundle.certificate)}{precision}",
+            f"Written with {versions}.",
+        )
+    )
+
+
+def _quoted(texts: Sequence[Any]) -> str:
+    """Levels as JSON writes them, so that blanks and quotes are seen."""
+    shown = ", ".join(json.dumps(text, ensure_ascii=False) for text in texts[:10])
+    return f"{shown} and {len(texts) - 10} more" if len(texts) > 10 else shown

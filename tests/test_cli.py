@@ -1,0 +1,541 @@
+"""The command line: what it prints, what it writes, and how it refuses."""
+
+import builtins
+import csv
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+
+from fairuse_router import Bundle, __version__
+from fairuse_router.cli import fit as fit_command
+from fairuse_router.cli import main
+from fairuse_router.cli.csvfile import CsvFile, to_numbers
+from fairuse_router.cli.demo import serve
+from fairuse_router.cli.parser import METRICS, build_parser, split_names
+from fairuse_router.cli.training import hold_out, prepare, to_labels
+from fairuse_router.datasets import load_heart
+from fairuse_router.metrics import get_metric
+
+
+def patients(n: int = 240, seed: int = 0) -> dict[str, list[str]]:
+    """Columns of a CSV file; in one of four groups, x speaks the other way round."""
+    rng = np.random.default_rng(seed)
+    sex = np.tile(["1", "2", "1", "2"], n // 4)
+    age = np.tile(["60, or more", "60, or more", '"young"', '"young"'], n // 4)
+    x, z = rng.normal(size=(2, n))
+    sign = np.where((sex == "2") & (age == "60, or more"), -1.0, 1.0)
+    sick = 3 * sign * x + z + rng.normal(size=n) > 0
+    ward = rng.choice(["Süd", "Nord", "the 'East'"], size=n)
+    cells = {
+        "größe, cm": [f"{v:.3f}" for v in x],
+        "sex": sex.tolist(),
+        "z": [f"{v:.3f}" for v in z],
+        "age band": age.tolist(),
+        'the "ward"': ward.tolist(),
+        "outcome": np.where(sick, "sick", "well").tolist(),
+    }
+    for name, row in (("größe, cm", 5), ("z", 9), ('the "ward"', 11), ("sex", 17), ("sex", 23)):
+        cells[name][row] = ""
+    cells["z"][13] = "?"
+    cells["age band"][19] = "?"
+    return cells
+
+
+def write_csv(path, columns, separator=","):
+    with open(path, "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, delimiter=separator)
+        writer.writerow(columns)
+        writer.writerows(zip(*columns.values(), strict=True))
+    return str(path)
+
+
+def read_csv(path):
+    with open(path, encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+GROUPS = ("--target", "outcome", "--groups", "sex,age band")
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory):
+    """A data file, the bundle fitted on it, and the router that was in memory."""
+    folder = tmp_path_factory.mktemp("cli")
+    data, out = write_csv(folder / "data.csv", patients()), str(folder / "router.onnx")
+    kept = []
+    with pytest.MonkeyPatch.context() as patch:
+        export = fit_command.export_bundle
+        patch.setattr(
+            fit_command,
+            "export_bundle",
+            lambda router, path, X: kept.append((router, X)) or export(router, path, X),
+        )
+        assert main(["fit", data, *GROUPS, "--out", out, "--policy", "best", "--cv", "3"]) == 0
+    return data, out, *kept[0]
+
+
+def refused(capsys, code, *words):
+    """Only one line of error, which holds the words."""
+    out, err = capsys.readouterr()
+    last = err.strip().splitlines()[-1]
+    assert last.startswith("fairuse-router: error: ") or "fairuse-router fit: error:" in last
+    for word in words:
+        assert word in last, last
+    assert "Traceback" not in out + err
+    if code == 1:
+        assert len([line for line in err.splitlines() if "error" in line]) == 1
+
+
+# the whole job
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("demo")
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "fairuse_router", "demo"],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return folder, run
+
+
+def test_demo_does_the_whole_job(demo):
+    folder, run = demo
+    assert run.returncode == 0, run.stderr
+    for words in (
+        "'shrunken' policy",
+        "Nobody need be asked",
+        "'best' policy",
+        "75 rows given to audit",
+        "So few people decide little",
+        "0 of 3,030 labels differ",
+        "gives the router's labels",
+        "reports ?, ?         -> generic",
+    ):
+        assert " ".join(words.split()) in " ".join(run.stdout.split()), run.stdout
+    assert (folder / "heart_router.onnx").is_file()
+    assert "fitted 24 of 24 models" in run.stderr
+    assert "note:" not in run.stderr
+
+
+def test_demo_fits_eighty_columns(demo):
+    lines = (demo[1].stdout + demo[1].stderr.replace("\r", "\n")).splitlines()
+    assert max(map(len, lines)) <= 80, [line for line in lines if len(line) > 80]
+
+
+def test_the_bundle_of_the_demo_answers_plain_onnxruntime(demo):
+    path = str(demo[0] / "heart_router.onnx")
+    X, _ = load_heart(return_X_y=True, as_frame=True)
+    label, probabilities = serve(path, X, ["sex", "age_group"])
+    bundle = Bundle.load(path)
+    np.testing.assert_array_equal(label, bundle.predict(X))
+    np.testing.assert_array_equal(probabilities, bundle.predict_proba(X))
+    silent = X.assign(sex="?", age_group="?")
+    assert (serve(path, silent, ["sex", "age_group"])[1] != probabilities).any()
+
+
+def test_demo_refuses_before_it_trains(capsys, tmp_path):
+    assert main(["demo", "--out", str(tmp_path / "none" / "r.onnx")]) == 1
+    refused(capsys, 1, "folder does not exist")
+    assert main(["demo", "--policy", "brave"]) == 2
+    refused(capsys, 2, "--policy brave", "shrunken, best")
+
+
+def test_predictions_are_those_of_the_router(fitted, capsys, tmp_path):
+    data, path, router, X = fitted
+    out = str(tmp_path / "predictions.csv")
+    assert main(["predict", path, data, "--out", out]) == 0
+    assert "240 rows" in capsys.readouterr().out
+    rows = read_csv(out)
+    assert list(rows[0]) == [
+        *("label", "probability_sick", "probability_well"),
+        *("route", "candidate", "reason"),
+    ]
+    assert [row["label"] for row in rows] == router.predict(X).tolist()
+    found = [[float(row["probability_sick"]), float(row["probability_well"])] for row in rows]
+    np.testing.assert_allclose(found, router.predict_proba(X), atol=1e-5)
+    routed = router.route(X)
+    assert [row["candidate"] for row in rows] == routed.candidate.tolist()
+    assert [row["reason"] for row in rows] == routed.reason.tolist()
+    assert [int(row["route"]) for row in rows] == routed.route.tolist()
+    assert len(set(routed.candidate)) > 1
+    assert routed.candidate[[17, 19, 23]].tolist() == ["generic"] * 3
+
+
+def test_fit_finds_the_group_that_needs_its_own_model(fitted):
+    table = fitted[2].routing_table_
+    assert table.schema.levels == (("1", "2"), ('"young"', "60, or more"))
+    served = {record.report: record.candidate for record in table.groups}
+    assert served["2", "60, or more"] == "decoupled"
+
+
+def test_predict_writes_to_standard_output(fitted, capsys):
+    data, path, router, X = fitted
+    assert main(["predict", path, data]) == 0
+    out, err = capsys.readouterr()
+    labels = [row["label"] for row in csv.DictReader(out.splitlines())]
+    assert labels == router.predict(X).tolist()
+    assert err == ""
+
+
+def test_predict_takes_columns_in_any_order_and_more_of_them(fitted, capsys, tmp_path):
+    columns = patients()
+    del columns["outcome"]
+    columns = {"noise": ["a,b"] * 240, **dict(reversed(columns.items())), "": ["9"] * 240}
+    columns["sex"] = [f"{cell}.0" if cell else "NA" for cell in columns["sex"]]
+    columns["z"] = [f" {cell} " for cell in columns["z"]]
+    other = write_csv(tmp_path / "other.csv", columns, ";")
+    assert main(["predict", fitted[1], other, "--sep", ";"]) == 0
+    out = capsys.readouterr().out
+    assert main(["predict", fitted[1], fitted[0]]) == 0
+    assert out == capsys.readouterr().out
+
+
+def test_predict_goes_batch_by_batch(fitted, capsys, monkeypatch):
+    assert main(["predict", fitted[1], fitted[0]]) == 0
+    whole = capsys.readouterr().out
+    monkeypatch.setattr("fairuse_router.cli.predict._BATCH", 7)
+    assert main(["predict", fitted[1], fitted[0]]) == 0
+    assert capsys.readouterr().out == whole
+
+
+def test_inspect_reads_the_file_alone(fitted, capsys, tmp_path):
+    path, router = fitted[1], fitted[2]
+    assert main(["inspect", path]) == 0
+    out = capsys.readouterr().out
+    for name, record in zip(
+        router.schema_.group_names(), router.routing_table_.groups, strict=True
+    ):
+        (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
+        assert str(record.rows) in line.split()
+    for entry in onnxruntime.InferenceSession(path).get_inputs():
+        assert f"  {entry.name} " in out
+    for words in (
+        "Classes: sick, well",
+        "column größe, cm",
+        "report holds sex, age band",
+        "under each of 9 reports: 0 of 2,400 labels differ",
+        "probabilities",
+        f"onnxruntime {onnxruntime.__version__}",
+        f"fairuse-router {__version__}",
+    ):
+        assert words in " ".join(out.split())
+    assert max(map(len, out.splitlines())) <= 80
+
+
+def test_serving_needs_neither_scikit_learn_nor_pandas(fitted, tmp_path):
+    code = (
+        "import sys; from fairuse_router.cli import main; "
+        f"assert main(['predict', {fitted[1]!r}, {fitted[0]!r}, '--out', 'p.csv']) == 0; "
+        f"assert main(['inspect', {fitted[1]!r}]) == 0; "
+        "bad = {'sklearn', 'skl2onnx', 'pandas'} & set(sys.modules); "
+        "sys.exit(str(bad) if bad else 0)"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        "forest",
+        pytest.param("boosting", marks=pytest.mark.slow),
+        pytest.param("mlp", marks=pytest.mark.slow),
+    ],
+)
+def test_every_estimator_can_be_exported(estimator, capsys, tmp_path):
+    data = write_csv(tmp_path / "d.csv", patients(120))
+    out = str(tmp_path / "r.onnx")
+    command = ["fit", data, *GROUPS, "--out", out, "--estimator", estimator, "--cv", "2"]
+    assert main([*command, "--policy", "best", "--test", "0"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "so there is no audit" in printed
+    assert "0 of 1,200 labels differ" in printed
+    assert Bundle.load(out).certificate["label_flips"] == 0
+
+
+def test_numbers_alone_several_classes_and_boolean_groups(capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=150)
+    columns = {
+        "x": [f"{v:.4f}" for v in x],
+        "smoker": rng.choice(["True", "False"], 150).tolist(),
+        "pills": rng.choice(["0", "1", "2"], 150).tolist(),
+        "stage": np.digitize(x, [-0.5, 0.5]).astype(str).tolist(),
+        "empty": [""] * 150,
+        "gone": rng.choice(["a", "b"], 150).tolist(),
+        "mostly": [*map(str, range(149)), "n/d"],
+        "id": [f"p{i}" for i in range(150)],
+    }
+    columns["stage"][3] = ""
+    data, out = write_csv(tmp_path / "d.csv", columns), str(tmp_path / "r.onnx")
+    command = ["fit", data, "--target", "stage", "--group", "smoker", "--group", "pills"]
+    options = ["--drop", "gone,mostly", "--metric", "log_loss", "--cv", "2", "--policy", "best"]
+    assert main([*command, *options, "--out", out]) == 0
+    printed, err = capsys.readouterr()
+    assert "1 row without a label in 'stage' left out" in err
+    assert "'empty' is empty and left out" in err
+    assert "'id' is left out" in err
+    assert "(0: " in printed
+    bundle = Bundle.load(out)
+    assert bundle.classes_.tolist() == [0, 1, 2]
+    assert [c.name for c in bundle.layout.columns] == ["x"]
+    assert bundle.schema.levels == (("False", "True"), ("0", "1", "2"))
+
+
+def test_unknown_levels_do_as_the_router_was_told(fitted, capsys, tmp_path):
+    columns = {**patients(), "sex": ["9"] * 240}
+    strange = write_csv(tmp_path / "strange.csv", columns)
+    assert main(["predict", fitted[1], strange]) == 1
+    refused(capsys, 1, "'sex'", "['9']", "Known levels: ['1', '2']")
+    out = str(tmp_path / "lenient.onnx")
+    command = ["fit", fitted[0], *GROUPS, "--out", out, "--handle-unknown", "withhold"]
+    assert main([*command, "--cv", "2", "--test", "0"]) == 0
+    capsys.readouterr()
+    assert main(["predict", out, strange]) == 0
+    found = capsys.readouterr().out
+    blank = write_csv(tmp_path / "blank.csv", {**columns, "sex": [""] * 240})
+    assert main(["predict", out, blank]) == 0
+    assert found == capsys.readouterr().out
+
+
+def test_another_text_may_withhold(capsys, tmp_path):
+    columns = patients(120)
+    columns["sex"] = ["refused" if i % 10 == 0 else c for i, c in enumerate(columns["sex"])]
+    data, out = write_csv(tmp_path / "d.csv", columns), str(tmp_path / "r.onnx")
+    command = ["fit", data, *GROUPS, "--out", out, "--withheld", "refused", "--cv", "2"]
+    assert main([*command, "--policy", "best"]) == 0
+    assert Bundle.load(out).schema.levels[0] == ("1", "2")
+    capsys.readouterr()
+    assert main(["predict", out, data]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    assert {rows[i]["candidate"] for i in range(0, 120, 10)} == {"generic"}
+
+
+# refusals
+
+
+def test_version_and_help(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"fairuse-router {__version__}\n"
+    for command in ([], ["demo"], ["fit"], ["predict"], ["inspect"]):
+        assert main([*command, "--help"]) == 0
+    assert "\t" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        [],
+        ["sing"],
+        ["fit"],
+        ["fit", "d.csv"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--cv", "1"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--cv", "x"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--test", "1"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--jobs", "0"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--sep", "ab"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--metric", "r2"],
+        ["fit", "d.csv", "--target", "y", "--groups", "a", "--policy", "brave"],
+        ["fit", "d.csv", "--target", "y"],
+        ["predict", "r.onnx"],
+    ],
+)
+def test_misspelt_commands_return_two(command, capsys):
+    assert main(command) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "error: " in err
+
+
+BAD_FILES = {
+    "empty.csv": (b"", "empty.csv is empty"),
+    "header.csv": (b"sex,age band,outcome\n", "has a header and no rows"),
+    "ragged.csv": (b"a,b\n1,2\n1,2,3\n", "row 2 after the header has 3 cells, the header 2"),
+    "twice.csv": (b"a,b,a\n1,2,3\n", "names ['a'] twice"),
+    "latin.csv": ("größe\n1\n".encode("latin-1"), "is no text in UTF-8"),
+    "binary.csv": (b"a,b\n1,\x00\n", "column"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_FILES)
+def test_bad_files_are_one_line_of_error(name, fitted, capsys, tmp_path):
+    content, words = BAD_FILES[name]
+    (tmp_path / name).write_bytes(content)
+    out = ["--out", str(tmp_path / "r.onnx")]
+    assert main(["fit", str(tmp_path / name), *GROUPS, *out]) == 1
+    refused(capsys, 1, words)
+    assert main(["predict", fitted[1], str(tmp_path / name)]) == 1
+    refused(capsys, 1)
+
+
+def test_missing_files_are_one_line_of_error(fitted, capsys, tmp_path):
+    data, path = fitted[:2]
+    assert main(["fit", str(tmp_path / "no.csv"), *GROUPS]) == 1
+    refused(capsys, 1, "no.csv: there is no such file")
+    assert main(["predict", path, str(tmp_path)]) == 1
+    refused(capsys, 1, "it is a folder")
+    assert main(["predict", str(tmp_path / "no.onnx"), data]) == 1
+    refused(capsys, 1, "no.onnx", "no such file")
+    assert main(["inspect", data]) == 1
+    refused(capsys, 1, "data.csv", "no ONNX model")
+    assert main(["predict", path, data, "--out", str(tmp_path / "no" / "p.csv")]) == 1
+    refused(capsys, 1, "a folder that exists")
+    assert main(["fit", data, *GROUPS, "--out", str(tmp_path)]) == 1
+    refused(capsys, 1, "is a folder")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--target", "outcom", "--groups", "sex"], "Did you mean 'outcome'?"),
+        (["--target", "outcome", "--groups", "gender"], "the group attribute 'gender'"),
+        (["--target", "outcome", "--groups", "sex", "--drop", "w"], "the dropped column 'w'"),
+        (["--target", "outcome", "--groups", "sex,outcome"], "'outcome' is named twice"),
+        (["--target", "z", "--groups", "sex"], "looks like a measurement"),
+        (["--target", "outcome", "--groups", "z"], "'z' has more than max_levels=100 levels"),
+    ],
+)
+def test_bad_columns_are_one_line_of_error(options, words, fitted, capsys, tmp_path):
+    assert main(["fit", fitted[0], *options, "--out", str(tmp_path / "r.onnx")]) == 1
+    refused(capsys, 1, words)
+
+
+def test_an_error_stands_on_a_line_of_its_own(capsys, tmp_path):
+    columns = {"x": ["1", "2", "3", "4", "5", "6"], "s": ["a", "b"] * 3, "y": ["0"] * 5 + ["1"]}
+    data, out = write_csv(tmp_path / "d.csv", columns), str(tmp_path / "r.onnx")
+    assert main(["fit", data, "--target", "y", "--groups", "s", "--out", out, "--cv", "2"]) == 1
+    refused(capsys, 1, "2 classes")
+
+
+def test_predict_names_the_columns_that_are_missing(fitted, capsys, tmp_path):
+    columns = patients()
+    del columns["sex"], columns["größe, cm"]
+    data, out = write_csv(tmp_path / "d.csv", columns), tmp_path / "p.csv"
+    assert main(["predict", fitted[1], data, "--out", str(out)]) == 1
+    refused(capsys, 1, "lacks the columns 'größe, cm', 'sex'", "withhold")
+    columns = {**patients(), "z": ["tall"] * 240}
+    write_csv(tmp_path / "d.csv", columns)
+    assert main(["predict", fitted[1], data, "--out", str(out)]) == 1
+    refused(capsys, 1, "column 'z' holds 'tall'")
+    assert list(tmp_path.iterdir()) == [tmp_path / "d.csv"]
+
+
+def test_a_wrong_separator_is_guessed_at(fitted, capsys, tmp_path):
+    data = write_csv(tmp_path / "d.csv", {"sex": ["F", "M"], "outcome": ["0", "1"]}, ";")
+    out = ["--out", str(tmp_path / "r.onnx")]
+    assert main(["fit", data, "--target", "outcome", "--groups", "sex", *out]) == 1
+    refused(capsys, 1, "'outcome' is not a column", "Is the separator another (--sep)?")
+
+
+def test_without_pandas_the_extra_is_named(fitted, capsys, monkeypatch):
+    real = builtins.__import__
+
+    def without_pandas(name, *args, **kwargs):
+        if name == "pandas":
+            raise ImportError("No module named 'pandas'")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.delitem(sys.modules, "pandas")
+    monkeypatch.setattr(builtins, "__import__", without_pandas)
+    for command in (["demo"], ["fit", fitted[0], *GROUPS]):
+        assert main(command) == 1
+        refused(capsys, 1, 'pip install "fairuse-router[cli]"')
+
+
+def test_a_reader_that_stops_is_no_error(fitted, tmp_path):
+    command = f"{sys.executable} -m fairuse_router predict {fitted[1]} {fitted[0]} | head -n 1"
+    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
+    assert run.stdout.startswith("label,")
+    assert run.stderr == ""
+
+
+# the parts
+
+
+def test_names_are_split_as_in_csv():
+    assert split_names('"height, cm", sex,"say ""hi"""') == ["height, cm", "sex", 'say "hi"']
+    assert split_names("") == []
+    args = build_parser().parse_args(
+        ["fit", "d", "--target", "y", "--groups", "a,b", "--group", "c,d", "--groups", "e"]
+    )
+    assert args.groups == ["a", "b", "c,d", "e"]
+
+
+def test_metrics_of_the_parser_are_known_classification_metrics():
+    assert not any(get_metric(name).regression for name in METRICS)
+
+
+def test_cells_lose_blanks_and_missing_ones_are_none(tmp_path):
+    path = tmp_path / "d.csv"
+    path.write_bytes('\ufeff a , "b, c" ,\n 1 , NA , 5\n\n"",?,6\n'.encode())
+    assert CsvFile(str(path)).columns() == {"a": ["1", None], "b, c": [None, None]}
+
+
+def test_numbers_are_finite():
+    np.testing.assert_array_equal(to_numbers(["1e2", None, " 3"], "x"), [100, np.nan, 3])
+    for cell in ("inf", "1_0", "x"):
+        with pytest.raises(ValueError, match=f"column 'x' holds '{cell}'"):
+            to_numbers(["1", cell], "x")
+
+
+def test_labels_are_integers_or_texts():
+    assert to_labels(["0", "1", "1.0"], "y").tolist() == [0, 1, 1]
+    assert to_labels(["0.5", "1", "1"], "y").tolist() == ["0.5", "1", "1"]
+    with pytest.raises(ValueError, match="one class only, 'a'"):
+        to_labels(["a", "a"], "y")
+    with pytest.raises(ValueError, match="101 classes"):
+        to_labels([f"c{i}" for i in range(101)], "y")
+
+
+def test_features_are_what_the_bundle_will_see():
+    columns = {"x": ["0.1", "0.2", None], "s": ["a", "b", "a"], "y": ["0", "1", "1"]}
+    data = prepare(columns, "y", ["s"])
+    np.testing.assert_array_equal(data.X["x"], np.float32([0.1, 0.2, np.nan]).astype(float))
+    assert data.X["x"].dtype == np.float64
+    with pytest.raises(ValueError, match="no column is left"):
+        prepare({"s": ["a", "b"], "y": ["0", "1"]}, "y", ["s"])
+    with pytest.raises(ValueError, match="missing in every row"):
+        prepare({"s": ["a"], "y": [None]}, "y", ["s"])
+
+
+def test_a_column_with_few_odd_cells_is_told(capsys):
+    columns = {"x": [*map(str, range(19)), "n/d"], "s": ["a"] * 20, "y": ["0", "1"] * 10}
+    assert prepare(columns, "y", ["s"]).texts == ["x"]
+    assert "'x' is read as text: 'n/d' is no number" in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2, 0.5])
+def test_held_out_rows_are_drawn_within_groups_and_classes(share):
+    rng = np.random.default_rng(1)
+    y, codes = rng.integers(0, 2, 997), rng.integers(0, 3, (997, 2))
+    training, held = hold_out(y, codes, share, 0)
+    assert sorted([*training, *held]) == list(range(997))
+    assert abs(len(held) - 997 * share) < 1
+    cell = codes[:, 0] * 6 + codes[:, 1] * 2 + y
+    expected = np.bincount(cell) * share
+    assert (np.abs(np.bincount(cell[held], minlength=len(expected)) - expected) < 1).all()
+    if share:
+        assert not np.array_equal(hold_out(y, codes, share, 1)[1], held)
+
+
+def test_what_only_one_row_knows_stays_in_training():
+    y = np.array([0] * 20 + [1] * 20 + [2])
+    codes = np.array([[1]] * 39 + [[2], [1]])
+    for seed in range(20):
+        _, held = hold_out(y, codes, 0.9, seed)
+        assert not {39, 40} & set(held.tolist())
+
+
+def test_frames_of_strings_reach_the_router(fitted):
+    assert isinstance(fitted[3], pd.DataFrame)
+    assert list(fitted[3].columns) == [name for name in patients() if name != "outcome"]
