@@ -15,6 +15,7 @@ from fairuse_router.inference.auc import (
     delong_gains,
     delong_moments,
 )
+from fairuse_router.inference.bbc import HonestGains, bbc
 from fairuse_router.inference.bootstrap import (
     area_replicates,
     exact_bootstrap,
@@ -32,12 +33,14 @@ from fairuse_router.inference.swap import ece_swap
 __all__ = [
     "CORRECTIONS",
     "AucParts",
+    "HonestGains",
     "PairedTest",
     "SampleSize",
     "TwoPrior",
     "adjust",
     "area_replicates",
     "auc_parts",
+    "bbc",
     "delong",
     "delong_from_moments",
     "delong_gains",
