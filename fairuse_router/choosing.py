@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Integral
 
 from fairuse_router.audit import Audit
 from fairuse_router.auditing import audit_choices
 from fairuse_router.candidates import Candidate
 from fairuse_router.fitting import Scores, TrainingRows, score_prefit
 from fairuse_router.groups import GroupSchema
+from fairuse_router.honest import HonestGains, honest_gains
 from fairuse_router.metrics import Metric
 from fairuse_router.routing.policies import (
     CERTIFICATION_SHARE,
@@ -33,6 +35,7 @@ class Chosen:
     choices: list[Choice]
     unavailable: Unavailable
     audit: Audit
+    honest: HonestGains | None = None
 
 
 def fit_and_choose(
@@ -45,6 +48,7 @@ def fit_and_choose(
     min_group_size: int,
     alpha: float,
     random_state: object,
+    n_resamples: int = 0,
 ) -> Chosen:
     """Fit the pool and choose by a policy.
 
@@ -55,7 +59,7 @@ def fit_and_choose(
         that each cannot serve.
     data : TrainingRows
     schema : GroupSchema
-    policy, metric, min_group_size, alpha, random_state
+    policy, metric, min_group_size, alpha, random_state, n_resamples
         As the router's.
 
     Returns
@@ -79,6 +83,7 @@ def fit_and_choose(
             alpha,
         )
 
+    honest = None
     if policy == CERTIFIED:
         strata = None if data.classes is None else data.target
         inner_rows, outer_rows = split_rows(
@@ -94,9 +99,15 @@ def fit_and_choose(
     else:
         candidates, scores, unavailable = fit_pool(data)
         audited = data
-        choices = choose(policy, evidence(data, scores, unavailable))
+        seen = evidence(data, scores, unavailable)
+        choices = choose(policy, seen)
         which = "out-of-fold rows"
+        if n_resamples:
+            seed = random_state if isinstance(random_state, Integral) else 0
+            honest = honest_gains(
+                policy, seen, schema.group_names(), n_resamples=n_resamples, seed=int(seed)
+            )
     audit = audit_choices(
         choices, scores, unavailable, audited, schema, [metric], alpha, evidence=which
     )
-    return Chosen(candidates, choices, unavailable, audit)
+    return Chosen(candidates, choices, unavailable, audit, honest)

@@ -97,6 +97,8 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         What a level not seen in training does: raise, or count as withheld.
     max_levels : int, default=100
         Most levels of one attribute; more look like a continuous column, and raise.
+    n_resamples : int, default=0
+        Bootstrap resamples for `honest_gains_`; 0 leaves them out, 200 is customary.
     n_jobs : int or None, default=None
         Parallel tasks, one for each fold and candidate (joblib).
     random_state : None, int or RandomState, default=None
@@ -111,6 +113,9 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
     audit_ : Audit
         Out-of-fold comparison of all candidates and of the routing: evidence of the choice, which
         flatters it; the claim is ``audit(X_test, y_test)``.
+    honest_gains_ : HonestGains or None
+        Gains of the routing corrected for having been chosen on the same rows (BBC-CV), if
+        `n_resamples` asks for them; None under ``"certified"``, whose audit is on other rows.
     candidates_ : dict of str to Candidate
         The fitted models.
     schema_ : GroupSchema
@@ -161,6 +166,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
         max_levels: int = 100,
+        n_resamples: int = 0,
         n_jobs: int | None = None,
         random_state: Any = None,
         verbose: int = 0,
@@ -176,6 +182,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         self.withheld = withheld
         self.handle_unknown = handle_unknown
         self.max_levels = max_levels
+        self.n_resamples = n_resamples
         self.n_jobs = n_jobs
         self.random_state = random_state
         self.verbose = verbose
@@ -219,7 +226,9 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             min_group_size=self.min_group_size,
             alpha=self.alpha,
             random_state=self.random_state,
+            n_resamples=self.n_resamples,
         )
+        self.honest_gains_ = chosen.honest
         self.candidates_, self.audit_ = dict(chosen.candidates), chosen.audit
         records = group_records(
             chosen.choices, chosen.unavailable, data, self.schema_, metric, self.audit_

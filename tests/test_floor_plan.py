@@ -32,6 +32,7 @@ FLOORS = [
         "fitting",
         "prefit",
         "auditing",
+        "honest",
         "choosing",
         "training",
         "checks",

@@ -61,6 +61,18 @@ class Evidence:
     clusters: NDArray[np.int64] | None = None
     alpha: float = 0.1
 
+    def take(self, rows: NDArray[np.int64]) -> Evidence:
+        """Return the evidence of some rows; a row given twice counts twice."""
+        return replace(
+            self,
+            target=self.target[rows],
+            groups=self.groups[rows],
+            predictions={name: p[rows] for name, p in self.predictions.items()},
+            scored={name: s[rows] for name, s in self.scored.items()},
+            weight=None if self.weight is None else self.weight[rows],
+            clusters=None if self.clusters is None else self.clusters[rows],
+        )
+
     @property
     def rivals(self) -> list[str]:
         """The candidates other than generic."""
