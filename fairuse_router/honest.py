@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.inference import bbc
 from fairuse_router.metrics import METRICS, get_metric
 from fairuse_router.routing.evidence import Evidence
 from fairuse_router.routing.policies import choose
@@ -92,10 +93,9 @@ def honest_gains(
 ) -> HonestGains:
     """Correct the gain of chosen routes by bootstrapping the choice.
 
-    BBC-CV (Tsamardinos, Greasidou & Borboudakis 2018): choose on a bootstrap sample of the
-    out-of-fold rows, drawn within groups, and evaluate that choice on the rows left out of the
-    sample; no model is fitted again. The corrected gain is the mean over resamples, the interval
-    their quantiles. The worst group is named in the sample and judged outside it.
+    The policy chooses anew on bootstrap samples of the out-of-fold rows, drawn within groups, and
+    each choice is evaluated on the rows that its sample left out (BBC-CV, see
+    `fairuse_router.inference.bbc`); no model is fitted again.
 
     Parameters
     ----------
@@ -113,62 +113,27 @@ def honest_gains(
     HonestGains
         Assumes independent rows; with clusters, whole clusters are drawn.
     """
-    rng = np.random.default_rng(seed)
     rows = np.flatnonzero(evidence.scored[GENERIC] & (evidence.groups >= 0))
-    units = _units(evidence, rows)
-    naive = _gains(evidence, rows, choose(policy, evidence))
-    draws = np.full((n_resamples, evidence.n_groups + 2), np.nan)
-    for b in range(n_resamples):
-        sample, rest = _draw(units, rng)
-        chosen = choose(policy, evidence.take(sample))
-        seen, unseen = _gains(evidence, sample, chosen), _gains(evidence, rest, chosen)
-        draws[b, :-1] = unseen
-        if np.isfinite(seen[1:]).any():
-            draws[b, -1] = unseen[1 + int(np.nanargmin(seen[1:]))]
-    results = [
-        _summary(value, draws[:, i], evidence.alpha)
-        for i, value in enumerate([*naive, np.nanmin(naive[1:])])
-    ]
+    usable = evidence.take(rows)
+    result = bbc(
+        lambda drawn: choose(policy, usable.take(drawn)),
+        lambda choices, drawn: _gains(usable, drawn, choices),
+        usable.groups,
+        clusters=usable.clusters,
+        n_resamples=n_resamples,
+        seed=seed,
+        alpha=evidence.alpha,
+    )
+    parts = zip(result.naive, result.gain, result.low, result.high, strict=True)
+    overall, *groups = (HonestGain(*map(_number, part)) for part in parts)
     return HonestGains(
-        results[0],
-        results[-1],
-        dict(zip(group_names, results[1:-1], strict=True)),
+        overall,
+        HonestGain(*map(_number, result.worst)),
+        dict(zip(group_names, groups, strict=True)),
         evidence.metric.name,
         n_resamples,
         evidence.alpha,
     )
-
-
-def _units(evidence: Evidence, rows: NDArray[np.int64]) -> list[list[NDArray[np.int64]]]:
-    """What is drawn, stratum by stratum: rows within groups, or whole clusters."""
-    if evidence.clusters is None:
-        groups = evidence.groups[rows]
-        return [[rows[groups == g]] for g in np.unique(groups)]
-    clusters = evidence.clusters[rows]
-    order = np.argsort(clusters, kind="stable")
-    cuts = np.flatnonzero(np.diff(clusters[order])) + 1
-    return [np.split(rows[order], cuts)]
-
-
-def _draw(
-    strata: list[list[NDArray[np.int64]]], rng: np.random.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Draw a bootstrap sample and the rows it leaves out."""
-    inside, outside = [], []
-    for units in strata:
-        if len(units) == 1:
-            (rows,) = units
-            taken = rng.integers(0, len(rows), len(rows))
-            left = np.ones(len(rows), dtype=bool)
-            left[taken] = False
-            inside.append(rows[taken])
-            outside.append(rows[left])
-        else:
-            taken = rng.integers(0, len(units), len(units))
-            inside += [units[i] for i in taken]
-            outside += [units[i] for i in np.setdiff1d(np.arange(len(units)), taken)]
-    empty = np.empty(0, dtype=np.int64)
-    return np.concatenate([empty, *inside]), np.concatenate([empty, *outside])
 
 
 def _gains(evidence: Evidence, rows: NDArray[np.int64], choices: list[Any]) -> NDArray[np.float64]:
@@ -181,14 +146,6 @@ def _gains(evidence: Evidence, rows: NDArray[np.int64], choices: list[Any]) -> N
         for name in (GENERIC, "nominee")
     ]
     return np.array([risks[0] - risks[1], *each])
-
-
-def _summary(naive: float, draws: NDArray[np.float64], alpha: float) -> HonestGain:
-    draws = draws[np.isfinite(draws)]
-    if not len(draws):
-        return HonestGain(_number(naive), None, None, None)
-    low, high = np.quantile(draws, [alpha / 2, 1 - alpha / 2])
-    return HonestGain(_number(naive), float(draws.mean()), float(low), float(high))
 
 
 def _number(value: float) -> float | None:
