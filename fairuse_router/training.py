@@ -74,5 +74,8 @@ def make_pool(
 
 
 def _print_progress(done: int, tasks: int, seconds: float) -> None:
-    end = "\n" if done == tasks else ""
-    print(f"\rfitted {done} of {tasks} models, {seconds:.1f} s", end=end, file=sys.stderr)
+    """One line that rewrites itself in a terminal; elsewhere only its last state."""
+    last = done == tasks
+    if last or sys.stderr.isatty():
+        text = f"\rfitted {done} of {tasks} candidates and folds, {seconds:.1f} s"
+        print(text if sys.stderr.isatty() else text[1:], end="\n" if last else "", file=sys.stderr)
