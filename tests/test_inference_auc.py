@@ -105,8 +105,8 @@ def test_multiclass_is_the_mean_of_one_vs_rest_with_bootstrap_error():
         return np.mean([roc_auc_score(y[rows] == k, s[rows, k]) for k in range(3)])
 
     assert gain[0] == pytest.approx(area(b, slice(None)) - area(a, slice(None)))
-    drawn = [area(b, r) - area(a, r) for r in rng.integers(0, n, (400, n))]
-    assert se[0] == pytest.approx(np.std(drawn), rel=0.15)
+    drawn = [area(b, r) - area(a, r) for r in rng.integers(0, n, (150, n))]
+    assert se[0] == pytest.approx(np.std(drawn), rel=0.2)
 
 
 def test_undetermined():

@@ -15,7 +15,7 @@ from fairuse_router.inference.auc import (
     delong_gains,
     delong_moments,
 )
-from fairuse_router.inference.bbc import HonestGains, bbc
+from fairuse_router.inference.bbc import CorrectedGains, bbc
 from fairuse_router.inference.bootstrap import (
     area_replicates,
     exact_bootstrap,
@@ -33,7 +33,7 @@ from fairuse_router.inference.swap import ece_swap
 __all__ = [
     "CORRECTIONS",
     "AucParts",
-    "HonestGains",
+    "CorrectedGains",
     "PairedTest",
     "SampleSize",
     "TwoPrior",

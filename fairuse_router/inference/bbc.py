@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["HonestGains", "bbc"]
+__all__ = ["CorrectedGains", "bbc"]
 
 
 @dataclass(frozen=True)
-class HonestGains:
+class CorrectedGains:
     """Gains of the routes that a rule chooses, corrected for having been chosen.
 
     Entry 0 is all rows, entry 1 + g is group g; nan where undefined.
@@ -45,7 +45,7 @@ def bbc(
     n_resamples: int = 200,
     seed: int | np.random.Generator = 0,
     alpha: float = 0.1,
-) -> HonestGains:
+) -> CorrectedGains:
     """Correct the gain of a choice for the luck of choosing.
 
     The bootstrap bias corrected cross-validation of Tsamardinos, Greasidou, Borboudakis (2018):
@@ -72,7 +72,7 @@ def bbc(
 
     Returns
     -------
-    HonestGains
+    CorrectedGains
         The worst group is the one that gains least on the resample, evaluated on the rows left out:
         the least of several noisy gains would be too low.
 
@@ -104,7 +104,7 @@ def bbc(
     gain, low, high = _centre(drawn, alpha)
     least = np.nanmin(naive[1:]) if np.isfinite(naive[1:]).any() else np.nan
     mean, below, above = (float(part[0]) for part in _centre(worst[:, None], alpha))
-    return HonestGains(naive, gain, low, high, (float(least), mean, below, above), n_resamples)
+    return CorrectedGains(naive, gain, low, high, (float(least), mean, below, above), n_resamples)
 
 
 def _resample(
