@@ -324,12 +324,13 @@ def test_another_text_may_withhold(capsys, tmp_path):
 # refusals
 
 
-def test_version_and_help(capsys):
+def test_version_and_help(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"fairuse-router {__version__}\n"
     for command in ([], ["demo"], ["fit"], ["predict"], ["inspect"]):
         assert main([*command, "--help"]) == 0
-    assert "\t" not in capsys.readouterr().out
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
 @pytest.mark.parametrize(

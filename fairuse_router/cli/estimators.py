@@ -46,4 +46,6 @@ def _classifier(kind: str, seed: int) -> Any:
         return RandomForestClassifier(101, min_samples_leaf=5, random_state=seed)
     if kind == "boosting":
         return HistGradientBoostingClassifier(random_state=seed)
-    return MLPClassifier((32,), alpha=0.1, max_iter=1000, random_state=seed)
+    return MLPClassifier(
+        (32,), alpha=1.0, learning_rate_init=0.01, max_iter=1000, random_state=seed
+    )

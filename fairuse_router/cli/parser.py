@@ -19,7 +19,7 @@ each group, and says what need not be asked at all.
 _EXAMPLES = """\
 examples:
   fairuse-router demo
-  fairuse-router fit heart.csv --target num --groups sex,age_band --out router.onnx
+  fairuse-router fit heart.csv --target num --groups sex,age_band
   fairuse-router predict router.onnx new.csv --out predictions.csv
   fairuse-router inspect router.onnx
 """
@@ -73,8 +73,8 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--policy",
         default="shrunken",
         metavar="POLICY",
-        help="how routes are chosen: shrunken asks people only where a gain is nearly sure, best "
-        "takes the largest gain seen (%(default)s)",
+        help="how routes are chosen: shrunken asks people only where a gain is nearly sure, tested "
+        "and certified are stricter, best takes the largest gain seen (%(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of splits and models (%(default)s)"
