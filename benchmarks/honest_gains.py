@@ -40,9 +40,7 @@ def one(policy: str, n: int, m: int, effect: str, seed: int, resamples: int) -> 
     withheld[:, population.group_columns] = "?"
     true = fresh.true_risk(router.predict(withheld)) - fresh.true_risk(router.predict(X))
     honest = router.honest_gains_.overall
-    naive = next(
-        r for r in router.audit_.rationality if r.candidate == "routed" and r.group is None
-    )
+    naive = next(r for r in router.audit_.overall if r.candidate == "routed")
     values = (true, naive.gain, naive.low, naive.high, honest.gain, honest.low, honest.high)
     return [100 * v for v in values]
 
