@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from fairuse_router.routing.table import GroupRecord, RoutingTable
 
 WIDTH = 80
+_ORDER = ("generic", "onehot", "intersectional", "decoupled")
+_ORDER = ("generic", "onehot", "intersectional", "decoupled")
 _HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
 
 
@@ -33,7 +35,7 @@ def as_text(table: RoutingTable) -> str:
     lines.append("-" * len(lines[-1]))
     for name, record in zip(table.schema.group_names(), table.groups, strict=True):
         risks = [_risk(metric, record.risks.get(n)) for n in names]
-        lines.append(_row(name, f"{record.rows}", risks, widths, label))
+        lines.append(_row(name, _count(record.rows), risks, widths, label))
         lines += textwrap.wrap(
             f"-> {record.candidate}{_gain_text(metric, record)}: {record.reason}",
             WIDTH,
@@ -53,15 +55,23 @@ def shown_metric(table: RoutingTable) -> Metric:
 
 
 def risk_names(table: RoutingTable) -> list[str]:
-    """Candidates that have a risk in the table, generic first and routed last."""
-    names = list(dict.fromkeys(n for record in table.groups for n in record.risks))
-    return [n for n in names if n != "routed"] + [n for n in names if n == "routed"]
+    """Candidates that have a risk in the table, generic first and routed last.
+
+    The order does not depend on that of the records, which JSON does not keep.
+    """
+    names = {name for record in table.groups for name in record.risks}
+    own = sorted(names - {*_ORDER, "routed"})
+    return [name for name in (*_ORDER, *own, "routed") if name in names]
 
 
 def _row(group: str, rows: str, cells: list[str], widths: list[int], label: int) -> str:
     group = group if len(group) <= label else group[: label - 1] + "…"
     cells = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
     return " ".join([f"{group:<{label}}", f"{rows:>5}", *cells])
+
+
+def _count(rows: int | None) -> str:
+    return "few" if rows is None else str(rows)
 
 
 def _risk(metric: Metric, risk: float | None) -> str:
@@ -103,7 +113,7 @@ def as_html(table: RoutingTable) -> str:
         interval = "-"
         if record.low is not None and record.high is not None:
             interval = f"{metric.format_gain(record.low)} to {metric.format_gain(record.high)}"
-        cells = [*record.report, str(record.rows), record.candidate, *risks, gain, interval]
+        cells = [*record.report, _count(record.rows), record.candidate, *risks, gain, interval]
         rows.append([*cells, record.reason])
     body = "".join(
         "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
