@@ -35,8 +35,9 @@ def shrunken(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
         allowed &= np.column_stack(gains) > 0
     needed = float(stats.norm.cdf(z))
     value = np.where(eligible, np.nan_to_num(posterior.m1, nan=-np.inf), -np.inf)
+    score = "AUC" if by_auc else _score_name(evidence)
     return [
-        _choice(evidence.rivals, allowed[g], sure[g], value[g], probability[g], needed)
+        _choice(evidence.rivals, allowed[g], sure[g], value[g], probability[g], needed, score)
         for g in range(evidence.n_groups)
     ]
 
@@ -58,10 +59,11 @@ def _choice(
     value: Matrix,
     probability: Matrix,
     needed: float,
+    score: str,
 ) -> Choice:
     if allowed.any():
         c = int(np.where(allowed, value, -np.inf).argmax())
-        return Choice(names[c], f"better than generic with probability {probability[c]:.2f}")
+        return Choice(names[c], f"better with probability {probability[c]:.2f} by {score}")
     c = int(value.argmax())
     if sure[c]:
         return Choice(
@@ -70,9 +72,14 @@ def _choice(
     chance = 0.5 if np.isnan(probability[c]) else probability[c]
     return Choice(
         GENERIC,
-        f"no gain is sure enough: {names[c]} is better with probability {chance:.2f}, "
+        f"no gain is sure enough: {names[c]} is better with probability {chance:.2f} by {score}, "
         f"{needed:.2f} is needed",
     )
+
+
+def _score_name(evidence: Evidence) -> str:
+    metric = proper_metric(evidence.predictions[GENERIC], evidence.metric.regression)
+    return {"brier": "Brier score", "squared_error": "squared error"}.get(metric.name, metric.name)
 
 
 def proper_metric(predictions: Predictions, regression: bool) -> Metric:

@@ -44,8 +44,8 @@ class GroupRecord:
     ----------
     report : tuple of str
         Levels of the group, one per group attribute.
-    rows : int
-        Training rows of the group.
+    rows : int or None
+        Training rows of the group; None where a bundle leaves small counts out.
     candidate : str
         The candidate that serves it.
     reason : str
@@ -59,7 +59,7 @@ class GroupRecord:
     """
 
     report: tuple[str, ...]
-    rows: int
+    rows: int | None
     candidate: str
     reason: str
     risks: Mapping[str, float | None] = field(default_factory=dict)
