@@ -15,19 +15,20 @@ if TYPE_CHECKING:
 
 WIDTH = 80
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")
-_ORDER = ("generic", "onehot", "intersectional", "decoupled")
 _HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
 
 
 def as_text(table: RoutingTable) -> str:
     """Render a routing table in at most 80 columns, two lines a group."""
     metric, names = shown_metric(table), risk_names(table)
-    heads = [_HEADS.get(name, name)[:10] for name in names]
+    longest = 10 if len(names) <= 5 else 7
+    heads = [_HEADS.get(name, name)[:longest] for name in names]
     widths = [max(7, len(head)) for head in heads]
     label = max(16, WIDTH - 6 - sum(w + 1 for w in widths))
     share = f"{100 * (1 - table.alpha):.0f}%"
+    rows = "on rows opened once" if table.policy == "certified" else "out of fold"
     title = (
-        f"Routing table: {table.policy!r} policy, {metric.name} out of fold, {share} intervals. "
+        f"Routing table: {table.policy!r} policy, {metric.name} {rows}, {share} intervals. "
         "Gain is over generic, positive is better."
     )
     lines = [*textwrap.wrap(title, WIDTH), ""]
