@@ -433,28 +433,27 @@ def _callable_risk(
         ) from error
 
 
+def _row_metric(
+    name: str,
+    needs_proba: bool,
+    rows: RowLoss,
+    style: Literal["percent", "number"] = "number",
+    regression: bool = False,
+) -> Metric:
+    """A risk that is the mean of row losses."""
+    return Metric(name, needs_proba, rows, partial(_mean_risk, rows), style, regression)
+
+
 _BUILT_IN: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        Metric("error", False, _error_rows, partial(_mean_risk, _error_rows), "percent"),
-        Metric("log_loss", True, _log_loss_rows, partial(_mean_risk, _log_loss_rows)),
-        Metric("brier", True, _brier_rows, partial(_mean_risk, _brier_rows)),
+        _row_metric("error", False, _error_rows, "percent"),
+        _row_metric("log_loss", True, _log_loss_rows),
+        _row_metric("brier", True, _brier_rows),
         Metric("auc", True, None, _auc_risk, "auc"),
         Metric("ece", True, None, _ece_risk, "percent"),
-        Metric(
-            "squared_error",
-            False,
-            _squared_error_rows,
-            partial(_mean_risk, _squared_error_rows),
-            regression=True,
-        ),
-        Metric(
-            "absolute_error",
-            False,
-            _absolute_error_rows,
-            partial(_mean_risk, _absolute_error_rows),
-            regression=True,
-        ),
+        _row_metric("squared_error", False, _squared_error_rows, regression=True),
+        _row_metric("absolute_error", False, _absolute_error_rows, regression=True),
     )
 }
 
