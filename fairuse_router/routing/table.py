@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -240,10 +241,10 @@ class RoutingTable:
                     "rows": g.rows,
                     "candidate": g.candidate,
                     "reason": g.reason,
-                    "risks": dict(g.risks),
-                    "gain": g.gain,
-                    "low": g.low,
-                    "high": g.high,
+                    "risks": {name: _to_plain(risk) for name, risk in g.risks.items()},
+                    "gain": _to_plain(g.gain),
+                    "low": _to_plain(g.low),
+                    "high": _to_plain(g.high),
                     "unavailable": dict(g.unavailable),
                 }
                 for g in self.groups
@@ -258,7 +259,7 @@ class RoutingTable:
             schema,
             tuple(Route(r["candidate"], r["group"], r["strength"]) for r in data["routes"]),
             np.array(data["grid"], dtype=np.int64).reshape(schema.shape),
-            tuple(GroupRecord(**{**g, "report": tuple(g["report"])}) for g in data["groups"]),
+            tuple(_record(g) for g in data["groups"]),
             data["policy"],
             data["metric"],
             data["alpha"],
@@ -272,3 +273,20 @@ class RoutingTable:
     def from_json(cls, text: str) -> RoutingTable:
         """Inverse of `to_json`."""
         return cls.from_dict(json.loads(text))
+
+
+def _to_plain(value: float | None) -> float | str | None:
+    """A number as JSON can hold it: infinities become the texts ``inf``, ``-inf``."""
+    return str(value) if value is not None and math.isinf(value) else value
+
+
+def _from_plain(value: float | str | None) -> float | None:
+    """Inverse of `_to_plain`."""
+    return None if value is None else float(value)
+
+
+def _record(data: Mapping[str, Any]) -> GroupRecord:
+    """A group's record from plain data."""
+    numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
+    risks = {name: _from_plain(risk) for name, risk in data["risks"].items()}
+    return GroupRecord(**{**data, **numbers, "report": tuple(data["report"]), "risks": risks})
