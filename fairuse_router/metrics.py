@@ -249,8 +249,8 @@ def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) ->
 def probabilities(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """Return the probabilities, having refused what would give a wrong number in silence.
 
-    Raises ValueError, naming the metric that asks, if there are none, they hold NaN, or y (n,) is of
-    another length or no index of their columns.
+    Raises ValueError, naming the metric that asks, if there are none, they hold NaN, or y (n,) is
+    of another length or no index of their columns.
 
     Examples
     --------
