@@ -272,6 +272,7 @@ def _score(candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[
             data.n_groups,
             envy,
             weight=None if data.weight is None else data.weight[rows],
+            clusters=None if data.clusters is None else data.clusters[rows],
             columns=np.flatnonzero(candidate.model_of_group >= 0),
         )
     return _Part(candidate.name, None, rows, own, misreports, candidate.unavailable)
