@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.linear_model import RidgeClassifier
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from fairuse_router import frames
 from fairuse_router.candidates import Candidate
 from fairuse_router.metrics import Predictions
+
+_BY_MARGIN = (LinearClassifierMixin.predict, RidgeClassifier.predict)  # a subclass may differ
 
 
 def predict_as(
@@ -113,6 +116,6 @@ def _margin_offsets(candidate: Candidate) -> NDArray[np.float64] | None:
     final = candidate.models[0]
     while isinstance(final, Pipeline):
         final = final.steps[-1][1]
-    if not isinstance(final, LinearClassifierMixin):
+    if getattr(type(final), "predict", None) not in _BY_MARGIN:
         return None
-    return candidate.added @ final.coef_[:, -candidate.added.shape[1] :].T
+    return candidate.added @ np.atleast_2d(final.coef_)[:, -candidate.added.shape[1] :].T
