@@ -146,7 +146,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
     >>> clf = make_pipeline(encode, LogisticRegression(max_iter=1000))
     >>> router = FairUseRouter(clf, ["sex", "age_group"], random_state=0).fit(X, y)
     >>> router.predict(X[:3])
-    array([1, 1, 1])
+    array([0, 1, 1])
     >>> X.loc[:2, "sex"] = "?"
     >>> router.route(X[:1]).candidate
     array(['generic'], dtype='<U7')
