@@ -58,7 +58,7 @@ def audit_deployed(
         alpha,
         deployed.under(table.look_up(codes)),
         deployed,
-        "rows given to audit",
+        "held-out rows",
     )
 
 

@@ -113,7 +113,7 @@ def test_demo_does_the_whole_job(demo):
         "'shrunken' policy",
         "Nobody need be asked",
         "'best' policy",
-        "75 rows given to audit",
+        "75 held-out rows",
         "So few people decide little",
         "0 of 3,030 labels differ",
         "gives the router's labels",
