@@ -3,13 +3,20 @@
 from fairuse_router.audit.build import audit_rows
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.public import audit_predictions
-from fairuse_router.audit.records import Counts, GainRecord, RiskRecord, SummaryRecord
+from fairuse_router.audit.records import (
+    Counts,
+    GainRecord,
+    InterventionRecord,
+    RiskRecord,
+    SummaryRecord,
+)
 from fairuse_router.audit.result import Audit
 
 __all__ = [
     "Audit",
     "Counts",
     "GainRecord",
+    "InterventionRecord",
     "MisreportMoments",
     "RiskRecord",
     "SummaryRecord",

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 __all__ = [
     "Counts",
     "GainRecord",
+    "InterventionRecord",
     "RiskRecord",
     "SummaryRecord",
     "from_plain",
@@ -139,6 +140,47 @@ class SummaryRecord:
     rationality: Counts | None
     envy_freeness: Counts | None
     truthfulness: Counts | None
+
+
+@dataclass(frozen=True)
+class InterventionRecord:
+    """What remedies would bring one group (a row of Table 2 of Suriyakumar et al. 2023).
+
+    Parameters
+    ----------
+    metric, candidate : str
+    group : str or None
+        None: all rows that belong to a group; remedies are then left out, as in that table.
+    n : int
+        Rows.
+    risk : float or None
+        Of the candidate.
+    gain : float or None
+        Of the candidate over the baseline; positive is better, like all that follow.
+    violated : bool
+        Whether the rule in use says that the candidate harms the group.
+    assign_generic : float or None
+        Gain over the baseline if the baseline serves the group where it is violated, and the
+        candidate where not.
+    assign_decoupled : float or None
+        The same, but where it is violated the best of the three serves.
+    best_of_three : float or None
+        Gain over the baseline if the best of the three serves every group.
+    best : str or None
+        Which of the three that is: the baseline, the candidate or the decoupled model.
+    """
+
+    metric: str
+    candidate: str
+    group: str | None
+    n: int
+    risk: float | None
+    gain: float | None
+    violated: bool
+    assign_generic: float | None
+    assign_decoupled: float | None
+    best_of_three: float | None
+    best: str | None
 
 
 def number(value: Any) -> float | None:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import textwrap
 from typing import TYPE_CHECKING
 
-from fairuse_router.audit.records import GainRecord
+from fairuse_router.audit.interventions import intervene
+from fairuse_router.audit.records import GainRecord, InterventionRecord
 from fairuse_router.metrics import METRICS, Metric, get_metric
 
 if TYPE_CHECKING:
     from fairuse_router.audit.result import Audit
 
-__all__ = ["audit_text"]
+__all__ = ["audit_text", "interventions_text"]
 
 _WIDTH = 80
 _MOST_GROUPS = 20
@@ -156,3 +157,46 @@ def _case(metric: Metric, record: GainRecord) -> str:
     """One violation as a sentence."""
     better = metric.format_gain(-(record.gain or 0.0))
     return _clip(f"  {record.group}: {better} by reporting {record.other}", _WIDTH)
+
+
+def interventions_text(audit: Audit, candidate: str | None, decoupled: str, rule: str) -> str:
+    """Return the table of remedies, a block per metric and candidate."""
+    records = list(intervene(audit, candidate, decoupled, rule))
+    means = {
+        "estimate": "its gain on these rows is negative, which may be chance",
+        "verdict": f"its corrected test says so at {100 * audit.alpha:g}%",
+    }[rule]
+    head = (
+        f"Remedies on {audit.n:,} {audit.evidence}: gains over {audit.baseline}. A group counts as "
+        f"violated (!) where {means}. There, the column generic assigns {audit.baseline}, and "
+        f"decoupled the best of {audit.baseline}, the candidate and {decoupled}; best assigns that "
+        "best to every group. It is chosen on these very rows, which flatters it."
+    )
+    blocks = [textwrap.fill(head, _WIDTH)]
+    for name in audit.metrics:
+        for personalized in dict.fromkeys(r.candidate for r in records):
+            mine = [r for r in records if (r.metric, r.candidate) == (name, personalized)]
+            blocks.append(_remedy_block(_metric(name), personalized, mine))
+    return "\n\n".join(blocks)
+
+
+def _remedy_block(metric: Metric, candidate: str, records: list[InterventionRecord]) -> str:
+    """One line per group, all rows last."""
+    lines = [
+        f"{_title(metric)}: {_clip(candidate, 40)}",
+        f"{'group':<19}{'rows':>7}{'risk':>8}{'gain':>8}  {'generic':>8}{'decoupled':>10}"
+        f"{'best':>8} which is",
+    ]
+    for r in records:
+        line = (
+            f"{_clip(r.group or 'all', 18):<19}{r.n:>7,}{metric.format(r.risk):>8}"
+            f"{metric.format_gain(r.gain):>8} {'!' if r.violated else ' '}"
+        )
+        if r.group is not None:
+            line += (
+                f"{metric.format_gain(r.assign_generic):>8}"
+                f"{metric.format_gain(r.assign_decoupled):>10}"
+                f"{metric.format_gain(r.best_of_three):>8} {_clip(r.best or '', 9)}"
+            )
+        lines.append(line.rstrip())
+    return "\n".join(lines)
