@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -117,8 +117,11 @@ def make_recipes(
         For a name that is not in `CANDIDATES`, if generic is missing, or if a dummy has the name
         of a feature.
     """
-    if isinstance(names, str):
-        raise ValueError(f"candidates={names!r} is not allowed: pass a sequence of names.")
+    if isinstance(names, (str, Mapping)):
+        raise ValueError(
+            f"candidates={names!r} is not allowed: pass a sequence of names; a dict of fitted "
+            "models goes with cv='prefit'."
+        )
     names = tuple(names)
     wrong = [name for name in names if name not in CANDIDATES]
     if wrong or "generic" not in names or len(set(names)) < len(names):
@@ -226,11 +229,11 @@ class _Part:
 def _run(
     recipe: Recipe,
     data: TrainingRows,
-    fold: tuple[Rows, Rows] | None,
+    fold: tuple[Rows, Rows, Rows] | None,
     min_group_size: int,
     envy: Sequence[Metric],
 ) -> _Part:
-    """Fit one candidate on all rows, or fit it on a fold's training rows and score the rest."""
+    """Fit one candidate on all rows, or fit it on a fold's training rows and score the others."""
     n_groups = data.n_groups
     try:
         if fold is None:
@@ -238,7 +241,7 @@ def _run(
             candidate = fit_candidate(recipe, data, everything, min_group_size)
             return _Part(recipe.name, candidate, unavailable=candidate.unavailable)
         candidate = fit_candidate(recipe, data, fold[0], min_group_size)
-        return _score(candidate, data, fold[1], envy)
+        return _score(candidate, data, fold[1], fold[2], envy)
     except Exception as error:
         if recipe.name == "generic":
             error.add_note(
@@ -250,32 +253,80 @@ def _run(
         return _Part(recipe.name, unavailable=dict.fromkeys(range(n_groups), _first_line(error)))
 
 
-def _score(candidate: Candidate, data: TrainingRows, rows: Rows, envy: Sequence[Metric]) -> _Part:
-    """Score one candidate on rows that it has not seen, under their own and the others' reports."""
-    groups = data.groups[rows]
+def _score(
+    candidate: Candidate, data: TrainingRows, rows: Rows, first: Rows, envy: Sequence[Metric]
+) -> _Part:
+    """Score one candidate on rows that it has not seen; misreports only of the rows in `first`."""
     if candidate.name != "generic":
-        served = (groups >= 0) & (candidate.model_of_group[groups] >= 0)
-        rows, groups = rows[served], groups[served]
-    if not len(rows):
-        return _Part(candidate.name, unavailable=candidate.unavailable)
-    features = frames.take_rows(data.features, rows)
-    own = predict_as(candidate, features, np.maximum(groups, 0), data.classes)
+        groups = data.groups[rows]
+        rows = rows[(groups >= 0) & (candidate.model_of_group[groups] >= 0)]
+    rows, own, broken = _own_answers(candidate, data, rows)
+    unavailable = {**candidate.unavailable, **broken}
+    if own is None:
+        return _Part(candidate.name, unavailable=unavailable)
     misreports = None
     if candidate.name != "generic" and envy:
-        misreports = MisreportMoments.measure(
-            data.target[rows],
-            own,
-            under_reports(
-                candidate, features, groups, own, data.classes, any(m.needs_proba for m in envy)
-            ),
-            groups,
-            data.n_groups,
-            envy,
-            weight=None if data.weight is None else data.weight[rows],
-            clusters=None if data.clusters is None else data.clusters[rows],
-            columns=np.flatnonzero(candidate.model_of_group >= 0),
-        )
-    return _Part(candidate.name, None, rows, own, misreports, candidate.unavailable)
+        new = np.isin(rows, first)
+        misreports = _misreports(candidate, data, rows[new], own[new], envy)
+    return _Part(candidate.name, None, rows, own, misreports, unavailable)
+
+
+def _own_answers(
+    candidate: Candidate, data: TrainingRows, rows: Rows
+) -> tuple[Rows, Predictions | None, dict[int, str]]:
+    """Answers under the rows' own reports, without the groups whose own model breaks on them."""
+
+    def ask(rows: Rows) -> Predictions:
+        groups = np.maximum(data.groups[rows], 0)
+        return predict_as(candidate, frames.take_rows(data.features, rows), groups, data.classes)
+
+    if not len(rows):
+        return rows, None, {}
+    try:
+        return rows, ask(rows), {}
+    except Exception:
+        if len(candidate.models) < 2:
+            raise
+        broken = {}
+        for g in np.unique(data.groups[rows]).tolist():
+            try:
+                ask(rows[data.groups[rows] == g])
+            except Exception as error:  # one group's trouble must not stop the others
+                broken[g] = _first_line(error)
+    rows = rows[~np.isin(data.groups[rows], list(broken))]
+    return rows, ask(rows) if len(rows) else None, broken
+
+
+def _misreports(
+    candidate: Candidate, data: TrainingRows, rows: Rows, own: Predictions, envy: Sequence[Metric]
+) -> MisreportMoments | None:
+    """What the reports of the other groups would have brought, reduced report by report."""
+    if not len(rows):
+        return None
+    groups, features = data.groups[rows], frames.take_rows(data.features, rows)
+    proba = any(metric.needs_proba for metric in envy)
+    under = under_reports(candidate, features, groups, own, data.classes, proba)
+    answers: dict[int, Predictions] = {}
+
+    def answered() -> Iterator[int]:
+        for h in np.flatnonzero(candidate.model_of_group >= 0).tolist():
+            try:
+                answers[h] = under(h)
+            except Exception:  # a model of h's own may know nothing of other groups' rows
+                continue
+            yield h
+
+    return MisreportMoments.measure(
+        data.target[rows],
+        own,
+        answers.pop,
+        groups,
+        data.n_groups,
+        envy,
+        weight=None if data.weight is None else data.weight[rows],
+        clusters=None if data.clusters is None else data.clusters[rows],
+        columns=answered(),
+    )
 
 
 def cross_fit(
@@ -312,7 +363,7 @@ def cross_fit(
     unavailable : dict of str to dict of int to str
         Per candidate, the groups that it cannot serve, and why not.
     """
-    work = [None, *folds]
+    work = [None, *_with_first_judged(folds, len(data.y))]
     # the largest tasks first, so that no core waits for a late one
     tasks = [(recipe, fold) for fold in work for recipe in recipes]
     jobs = (delayed(_run)(recipe, data, fold, min_group_size, envy) for recipe, fold in tasks)
@@ -330,12 +381,22 @@ def cross_fit(
     return candidates, _gather_all([r.name for r in recipes], scored, data), unavailable
 
 
+def _with_first_judged(
+    folds: Sequence[tuple[Rows, Rows]], n: int
+) -> Iterator[tuple[Rows, Rows, Rows]]:
+    """Folds with the rows that no earlier fold judges: repeats are no new rows."""
+    judged = np.zeros(n, dtype=bool)
+    for training, judging in folds:
+        yield training, judging, judging[~judged[judging]]
+        judged[judging] = True
+
+
 def score_prefit(
     candidates: Mapping[str, Candidate], data: TrainingRows, envy: Sequence[Metric] = ()
 ) -> dict[str, Scores]:
     """Score candidates that were fitted elsewhere on rows that they have not seen."""
     everything = np.arange(len(data.y))
-    parts = [_score(c, data, everything, envy) for c in candidates.values()]
+    parts = [_score(c, data, everything, everything, envy) for c in candidates.values()]
     return _gather_all(candidates, [p for p in parts if p.predictions is not None], data)
 
 
@@ -343,7 +404,7 @@ def _gather_all(
     names: Iterable[str], parts: Sequence[_Part], data: TrainingRows
 ) -> dict[str, Scores]:
     """Scores of every candidate; one that scored no row has them, too, in the others' shape."""
-    proba = any(p.predictions is not None and p.predictions.proba is not None for p in parts)
+    proba = all(p.predictions is not None and p.predictions.proba is not None for p in parts)
     return {name: _gather([p for p in parts if p.name == name], data, proba) for name in names}
 
 
@@ -369,7 +430,9 @@ def _gather(parts: Sequence[_Part], data: TrainingRows, with_proba: bool) -> Sco
             misreports = part.misreports if misreports is None else misreports + part.misreports
     scored = times > 0
     share = np.maximum(times, 1)
-    label = votes[:, 0] / share if data.classes is None else votes.argmax(axis=1)
-    return Scores(
-        Predictions(label, None if proba is None else proba / share[:, None]), scored, misreports
-    )
+    mean = None if proba is None else proba / share[:, None]
+    if data.classes is None:
+        label = votes[:, 0] / share
+    else:  # a tied vote goes to the likelier class
+        label = (votes if mean is None else votes + mean / 2).argmax(axis=1)
+    return Scores(Predictions(label, mean), scored, misreports)
