@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -196,7 +197,22 @@ class _Deployed(Mapping[str, Predictions]):
         return self._last[1]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._reports)
+        left_out, why = [], ""
+        for report in self._reports:
+            try:
+                self[report]  # kept until it is asked for
+            except Exception as error:  # a group's own model may know nothing of others' rows
+                left_out.append(report)
+                why = f"{type(error).__name__}: {error}"
+                continue
+            yield report
+        if left_out:
+            warnings.warn(
+                f"Truthfulness leaves out the reports {left_out}: the model that serves them "
+                f"cannot answer rows of other groups ({why}).",
+                UserWarning,
+                stacklevel=2,
+            )
 
     def __len__(self) -> int:
         return len(self._reports)
