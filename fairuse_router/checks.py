@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from fairuse_router import frames
 from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.prefit import check_models
 from fairuse_router.routing.policies import POLICIES
 
 _NUMBERS = (int, float, np.integer, np.floating)
@@ -36,6 +37,8 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             "itself, or fitted models: FairUseRouter(None, group_attributes, cv='prefit', "
             "candidates={'generic': ..., 'personalized': ...})."
         )
+    if prefit:
+        check_models(router.candidates)
     trainable = hasattr(template, "fit") and hasattr(template, "get_params")
     if not prefit and (not trainable or isinstance(template, type)):
         raise TypeError(
@@ -64,8 +67,6 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
 
 
 def _check_metric(metric: Metric, template: Any) -> Metric:
-    if template is None:
-        return metric  # prefit without a generic, which is refused later, by name
     kind = type(template).__name__
     if metric.regression != is_regressor(template):
         raise ValueError(
