@@ -1,0 +1,669 @@
+"""Fitting and scoring: no row is scored by a model that saw it, and nobody is served by half."""
+
+import warnings
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.compose import make_column_transformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+from sklearn.linear_model import LogisticRegression, RidgeClassifier, SGDClassifier
+from sklearn.model_selection import (
+    KFold,
+    LeaveOneGroupOut,
+    PredefinedSplit,
+    RepeatedStratifiedKFold,
+    ShuffleSplit,
+    cross_val_score,
+)
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
+
+from fairuse_router import FairUseRouter, GroupSchema
+from fairuse_router.fitting import TrainingRows, cross_fit, fit_candidate, make_recipes
+from fairuse_router.metrics import get_metric
+from fairuse_router.misreports import predict_as, under_reports
+from fairuse_router.splitting import split_rows
+
+LOGISTIC = LogisticRegression(solver="newton-cholesky")
+
+
+def router(estimator=None, groups=("sex", "age"), **settings):
+    estimator = GaussianNB() if estimator is None else estimator
+    return FairUseRouter(estimator, list(groups), **{"cv": 3, "policy": "best", **settings})
+
+
+def training(rows, y=None, classes=None, **more) -> tuple[TrainingRows, GroupSchema]:
+    """The rows as the fitting code takes them, and their schema."""
+    schema = GroupSchema.from_table(rows.frame, rows.groups)
+    y = rows.y if y is None else y
+    classes = np.unique(y) if classes is None else classes
+    data = TrainingRows(
+        rows.frame[["x", "z"]],
+        schema.group_ids(schema.encode(rows.frame)),
+        y,
+        np.searchsorted(classes, y),
+        classes,
+        schema.n_groups,
+        **more,
+    )
+    return data, schema
+
+
+# out of fold
+class Watch(ClassifierMixin, BaseEstimator):
+    """Remembers the ids in its first column, in training and when asked."""
+
+    log = None
+
+    def fit(self, X, y):
+        self.ids_ = np.asarray(X)[:, 0].astype(int)
+        self.classes_ = np.unique(y)
+        self.width_ = np.shape(X)[1]
+        return self
+
+    def predict(self, X):
+        self.log.append((self.width_, self.ids_, np.asarray(X)[:, 0].astype(int)))
+        return np.repeat(self.classes_[0], len(X))
+
+
+def watched(rows, **settings):
+    """Fit with a watched estimator: (width, training ids, judged ids) of every question."""
+
+    class Watched(Watch):
+        log = []  # noqa: RUF012
+
+    router(Watched(), **settings).fit(rows.frame.assign(x=np.arange(len(rows.y))), rows.y)
+    assert Watched.log
+    return Watched.log
+
+
+SPLITTERS = {
+    "folds": 4,
+    "hold-out": 0.2,
+    "KFold": KFold(3, shuffle=True, random_state=0),
+    "repeated": RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0),
+    "shuffled": ShuffleSplit(2, test_size=0.4, random_state=0),
+    "predefined": PredefinedSplit(np.arange(320) % 5 - 1),  # -1: never judged
+    "pairs": [(np.arange(160), np.arange(160, 320)), (np.arange(160, 320), np.arange(160))],
+}
+
+
+@pytest.mark.parametrize("name", SPLITTERS)
+def test_no_row_is_scored_by_a_model_that_saw_it(rows, name):
+    for _, trained, judged in watched(rows, cv=SPLITTERS[name]):
+        assert not set(trained) & set(judged)
+
+
+def test_every_candidate_judges_every_row_once(rows):
+    log = watched(rows, cv=4, candidates=("generic", "decoupled"))
+    own = np.concatenate([judged for _, trained, judged in log if len(trained) > 200])
+    assert sorted(own) == list(range(320))  # generic, on each fold
+    cells = rows.cells
+    by_group = [j for _, t, j in log if len(t) < 200 and cells[t[0]] == cells[j[0]]]
+    assert sorted(np.concatenate(by_group)) == list(range(320))
+
+
+def test_a_model_that_memorises_is_seen_through(rows):
+    """Labels are coin flips: 1-nearest-neighbour knows its training rows by heart, no others."""
+    coin = np.random.default_rng(0).integers(0, 2, len(rows.y))
+    for cv in (5, 0.5, RepeatedStratifiedKFold(n_splits=4, n_repeats=2, random_state=0)):
+        fitted = router(KNeighborsClassifier(1), cv=cv).fit(rows.frame, coin)
+        assert fitted.score(rows.frame, coin) == 1.0
+        risks = [r for g in fitted.routing_table_.groups for r in g.risks.values()]
+        assert 0.3 < np.mean(risks) < 0.7
+        assert min(risks) > 0.2
+
+
+def test_folds_are_stratified_by_group_and_class(rows):
+    data, _ = training(rows)
+    strata = data.groups * 2 + data.target
+    share = np.bincount(strata) / len(strata)
+    for cv in (4, 0.2):
+        for seed in (None, 0):
+            folds = split_rows(cv, None, data.y, data.groups, data.target, None, seed)
+            assert len(folds) == (4 if cv == 4 else 1)
+            for trained, judged in folds:
+                assert sorted([*trained, *judged]) == list(range(320))
+                assert len(judged) == pytest.approx(320 * (0.25 if cv == 4 else 0.2), abs=2)
+                counts = np.bincount(strata[judged], minlength=8)
+                assert np.abs(counts - share * len(judged)).max() <= 1.5
+
+
+def test_a_share_is_one_hold_out(rows):
+    fitted = router(cv=0.2).fit(rows.frame, rows.y)
+    assert sum(r.n for r in fitted.audit_.risks if r.candidate == "generic" and r.group) == 64
+    assert [g.rows for g in fitted.routing_table_.groups] == [80] * 4
+    assert len(fitted.candidates_["generic"].models[0].theta_) == 2
+    full = GaussianNB().fit(rows.frame[["x", "z"]], rows.y)  # refitted on all rows
+    assert np.array_equal(fitted.candidates_["generic"].models[0].theta_, full.theta_)
+
+
+def test_rows_that_were_never_judged_do_not_choose(rows):
+    """M/old is judged in the first split only; what it would say of other rows is not asked."""
+    own = np.flatnonzero(rows.cells == "M/old")
+    fold = np.full(len(rows.y), -1)
+    fold[::3] = 0
+    judged = np.flatnonzero(fold == 0)
+    y = rows.y.copy()
+    fitted = router(cv=PredefinedSplit(fold)).fit(rows.frame, y)
+    counts = {r.group: r.n for r in fitted.audit_.risks if r.candidate == "generic" and r.group}
+    assert counts["M, old"] == len(np.intersect1d(own, judged))
+    trained = np.setdiff1d(np.arange(320), judged)
+    by_hand = GaussianNB().fit(rows.frame.loc[trained, ["x", "z"]], y[trained])
+    mine = np.intersect1d(own, judged)
+    wrong = by_hand.predict(rows.frame.loc[mine, ["x", "z"]]) != y[mine]
+    assert fitted.routing_table_.groups[2].risks["generic"] == pytest.approx(wrong.mean())
+
+
+def test_few_judged_rows_leave_generic(rows):
+    fitted = router(cv=ShuffleSplit(1, test_size=40, random_state=0), min_group_size=20)
+    table = fitted.fit(rows.frame, rows.y).routing_table_
+    assert {g.candidate for g in table.groups} == {"generic"}
+    assert all("too few rows to choose" in g.reason for g in table.groups)
+
+
+def test_rows_judged_more_than_once_are_averaged(rows):
+    data, schema = training(rows)
+    splitter = RepeatedStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
+    folds = split_rows(splitter, data.features, data.y, data.groups, data.target, None, None)
+    assert len(folds) == 6
+    recipes = make_recipes(("generic", "onehot"), GaussianNB(), schema, ["x", "z"])
+    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=5)
+    proba, votes = np.zeros((320, 2)), np.zeros((320, 2))
+    for trained, judged in folds:
+        model = GaussianNB().fit(data.features.iloc[trained], data.y[trained])
+        proba[judged] += model.predict_proba(data.features.iloc[judged]) / 3
+        votes[judged, model.predict(data.features.iloc[judged])] += 1
+    generic = scores["generic"]
+    assert generic.scored.all()
+    np.testing.assert_allclose(generic.predictions.proba, proba)
+    assert np.array_equal(generic.predictions.label, votes.argmax(axis=1))
+
+
+def test_a_tied_vote_goes_to_the_likelier_class(rows):
+    data, schema = training(rows)
+    folds = split_rows(
+        RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0),
+        data.features,
+        data.y,
+        data.groups,
+        data.target,
+        None,
+        None,
+    )
+    recipes = make_recipes(("generic",), GaussianNB(), schema, ["x", "z"])
+    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=5)
+    votes = np.zeros((320, 2))
+    for trained, judged in folds:
+        model = GaussianNB().fit(data.features.iloc[trained], data.y[trained])
+        votes[judged, model.predict(data.features.iloc[judged])] += 1
+    tied = votes[:, 0] == votes[:, 1]
+    assert tied.any()
+    predictions = scores["generic"].predictions
+    assert np.array_equal(predictions.label[tied], predictions.proba[tied].argmax(axis=1))
+
+
+def test_repeats_are_no_new_evidence_of_envy(rows):
+    def pairs(cv):
+        fitted = router(LOGISTIC, cv=cv).fit(rows.frame, rows.y)
+        return [t for t in fitted.audit_.envy_freeness if t.candidate == "decoupled"]
+
+    once = pairs(4)
+    often = pairs(RepeatedStratifiedKFold(n_splits=4, n_repeats=5, random_state=0))
+    assert [t.n for t in often] == [t.n for t in once]
+    assert max(t.n for t in often) == 80
+
+
+def test_clusters_count_in_envy_as_in_rationality(rows):
+    """Every row comes four times: with clusters that say so, intervals must not shrink."""
+    copies = np.repeat(np.arange(len(rows.y)), 4)
+    frame = rows.frame.iloc[copies].reset_index(drop=True)
+
+    def widths(frame, y, clusters=None):
+        fitted = router(LOGISTIC, metric="brier").fit(frame, y, clusters=clusters)
+        found = {}
+        for kind in ("rationality", "envy_freeness"):
+            tests = getattr(fitted.audit_, kind)
+            found[kind] = np.nanmean([t.high - t.low for t in tests if t.high is not None])
+        return found
+
+    honest, fooled = widths(frame, rows.y[copies], copies), widths(frame, rows.y[copies])
+    for kind in honest:
+        assert honest[kind] > 1.6 * fooled[kind], kind
+
+
+def test_folds_are_capped_by_the_largest_cell(rows):
+    few = rows.frame[:12]
+    y = np.array([0, 1] * 6)
+    y[:4] = [0, 0, 1, 1]
+    with pytest.warns(UserWarning, match="No group has min_group_size"):
+        fitted = router(cv=10).fit(few, y)
+    assert set(fitted.route(few).candidate) == {"generic"}
+    strata = np.arange(12) // 3  # four cells of three rows
+    folds = split_rows(10, None, y, strata, None, None, 0)
+    assert len(folds) == 3
+    assert len(split_rows(10, None, y, np.arange(12), None, None, 0)) == 2  # every cell one row
+    clusters = np.arange(12) // 4
+    assert len(split_rows(10, None, y, np.zeros(12, dtype=int), None, clusters, 0)) == 3
+
+
+def test_tiny_cells_make_no_warning_storm(rows):
+    frame = rows.frame.copy()
+    frame["age"] = np.where(np.arange(320) < 9, [f"rare {i}" for i in range(320)], frame["age"])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for cv in (5, 0.2):
+            fitted = router(LOGISTIC, cv=cv, n_jobs=1).fit(frame, rows.y)
+            fitted.audit(frame, rows.y)
+            str(fitted.audit_)
+    assert len(fitted.routing_table_.groups) == 2 * 11
+    served = {g.candidate for g in fitted.routing_table_.groups if g.rows < 20}
+    assert served == {"generic"}
+
+
+def test_leave_one_site_out(rows):
+    sites = np.arange(320) // 4 % 4
+    fitted = router(cv=LeaveOneGroupOut()).fit(rows.frame, rows.y, clusters=sites)
+    assert {r.n for r in fitted.audit_.risks if r.group is None} == {320}
+
+
+# availability
+def test_a_decoupled_model_needs_enough_rows_in_every_training_part(rows):
+    def reasons(n, cv=5):
+        """The group M/old with n rows."""
+        own = np.flatnonzero(rows.cells == "M/old")
+        keep = np.setdiff1d(np.arange(320), own[n:])
+        fitted = router(cv=cv, min_group_size=20).fit(rows.frame.iloc[keep], rows.y[keep])
+        return fitted.routing_table_.groups[2].unavailable
+
+    assert reasons(26) == {}  # parts of at least 20
+    assert reasons(24) == {"decoupled": "19 rows to train on, min_group_size is 20"}
+    assert reasons(19)["decoupled"] == "19 rows to train on, min_group_size is 20"
+    assert reasons(30, cv=0.5)["decoupled"] == "15 rows to train on, min_group_size is 20"
+
+
+def test_a_decoupled_model_needs_two_classes_in_every_training_part(rows):
+    own = rows.cells == "M/old"
+    reason = "one class only among its training rows"
+    for positives in (0, 1):
+        y = np.where(own, 0, rows.y)
+        y[np.flatnonzero(own)[:positives]] = 1
+        fitted = router().fit(rows.frame, y)
+        record = fitted.routing_table_.groups[2]
+        assert record.unavailable == {"decoupled": reason}, positives
+        assert record.candidate != "decoupled"
+        assert [g.unavailable for g in fitted.routing_table_.groups[:2]] == [{}, {}]
+    y[np.flatnonzero(own)[:6]] = 1
+    assert router().fit(rows.frame, y).routing_table_.groups[2].unavailable == {}
+
+
+def test_without_probabilities_a_decoupled_model_needs_every_class(rows):
+    own = rows.cells == "M/old"
+    y = np.where(own, rows.y, rows.y + np.where(np.array(rows.columns["z"]) > 1, 1, 0))
+    fitted = router(LinearSVC()).fit(rows.frame, y)
+    text = "a class is absent from its training rows, and the estimator has no predict_proba"
+    assert fitted.routing_table_.groups[2].unavailable["decoupled"] == text
+    assert fitted.decision_function(rows.frame).shape == (320, 3)
+    assert (
+        "decoupled"
+        not in router(GaussianNB()).fit(rows.frame, y).routing_table_.groups[2].unavailable
+    )
+
+
+def test_a_level_that_only_one_group_has_costs_nobody_else_a_model(rows):
+    """A strict encoder knows the site of its own training rows only: others' rows break it."""
+    site = np.where(rows.cells == "M/old", "far", np.tile(["a", "b"], 160))
+    site = np.where(np.random.default_rng(0).random(320) < 0.3, "a", site)
+    frame = rows.frame.assign(site=site)
+    strict = make_column_transformer(
+        (OneHotEncoder(handle_unknown="error"), ["site"]), (StandardScaler(), ["x", "z"])
+    )
+    fitted = router(make_pipeline(strict, LOGISTIC)).fit(frame, rows.y)
+    assert all("decoupled" not in g.unavailable for g in fitted.routing_table_.groups)
+    assert fitted.routing_table_.groups[2].candidate == "decoupled"
+    assert "nan" not in str(fitted.audit_)
+    with pytest.warns(UserWarning, match=r"leaves out the reports \['M, old'\].*unknown cat"):
+        audit = fitted.audit(frame, rows.y)
+    assert "nan" not in str(audit)
+    assert {t.other for t in audit.truthfulness} >= {"F, old", "?, ?"}
+
+
+def test_a_row_that_breaks_one_groups_model_costs_that_group_only(rows):
+    """One row of M/old has a site of its own: its group's model cannot be judged on it."""
+    site = np.tile(["a", "b", "a", "b", "b", "a", "b", "a"], 40)
+    site[np.flatnonzero(rows.cells == "M/old")[7]] = "only here"
+    frame = rows.frame.assign(site=site)
+    loose = make_column_transformer((FailsOnNews(), ["site"]), (StandardScaler(), ["x", "z"]))
+    fitted = router(make_pipeline(loose, LOGISTIC)).fit(frame, rows.y)
+    reasons = [g.unavailable for g in fitted.routing_table_.groups]
+    assert "cannot place" in reasons[2]["decoupled"]
+    assert reasons[0] == reasons[1] == reasons[3] == {}
+
+
+class FailsOnNews(OneHotEncoder):
+    """A one-hot encoder that is strict about news in small training sets only."""
+
+    def __init__(self):
+        super().__init__(handle_unknown="ignore", sparse_output=False)
+
+    def fit(self, X, y=None):
+        self.small_ = len(X) < 100
+        return super().fit(X, y)
+
+    def transform(self, X):
+        if self.small_ and not np.isin(np.asarray(X)[:, 0], self.categories_[0]).all():
+            raise ValueError("cannot place this site")
+        return super().transform(X)
+
+
+# rows that withhold
+def test_rows_that_withhold_train_generic_and_are_no_evidence(rows):
+    frame = rows.frame.copy()
+    frame.loc[:49, "sex"] = "?"
+    frame.loc[40:89, "age"] = None
+    fitted = router(LOGISTIC).fit(frame, rows.y)
+    features = frame[["x", "z"]]
+    generic, onehot = (fitted.candidates_[n].models[0] for n in ("generic", "onehot"))
+    assert np.allclose(generic.coef_, clone(LOGISTIC).fit(features, rows.y).coef_)
+    told = np.arange(320) >= 90
+    dummies = np.column_stack(
+        [(frame[c] == v) & told for c, v in (("sex", "F"), ("sex", "M"), ("age", "old"))]
+        + [(frame["age"] == "young") & told]
+    ).astype(float)
+    by_hand = clone(LOGISTIC).fit(np.hstack([features, dummies]), rows.y)
+    assert np.allclose(onehot.coef_, by_hand.coef_)
+    assert sum(g.rows for g in fitted.routing_table_.groups) == 230
+    assert sum(len(m.classes_) > 0 for m in fitted.candidates_["decoupled"].models) == 4
+    lone = fitted.routing_table_.groups
+    without = router(LOGISTIC, cv=3).fit(frame[told], rows.y[told])
+    assert [g.rows for g in lone] == [g.rows for g in without.routing_table_.groups]
+
+
+def test_generic_alone(rows):
+    fitted = router(candidates=("generic",)).fit(rows.frame, rows.y)
+    assert list(fitted.candidates_) == ["generic"]
+    assert set(fitted.route(rows.frame).candidate) == {"generic"}
+    assert "no other candidate was asked for" in str(fitted.routing_table_)
+    str(fitted.audit(rows.frame, rows.y))
+
+
+def test_progress_goes_to_standard_error(rows, capsys):
+    router(verbose=1, cv=2).fit(rows.frame, rows.y)
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "fitted 12 of 12 " in err
+    router(cv=2).fit(rows.frame, rows.y)
+    assert capsys.readouterr() == ("", "")
+
+
+# misreports
+class Cautious(LogisticRegression):
+    """A linear model that does not predict by the sign of its margin."""
+
+    def predict(self, X):
+        return self.classes_[(self.predict_proba(X)[:, 1] > 0.8).astype(int)]
+
+
+THREE = np.array(["a", "b", "c"])
+LINEAR = {
+    "logistic": LOGISTIC,
+    "three classes": LogisticRegression(),
+    "pipeline": make_pipeline(StandardScaler(), LOGISTIC),
+    "pipelines": make_pipeline(StandardScaler(), make_pipeline(StandardScaler(), LOGISTIC)),
+    "svm": LinearSVC(),
+    "three svm": LinearSVC(),
+    "ridge": RidgeClassifier(),
+    "three ridge": RidgeClassifier(),
+    "no intercept": LogisticRegression(fit_intercept=False, solver="newton-cholesky"),
+    "sgd": SGDClassifier(random_state=0),
+    "discriminant": LinearDiscriminantAnalysis(),
+    "cautious": Cautious(),
+    "not linear": DecisionTreeClassifier(random_state=0),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR)
+@pytest.mark.parametrize("proba", [False, True])
+def test_under_reports_is_prediction_under_that_report(rows, name, proba):
+    y = rows.y
+    if name.startswith("three"):
+        y = THREE[rows.y + (np.array(rows.columns["z"]) > 0.7)]
+    data, schema = training(rows, y)
+    for recipe in make_recipes(("onehot", "intersectional", "generic"), LINEAR[name], schema, None):
+        candidate = fit_candidate(recipe, data, np.arange(320), 20)
+        own = predict_as(candidate, data.features, data.groups, data.classes)
+        under = under_reports(candidate, data.features, data.groups, own, data.classes, proba)
+        for h in range(4):
+            told = np.full(320, h)
+            expected = predict_as(candidate, data.features, told, data.classes, proba)
+            assert np.array_equal(under(h).label, expected.label), (recipe.name, h)
+            if proba and expected.proba is not None:
+                np.testing.assert_allclose(under(h).proba, expected.proba, rtol=1e-9)
+
+
+def test_under_reports_where_a_model_has_not_seen_every_class(rows):
+    classes = np.array([0, 1, 2])
+    data, schema = training(rows, classes=classes)
+    for estimator in (LOGISTIC, LinearSVC(), GaussianNB()):
+        recipe = make_recipes(("generic", "onehot"), estimator, schema, None)[1]
+        candidate = fit_candidate(recipe, data, np.arange(320), 20)
+        own = predict_as(candidate, data.features, data.groups, classes)
+        under = under_reports(candidate, data.features, data.groups, own, classes, False)
+        for h in range(4):
+            expected = predict_as(candidate, data.features, np.full(320, h), classes)
+            assert np.array_equal(under(h).label, expected.label)
+
+
+def test_under_reports_of_decoupled_models_and_regressors(rows):
+    data, schema = training(rows)
+    recipe = make_recipes(("generic", "decoupled"), LOGISTIC, schema, None)[1]
+    candidate = fit_candidate(recipe, data, np.arange(320), 20)
+    own = predict_as(candidate, data.features, data.groups, data.classes)
+    under = under_reports(candidate, data.features, data.groups, own, data.classes, True)
+    for h in range(4):
+        model = candidate.models[candidate.model_of_group[h]]
+        np.testing.assert_allclose(under(h).proba, model.predict_proba(data.features), rtol=1e-12)
+
+
+def test_envy_out_of_fold_is_what_the_folds_models_say(rows):
+    """Gain of one's own report over another's, by hand: fold by fold, report by report."""
+    data, _ = training(rows)
+    folds = split_rows(3, None, data.y, data.groups, data.target, None, None)
+    for estimator in (LOGISTIC, DecisionTreeClassifier(max_depth=3, random_state=0)):
+        fitted = router(estimator, cv=3).fit(rows.frame, rows.y)
+        found = {
+            (t.group, t.other): t.gain
+            for t in fitted.audit_.envy_freeness
+            if t.candidate == "decoupled"
+        }
+        wrong = np.zeros((320, 4))
+        for trained, judged in folds:
+            for h in range(4):
+                part = trained[data.groups[trained] == h]
+                model = clone(estimator).fit(data.features.iloc[part], data.y[part])
+                wrong[judged, h] = model.predict(data.features.iloc[judged]) != data.y[judged]
+        names = fitted.schema_.group_names()
+        for g in range(4):
+            own = data.groups == g
+            for h in range(4):
+                if g != h:
+                    gain = wrong[own, h].mean() - wrong[own, g].mean()
+                    assert found[names[g], names[h]] == pytest.approx(gain)
+    assert get_metric("error").name == fitted.audit_.envy_freeness[0].metric
+
+
+# prefit
+def columns_of(kind, rows):
+    """The group columns of the rows in other types."""
+    frame = rows.frame
+    if kind == "integer":
+        return frame.assign(sex=(frame["sex"] == "M").astype(int), age=(frame["age"] == "old") + 3)
+    if kind == "category":
+        return frame.assign(
+            sex=pd.Categorical(frame["sex"], categories=["M", "F", "X"]),
+            age=pd.Categorical(frame["age"], categories=["young", "old"], ordered=True),
+        )
+    if kind == "boolean":
+        return frame.assign(sex=frame["sex"] == "M", age=frame["age"] == "old")
+    return frame
+
+
+class Strict(ClassifierMixin, BaseEstimator):
+    """A personalized model of the user's, strict about the columns that it is given."""
+
+    def fit(self, X, y):
+        self.dtypes_ = X.dtypes.to_dict()
+        self.encoder_ = OneHotEncoder(sparse_output=False).fit(X[["sex", "age"]])
+        self.model_ = DecisionTreeClassifier(random_state=0, max_depth=6).fit(self._encode(X), y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def _encode(self, X):
+        assert X.dtypes.to_dict() == self.dtypes_
+        assert list(X.columns) == ["x", "sex", "z", "age"]
+        return np.hstack([X[["x", "z"]].to_numpy(), self.encoder_.transform(X[["sex", "age"]])])
+
+    def predict(self, X):
+        return self.model_.predict(self._encode(X))
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(self._encode(X))
+
+
+def prefit(models, groups=("sex", "age"), **settings):
+    return FairUseRouter(
+        None, list(groups), cv="prefit", candidates=models, **{"policy": "best", **settings}
+    )
+
+
+@pytest.mark.parametrize("kind", ["string", "integer", "category", "boolean"])
+def test_prefit_models_are_told_the_report_in_the_users_columns(rows, kind):
+    frame = columns_of(kind, rows)
+    old, new = np.arange(320) < 160, np.arange(320) >= 160
+    generic = GaussianNB().fit(frame.loc[old, ["x", "z"]], rows.y[old])
+    personal = Strict().fit(frame[old], rows.y[old])
+    fitted = prefit({"generic": generic, "personal": personal}).fit(frame[new], rows.y[new])
+    served = fitted.route(frame[new]).candidate
+    assert set(served) == {"generic", "personal"}
+    assert set(served[rows.cells[new] == "M/old"]) == {"personal"}
+    expected = np.where(
+        (served == "personal")[:, None],
+        personal.predict_proba(frame[new]),
+        generic.predict_proba(frame.loc[new, ["x", "z"]]),
+    )
+    assert np.array_equal(fitted.predict_proba(frame[new]), expected)
+    if kind in ("string", "category"):
+        withheld = frame[new].copy()
+        withheld["sex"] = withheld["sex"].astype(object).where(rows.cells[new] == "F/old", None)
+        answer = fitted.predict_proba(withheld)
+        hidden = rows.cells[new] != "F/old"
+        assert np.array_equal(
+            answer[hidden], generic.predict_proba(frame.loc[new, ["x", "z"]][hidden])
+        )
+    truth = {t.candidate for t in fitted.audit_.rationality}
+    assert {"personal", "routed"} <= truth
+    assert any(t.gain is not None for t in fitted.audit_.envy_freeness)
+    fitted.audit(frame[old], rows.y[old])
+
+
+@pytest.mark.parametrize("kind", ["numbers", "objects", "polars"])
+def test_prefit_models_on_arrays_and_other_frames(rows, kind):
+    frame = columns_of("integer", rows)
+    groups = [1, 3]
+    if kind == "numbers":
+        table = frame.to_numpy(dtype=float)
+    elif kind == "objects":
+        table, frame = rows.frame.to_numpy(), rows.frame
+    else:
+        table, groups = pl.from_pandas(frame), ["sex", "age"]
+    features = table[:, [0, 2]] if kind != "polars" else table.select("x", "z")
+    if kind == "objects":
+        features = features.astype(float)
+        encode = make_column_transformer((OneHotEncoder(), [1, 3]), ("passthrough", [0, 2]))
+        tree = make_pipeline(encode, DecisionTreeClassifier(random_state=0, max_depth=6))
+    else:
+        tree = DecisionTreeClassifier(random_state=0, max_depth=6)
+    generic, personal = GaussianNB().fit(features, rows.y), tree.fit(table, rows.y)
+    fitted = prefit({"generic": generic, "personal": personal}, groups).fit(table, rows.y)
+    served = fitted.route(table).candidate
+    assert "personal" in served
+    expected = np.where(
+        (served == "personal")[:, None],
+        personal.predict_proba(table),
+        generic.predict_proba(features),
+    )
+    np.testing.assert_allclose(fitted.predict_proba(table), expected, rtol=1e-12)
+
+
+def prefit_pair(rows):
+    frame = columns_of("integer", rows)
+    generic = GaussianNB().fit(frame[["x", "z"]], rows.y)
+    personal = DecisionTreeClassifier(random_state=0, max_depth=6).fit(frame, rows.y)
+    return frame, {"generic": generic, "personal": personal}
+
+
+def test_prefit_models_may_be_frozen_cloned_and_cross_validated(rows):
+    frame, models = prefit_pair(rows)
+    frozen = {name: FrozenEstimator(model) for name, model in models.items()}
+    fitted = prefit(frozen).fit(frame, rows.y)
+    assert np.array_equal(
+        fitted.predict_proba(frame), prefit(models).fit(frame, rows.y).predict_proba(frame)
+    )
+    assert cross_val_score(prefit(frozen), frame, rows.y, cv=2).shape == (2,)
+    assert "FairUseRouter" in repr(fitted)
+    assert "fairuse-routing-table" in fitted._repr_html_()
+    assert fitted.candidates_["generic"].models[0] is frozen["generic"]
+
+
+def test_prefit_dicts_that_cannot_work(rows):
+    frame, models = prefit_pair(rows)
+
+    def refused(candidates, *texts, kind=ValueError):
+        with pytest.raises(kind) as error:
+            prefit(candidates).fit(frame, rows.y)
+        for text in texts:
+            assert text in str(error.value), f"{text!r} is not in: {error.value}"
+
+    refused(("generic", "onehot"), "cv='prefit' needs candidates as a dict", "'generic'")
+    refused({"personal": models["personal"]}, "'generic' entry", "['personal']")
+    refused({**models, "other": GaussianNB()}, "not fitted", kind=NotFittedError)
+    refused(
+        {**models, "other": LinearSVC().fit(frame, rows.y)},
+        "candidates['other']",
+        "predict_proba",
+    )
+    refused(
+        {**models, "other": GaussianNB().fit(frame, rows.y + 1)},
+        "candidates['other']",
+        "[2]",
+        "[0, 1]",
+    )
+    with pytest.raises(ValueError, match="y has labels that the models do not know"):
+        prefit(models).fit(frame, rows.y + 1)
+
+
+def test_a_dict_of_models_without_prefit_is_refused(rows):
+    frame, models = prefit_pair(rows)
+    with pytest.raises(ValueError, match="cv='prefit'"):
+        router(candidates=models).fit(frame, rows.y)
+
+
+def test_prefit_levels_without_rows_are_served_by_generic(rows):
+    frame = columns_of("category", rows)
+    generic = GaussianNB().fit(frame[["x", "z"]], rows.y)
+    personal = Strict().fit(frame, rows.y)
+    fitted = prefit({"generic": generic, "personal": personal}).fit(frame, rows.y)
+    assert fitted.schema_.levels == (("M", "F", "X"), ("young", "old"))
+    record = fitted.routing_table_.groups[4]
+    assert record.report == ("X", "young")
+    assert record.candidate == "generic"
+    assert record.unavailable == {"personal": "a level of the group stands in no row"}
