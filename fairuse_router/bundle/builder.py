@@ -120,14 +120,12 @@ class Graph:
             helper.make_node("Identity", [tensor], [info.name], f"output_{info.name}")
             for tensor, info in outputs
         ]
-        graph = helper.make_graph(
-            [*self.nodes, *named],
-            "fairuse_router",
-            list(inputs),
-            [info for _, info in outputs],
-            list(self._tensors.values()),
-        )
-        used = {n.domain for n in _all_nodes(graph.node)} | {""}
+        nodes = [*_needed(self.nodes, {tensor for tensor, _ in outputs}), *named]
+        read = {name for node in _all_nodes(nodes) for name in node.input}
+        constants = [t for name, t in self._tensors.items() if name in read]
+        types = [info for _, info in outputs]
+        graph = helper.make_graph(nodes, "fairuse_router", list(inputs), types, constants)
+        used = {n.domain for n in _all_nodes(nodes)} | {""}
         opsets = [
             helper.make_opsetid(domain, version)
             for domain, version in sorted(self.opsets.items())
@@ -135,6 +133,10 @@ class Graph:
         ]
         ir_version = helper.find_min_ir_version_for(opsets, ignore_unknown=True)
         return helper.make_model(graph, opset_imports=opsets, ir_version=ir_version, **fields)
+
+    def label(self, text: str) -> str:
+        """Return a node name that starts with a text, for people who read an error."""
+        return f"{text}_{self._root._new('n')}"
 
     def _new(self, letter: str) -> str:
         self._count += 1
@@ -230,6 +232,16 @@ def value_info(
 def _texts(array: NDArray[Any]) -> NDArray[Any]:
     flat = [v.decode() if isinstance(v, bytes) else str(v) for v in array.ravel().tolist()]
     return np.array(flat, dtype=object).reshape(array.shape)
+
+
+def _needed(nodes: Sequence[NodeProto], wanted: set[str]) -> list[NodeProto]:
+    """Nodes that the wanted tensors depend on, in their order."""
+    wanted, kept = set(wanted), []
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            kept.append(node)
+            wanted.update(name for inner in _all_nodes([node]) for name in inner.input)
+    return kept[::-1]
 
 
 def _all_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:

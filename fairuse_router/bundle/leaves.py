@@ -4,91 +4,51 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from onnx import ModelProto
 from skl2onnx import convert_sklearn
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder
 
+from fairuse_router.bundle.blocks import Answer, Block, Part, flat, merge
 from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.encoders import ENCODERS, encode
+from fairuse_router.bundle.linear import classify_linear, is_linear
 from fairuse_router.bundle.numeric import NUMERIC, transform_numbers
+from fairuse_router.bundle.register import teach_skl2onnx
+from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
 from fairuse_router.bundle.trees import TREE_MODELS, classify_trees
 from fairuse_router.injection import is_estimator
 
-ENCODERS = (OneHotEncoder, OrdinalEncoder)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Some columns of a table inside the graph.
-
-    Parameters
-    ----------
-    tensor : str
-        Name of a tensor of shape (n, width).
-    width : int or None
-        Number of columns; None if it is not known before the graph runs.
-    text : bool
-        Strings; else numbers of the graph's own type.
-    """
-
-    tensor: str
-    width: int | None
-    text: bool = False
-
-
-Block = tuple[Part, ...]
-
-
-def merge(graph: Graph, block: Block, reader: Any) -> Part:
-    """Join a block to one tensor; `reader` is the estimator that will read it."""
-    if not block:
-        raise ValueError(f"{type(reader).__name__} would receive no columns at all")
-    if len({part.text for part in block}) > 1:
-        raise ValueError(
-            f"text and numbers reach {type(reader).__name__} in one table; encode the text columns "
-            "first, in a ColumnTransformer"
-        )
-    if len(block) == 1:
-        return block[0]
-    widths = [part.width for part in block]
-    width = None if None in widths else sum(w for w in widths if w is not None)
-    tensor = graph.op("Concat", *(part.tensor for part in block), axis=1)
-    return Part(tensor, width, block[0].text)
+teach_skl2onnx()
 
 
 def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
     """Transform a block by one fitted transformer."""
-    if isinstance(estimator, ENCODERS) and len({part.text for part in block}) > 1:
-        parts: list[Part] = [p for part in block for p in _columns(graph, part)]
-    else:
-        parts = [merge(graph, block, estimator)]
-    if isinstance(estimator, NUMERIC) and not parts[0].text:
-        return (Part(*transform_numbers(graph, estimator, parts[0].tensor)),)
-    if any(part.text for part in parts):
-        estimator = _with_text_levels(estimator, [p.text for p in parts])
-    model = _convert(graph, estimator, parts, {})
+    if isinstance(estimator, ENCODERS):
+        return encode(graph, estimator, block)
+    part = merge(graph, block, estimator)
+    if type(estimator) in NUMERIC and not part.text:
+        return (Part(*transform_numbers(graph, estimator, part.tensor)),)
+    if isinstance(estimator, SimpleImputer):
+        estimator = _for_texts(estimator)
+    model = _convert(graph, estimator, part, {})
     output = model.graph.output[0].type.tensor_type
     text = output.elem_type == 8
     width = output.shape.dim[1].dim_value if len(output.shape.dim) == 2 else 0
-    tensor = graph.inline(model, [part.tensor for part in parts])[0]
+    tensor = graph.inline(model, [part.tensor])[0]
     if not text:
         tensor = graph.cast(tensor, graph.kind)
     return (Part(tensor, width or _output_width(estimator), text),)
 
 
-def classify_leaf(
-    graph: Graph, estimator: Any, block: Block, method: str | None
-) -> tuple[str, str | None]:
+def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
     """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
     part = merge(graph, block, estimator)
     if part.text:
@@ -96,13 +56,15 @@ def classify_leaf(
             f"text columns reach {type(estimator).__name__}; encode them first, in a "
             "ColumnTransformer"
         )
-    if isinstance(estimator, TREE_MODELS):
+    if is_linear(estimator, method):
+        return classify_linear(graph, estimator, part.tensor, method)
+    if type(estimator) in TREE_MODELS:
         return classify_trees(graph, estimator, part.tensor, method)
     raw = {"raw_scores": True} if method == "decision_function" else {}
     indexed = _with_index_labels(estimator)
-    model = _convert(graph, indexed, [part], raw)
+    model = _convert(graph, indexed, part, raw)
     label, values = graph.inline(model, [part.tensor])
-    label = graph.op("Reshape", graph.cast(label, np.int64), graph.constant([-1], np.int64))
+    label = flat(graph, graph.cast(label, np.int64))
     if method is None:
         return label, None
     values = graph.cast(values, graph.kind)
@@ -118,14 +80,9 @@ def classify_leaf(
     return label, values
 
 
-def _convert(
-    graph: Graph, estimator: Any, parts: Sequence[Part], raw: dict[str, bool]
-) -> ModelProto:
+def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> ModelProto:
     number = DoubleTensorType if graph.kind == np.float64 else FloatTensorType
-    types = [
-        (f"i{i}", (StringTensorType if part.text else number)([None, part.width]))
-        for i, part in enumerate(parts)
-    ]
+    types = [("i0", (StringTensorType if part.text else number)([None, part.width]))]
     options = {id(e): {"zipmap": False} for e in _inside(estimator) if "zipmap" in _options(e)}
     if raw and "raw_scores" in _options(estimator):
         options[id(estimator)] = {**options.get(id(estimator), {}), **raw}
@@ -177,31 +134,13 @@ def _with_index_labels(estimator: Any) -> Any:
     return relabelled
 
 
-def _with_text_levels(estimator: Any, text: Sequence[bool]) -> Any:
-    """Return a copy whose categories and fill values are the texts that the bundle is fed."""
-    changed = copy.copy(estimator)
-    if isinstance(estimator, ENCODERS):
-        texts = list(text) if len(text) > 1 else list(text) * len(estimator.categories_)
-        changed.categories_ = [
-            np.array([feature_text(c) for c in categories], dtype=object) if is_text else categories
-            for categories, is_text in zip(estimator.categories_, texts, strict=True)
-        ]
-    elif isinstance(estimator, SimpleImputer):
-        changed.missing_values = feature_text(estimator.missing_values)
-        changed.statistics_ = np.array([feature_text(s) for s in estimator.statistics_], object)
-        changed.fill_value = None
+def _for_texts(imputer: SimpleImputer) -> SimpleImputer:
+    """Return a copy whose missing and fill values are the texts that the bundle is fed."""
+    changed = copy.copy(imputer)
+    changed.missing_values = feature_text(imputer.missing_values)
+    changed.statistics_ = np.array([feature_text(s) for s in imputer.statistics_], dtype=object)
+    changed.fill_value = None
     return changed
-
-
-def _columns(graph: Graph, part: Part) -> Iterator[Part]:
-    if part.width == 1:
-        yield part
-        return
-    if part.width is None:
-        raise ValueError("the number of columns of a table inside the estimator is not known")
-    for j in range(part.width):
-        column = graph.op("Gather", part.tensor, graph.constant([j], np.int64), axis=1)
-        yield Part(column, 1, part.text)
 
 
 def _output_width(transformer: Any) -> int | None:
@@ -217,9 +156,7 @@ def _score_widths(estimator: Any, model: ModelProto) -> tuple[int, int]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a model fitted on a dataframe misses the names
         wanted = np.asarray(estimator.decision_function(rows)).reshape(2, -1).shape[1]
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), providers=["CPUExecutionProvider"]
-    )
+    session = open_session(model.SerializeToString())
     kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
     found = session.run(None, {"i0": rows.astype(kind)})[1]
     return wanted, int(np.asarray(found).size // 2)

@@ -83,21 +83,30 @@ def read_classes(data: Mapping[str, Any]) -> NDArray[Any]:
     return np.array(data["labels"], dtype=object).astype(dtype)
 
 
-def write_table(table: RoutingTable, min_cell: int) -> dict[str, Any]:
-    """Routing table for the file; what is known of groups below `min_cell` rows is left out."""
+def small_groups(table: RoutingTable, min_cell: int) -> frozenset[str]:
+    """Names of the groups whose numbers are left out of the file.
+
+    Those below `min_cell` rows; and if that is one group only, the next smallest as well, as
+    totals would give the one away.
+    """
+    rows = [record.rows or 0 for record in table.groups]
+    order = np.argsort(rows, kind="stable")
+    hidden = [g for g in order.tolist() if rows[g] < min_cell]
+    if len(hidden) == 1:
+        hidden = order[:2].tolist()
+    names = table.schema.group_names()
+    return frozenset(names[g] for g in hidden)
+
+
+def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> dict[str, Any]:
+    """Routing table for the file, without the numbers of hidden groups."""
     data = table.to_dict()
     del data["schema"]
-    for group in data["groups"]:
-        if group["rows"] < min_cell:
-            group.update(
-                rows=None,
-                reason=f"fewer than {min_cell} rows: not shown",
-                risks={},
-                gain=None,
-                low=None,
-                high=None,
-                unavailable={},
-            )
+    for group, name in zip(data["groups"], table.schema.group_names(), strict=True):
+        if name in hidden:
+            nothing: dict[str, Any] = dict.fromkeys(("rows", "gain", "low", "high"))
+            reason = f"not shown: the group, or one next to it, has fewer than {min_cell} rows"
+            group.update(nothing, reason=reason, risks={}, unavailable={})
     return data
 
 
@@ -109,29 +118,30 @@ def read_table(data: Mapping[str, Any]) -> RoutingTable:
     return RoutingTable.from_dict({**data["routing_table"], "schema": data["schema"]})
 
 
-def suppress(data: Any, min_cell: int) -> Any:
-    """Leave out the numbers of everything that rests on fewer than `min_cell` rows.
+def suppress(data: Any, hidden: frozenset[str], min_cell: int) -> Any:
+    """Leave out the numbers of records of hidden groups, or on fewer than `min_cell` rows.
 
-    A dictionary with an entry ``rows`` is taken for statistics of that many rows.
+    A record is a dictionary with the entries ``group`` and ``n``, as an audit has them.
 
     Examples
     --------
-    >>> suppress([{"group": "F", "rows": 3, "risk": 0.2}, {"group": "M", "rows": 9}], 5)
-    [{'group': 'F', 'rows': None, 'risk': None}, {'group': 'M', 'rows': 9}]
+    >>> records = [{"group": "F", "n": 3, "risk": 0.2}, {"group": "M", "n": 9, "risk": 0.1}]
+    >>> suppress(records, frozenset(), 5)
+    [{'group': 'F', 'n': None, 'risk': None}, {'group': 'M', 'n': 9, 'risk': 0.1}]
     """
-    if isinstance(data, Mapping):
-        rows = data.get("rows")
-        if isinstance(rows, int) and rows < min_cell:
-            return {k: _without_numbers(v) for k, v in data.items()}
-        return {k: suppress(v, min_cell) for k, v in data.items()}
     if isinstance(data, (list, tuple)):
-        return [suppress(v, min_cell) for v in data]
-    return data
+        return [suppress(v, hidden, min_cell) for v in data]
+    if not isinstance(data, Mapping):
+        return data
+    is_small = data.get("group") in hidden or ("group" in data and data.get("n", 0) < min_cell)
+    if is_small:
+        return {key: _without_number(key, value) for key, value in data.items()}
+    return {key: suppress(value, hidden, min_cell) for key, value in data.items()}
 
 
-def _without_numbers(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {k: _without_numbers(v) for k, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_numbers(v) for v in value]
-    return None if isinstance(value, (int, float)) and not isinstance(value, bool) else value
+def _without_number(key: str, value: Any) -> Any:
+    if key == "verdict":
+        return "undetermined"
+    if key == "reason":
+        return "not shown: too few rows"
+    return value if isinstance(value, str) else None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
 from fairuse_router.bundle.inputs import JOINED, REPORT, Layout, report_texts
+from fairuse_router.bundle.session import open_session
 from fairuse_router.routing.table import RoutedRows, RoutingTable
 
 _VALUES = ("probabilities", "scores")
@@ -212,10 +213,8 @@ class Bundle:
 
 
 def _open(model: bytes) -> Any:
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what is wrong is told by the exception
     try:
-        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        return open_session(model)
     except Exception as error:  # onnxruntime's exceptions share no base class
         raise ValueError(
             f"it is no ONNX model that onnxruntime {onnxruntime.__version__} opens; it may be "

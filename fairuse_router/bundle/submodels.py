@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 from onnx import ModelProto
 
 from fairuse_router import frames
+from fairuse_router.bundle.blocks import Block, Part, spread
 from fairuse_router.bundle.builder import Graph, value_info
 from fairuse_router.bundle.compose import classify
 from fairuse_router.bundle.inputs import cells
-from fairuse_router.bundle.leaves import Block, Part
+from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
 from fairuse_router.candidates import ServedModel
 from fairuse_router.frames import InputColumn
@@ -161,22 +161,12 @@ def _convert(
         label = graph.op("Gather", graph.constant(own, np.int64), label)
     outputs = [(label, value_info("label", np.int64, ["N"]))]
     if values is not None:
-        values = graph.cast(_spread(graph, values, own, len(classes), method), np.float32)
+        if method == "predict_proba":
+            values = spread(graph, values, own, len(classes))
+        values = graph.cast(values, np.float32) if graph.kind != np.float32 else values
         width = _n_values(estimator, len(classes), method)
         outputs.append((values, value_info("values", np.float32, ["N", width])))
     return graph.to_model(inputs, outputs)
-
-
-def _spread(
-    graph: Graph, values: str, own: NDArray[np.int64], n_classes: int, method: str | None
-) -> str:
-    """Put the probabilities of a model that misses classes into their columns; zero elsewhere."""
-    if method != "predict_proba" or len(own) == n_classes:
-        return values
-    padded = graph.op("Pad", values, graph.constant([0, 0, 0, 1], np.int64), graph.numbers(0))
-    columns = np.full(n_classes, len(own))
-    columns[own] = np.arange(len(own))
-    return graph.op("Gather", padded, graph.constant(columns, np.int64), axis=1)
 
 
 def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
@@ -194,11 +184,7 @@ def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
 
 def _runs_on_no_rows(model: ModelProto) -> bool:
     """Whether the runtime survives an empty batch."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # the failure is an answer, not news
-    session = onnxruntime.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_session(model.SerializeToString())
     types = {"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32}
     feed = {i.name: np.empty((0, i.shape[1]), types[i.type]) for i in session.get_inputs()}
     try:

@@ -9,18 +9,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import (
     ExtraTreesClassifier,
+    GradientBoostingClassifier,
     HistGradientBoostingClassifier,
     RandomForestClassifier,
 )
 from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
 
+from fairuse_router.bundle.blocks import Answer, best, both_signs, flat
 from fairuse_router.bundle.builder import ML, Graph
 
 FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
 TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
-TREE_MODELS = (*FORESTS, *TREES, HistGradientBoostingClassifier)
+BOOSTING = (GradientBoostingClassifier, HistGradientBoostingClassifier)
+TREE_MODELS = (*FORESTS, *TREES, *BOOSTING)
 
 
 @dataclass(frozen=True)
@@ -50,26 +54,25 @@ class _Tree:
     first: int = 0
 
 
-def classify_trees(
-    graph: Graph, estimator: Any, tensor: str, method: str | None
-) -> tuple[str, str | None]:
-    """Label index, and probabilities or scores, of a tree, a forest or histogram boosting.
+def classify_trees(graph: Graph, estimator: Any, tensor: str, method: str | None) -> Answer:
+    """Label index, and probabilities or scores, of a tree, a forest or boosted trees.
 
     A forest adds up its trees' probabilities and divides last, as scikit-learn does: the sums of
     pure leaves are whole numbers, so that tied votes tie in float32, too.
     """
     if isinstance(estimator, HistGradientBoostingClassifier):
-        return _boosting(graph, estimator, tensor, method)
+        return _histogram_boosting(graph, estimator, tensor, method)
+    if isinstance(estimator, GradientBoostingClassifier):
+        return _gradient_boosting(graph, estimator, tensor, method)
     members = estimator.estimators_ if isinstance(estimator, FORESTS) else [estimator]
     trees = [_from_tree(member.tree_) for member in members]
     total = _ensemble(graph, trees, len(estimator.classes_), tensor)
-    label = graph.op("ArgMax", total, axis=1, keepdims=0)
-    return label, graph.op("Div", total, graph.numbers(len(members)))
+    return best(graph, total), graph.op("Div", total, graph.numbers(len(members)))
 
 
-def _boosting(
+def _histogram_boosting(
     graph: Graph, estimator: HistGradientBoostingClassifier, tensor: str, method: str | None
-) -> tuple[str, str | None]:
+) -> Answer:
     categorical = estimator.is_categorical_
     if categorical is not None and np.any(categorical):
         raise ValueError(
@@ -82,19 +85,40 @@ def _boosting(
         for step in estimator._predictors
         for k, predictor in enumerate(step)
     ]
-    baseline = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)
-    raw = _ensemble(graph, trees, baseline.shape[1], tensor)
-    raw = graph.op("Add", raw, graph.numbers(baseline))
-    if baseline.shape[1] > 1:
-        label = graph.op("ArgMax", raw, axis=1, keepdims=0)
-        return label, raw if method != "predict_proba" else graph.op("Softmax", raw, axis=1)
-    flat = graph.op("Reshape", raw, graph.constant([-1], np.int64))
-    label = graph.cast(graph.op("Greater", flat, graph.numbers(0)), np.int64)
+    start = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)
+    raw = graph.op("Add", _ensemble(graph, trees, start.shape[1], tensor), graph.numbers(start))
+    return _from_margins(graph, raw, start.shape[1], method, "Greater", 1.0)
+
+
+def _gradient_boosting(
+    graph: Graph, estimator: GradientBoostingClassifier, tensor: str, method: str | None
+) -> Answer:
+    if not isinstance(estimator.init_, (str, DummyClassifier)):
+        raise ValueError("its init estimator cannot be written; leave init=None")
+    start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_), np.float32))
+    trees = [
+        _from_tree(member.tree_, k, estimator.learning_rate)
+        for step in estimator.estimators_
+        for k, member in enumerate(step)
+    ]
+    raw = graph.op("Add", _ensemble(graph, trees, start.shape[1], tensor), graph.numbers(start))
+    slope = 2.0 if estimator.loss == "exponential" else 1.0
+    return _from_margins(graph, raw, start.shape[1], method, "GreaterOrEqual", slope)
+
+
+def _from_margins(
+    graph: Graph, raw: str, width: int, method: str | None, above_zero: str, slope: float
+) -> Answer:
+    """Labels and probabilities from margins, shape (n, width)."""
+    if width > 1:
+        return best(graph, raw), (
+            graph.op("Softmax", raw, axis=1) if method == "predict_proba" else raw
+        )
+    label = graph.cast(graph.op(above_zero, flat(graph, raw), graph.numbers(0)), np.int64)
     if method != "predict_proba":
         return label, raw
-    positive = graph.op("Sigmoid", raw)
-    negative = graph.op("Sub", graph.numbers(1), positive)
-    return label, graph.op("Concat", negative, positive, axis=1)
+    steep = raw if slope == 1 else graph.op("Mul", raw, graph.numbers(slope))
+    return label, both_signs(graph, graph.op("Sigmoid", steep))
 
 
 def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -116,7 +140,7 @@ def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     return np.where(shown <= thresholds, nearest, below).astype(np.float32)
 
 
-def _from_tree(tree: Any) -> _Tree:
+def _from_tree(tree: Any, target: int = 0, factor: float = 1.0) -> _Tree:
     leaf = tree.children_left < 0
     nearest = tree.threshold.astype(np.float32)
     # scikit-learn rounds the rows to float32 and compares them with a double
@@ -128,7 +152,8 @@ def _from_tree(tree: Any) -> _Tree:
         np.where(leaf, 0, floor).astype(np.float32),
         tree.missing_go_to_left.astype(bool),
         leaf,
-        tree.value[:, 0, :],
+        tree.value[:, 0, :] * factor,
+        target,
     )
 
 

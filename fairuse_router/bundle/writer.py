@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnxruntime
 from skl2onnx.proto import get_latest_tested_opset_version
 from sklearn.utils.validation import check_is_fitted
 
@@ -21,6 +20,7 @@ from fairuse_router.bundle.graph import assemble
 from fairuse_router.bundle.inputs import Layout, numbers
 from fairuse_router.bundle.numeric import decimals
 from fairuse_router.bundle.parity import METHODS, Parity, compare
+from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.submodels import SubModel, build_submodel
 from fairuse_router.candidates import ServedModel, served_models
 
@@ -154,9 +154,7 @@ class _Draft:
             None if self.method is None else METHODS[self.method],
             self.opsets,
         )
-        session = onnxruntime.InferenceSession(
-            model.SerializeToString(), providers=["CPUExecutionProvider"]
-        )
+        session = open_session(model.SerializeToString())
         parity = compare(
             session,
             self.router,
@@ -258,14 +256,15 @@ def _describe(
         f"{', '.join(table.schema.attributes)}. Withheld attributes are the empty text."
     )
     audit = getattr(router, "audit_", None)
+    hidden = metadata.small_groups(table, min_cell)
     parts = {
         "format_version": metadata.FORMAT_VERSION,
         "schema": table.schema.to_dict(),
         "features": layout.to_dict(),
         "classes": draft.classes,
         "candidates": _candidates(draft.served),
-        "routing_table": metadata.write_table(table, min_cell),
-        "audit": None if audit is None else metadata.suppress(audit.to_dict(), min_cell),
+        "routing_table": metadata.write_table(table, hidden, min_cell),
+        "audit": None if audit is None else metadata.suppress(audit.to_dict(), hidden, min_cell),
         "certificate": certificate,
     }
     properties = {metadata.PREFIX + k: metadata.to_json(v) for k, v in sorted(parts.items())}

@@ -1,0 +1,134 @@
+"""Blocks: the columns of a table inside the graph, numbers and texts side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.bundle.builder import Graph
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some columns of a table inside the graph.
+
+    Parameters
+    ----------
+    tensor : str
+        Name of a tensor of shape (n, width).
+    width : int or None
+        Number of columns; None if it is not known before the graph runs.
+    text : bool
+        Strings; else numbers of the graph's own type.
+    """
+
+    tensor: str
+    width: int | None
+    text: bool = False
+
+
+Block = tuple[Part, ...]
+Answer = tuple[str, str | None]  # label index [n], and probabilities or scores [n, S]
+
+
+def merge(graph: Graph, block: Block, reader: Any) -> Part:
+    """Join a block to one tensor; `reader` is the estimator that will read it."""
+    if not block:
+        raise ValueError(f"{type(reader).__name__} would receive no columns at all")
+    if len({part.text for part in block}) > 1:
+        raise ValueError(
+            f"text and numbers reach {type(reader).__name__} in one table; encode the text columns "
+            "first, in a ColumnTransformer"
+        )
+    if len(block) == 1:
+        return block[0]
+    widths = [part.width for part in block]
+    width = None if None in widths else sum(w for w in widths if w is not None)
+    tensor = graph.op("Concat", *(part.tensor for part in block), axis=1)
+    return Part(tensor, width, block[0].text)
+
+
+def select(graph: Graph, block: Block, columns: Sequence[int]) -> Block:
+    """Columns of a block by position, in the order given."""
+    places = [(i, j) for i, part in enumerate(block) for j in range(known_width(part))]
+    runs: list[tuple[int, list[int]]] = []
+    for c in columns:
+        i, j = places[c]
+        if runs and runs[-1][0] == i:
+            runs[-1][1].append(j)
+        else:
+            runs.append((i, [j]))
+    chosen = []
+    for i, inner in runs:
+        part = block[i]
+        if inner == list(range(known_width(part))):
+            chosen.append(part)
+        else:
+            tensor = graph.op("Gather", part.tensor, graph.constant(inner, np.int64), axis=1)
+            chosen.append(Part(tensor, len(inner), part.text))
+    return tuple(chosen)
+
+
+def single_columns(graph: Graph, part: Part) -> Iterator[Part]:
+    """The columns of a part, one by one."""
+    if part.width == 1:
+        yield part
+        return
+    for j in range(known_width(part)):
+        yield Part(column(graph, part.tensor, j), 1, part.text)
+
+
+def known_width(part: Part) -> int:
+    """Width of a part.
+
+    Raises
+    ------
+    ValueError
+        If it is not known before the graph runs.
+    """
+    if part.width is None:
+        raise ValueError("the number of columns of a table inside the estimator is not known")
+    return part.width
+
+
+def column(graph: Graph, values: str, j: int) -> str:
+    """One column of a tensor, shape (n, 1)."""
+    return graph.op("Gather", values, graph.constant([j], np.int64), axis=1)
+
+
+def flat(graph: Graph, values: str) -> str:
+    """A tensor of n values as shape (n,)."""
+    return graph.op("Reshape", values, graph.constant([-1], np.int64))
+
+
+def best(graph: Graph, values: str) -> str:
+    """Position of the largest value of each row, the first of equal ones."""
+    return graph.op("ArgMax", values, axis=1, keepdims=0)
+
+
+def share(graph: Graph, values: str) -> str:
+    """Rows of non-negative values divided by their sums; all equal where the sum is zero."""
+    total = graph.op("ReduceSum", values, graph.constant([1], np.int64), keepdims=1)
+    empty = graph.op("Equal", total, graph.numbers(0))
+    values = graph.op("Where", empty, graph.numbers(1), values)
+    total = graph.op("ReduceSum", values, graph.constant([1], np.int64), keepdims=1)
+    return graph.op("Div", values, total)
+
+
+def spread(graph: Graph, values: str, own: NDArray[np.int64], n_classes: int) -> str:
+    """Put the columns of a model that misses classes into their places; zero elsewhere."""
+    if len(own) == n_classes:
+        return values
+    padded = graph.op("Pad", values, graph.constant([0, 0, 0, 1], np.int64), graph.numbers(0))
+    columns = np.full(n_classes, len(own))
+    columns[own] = np.arange(len(own))
+    return graph.op("Gather", padded, graph.constant(columns, np.int64), axis=1)
+
+
+def both_signs(graph: Graph, positive: str) -> str:
+    """Probabilities of two classes from that of the second, shape (n, 1)."""
+    return graph.op("Concat", graph.op("Sub", graph.numbers(1), positive), positive, axis=1)

@@ -1,0 +1,81 @@
+"""Encoders of categories: a category to its row number, the row number to its codes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
+
+from fairuse_router.bundle.blocks import Block, Part, single_columns
+from fairuse_router.bundle.builder import ML, Graph
+from fairuse_router.bundle.texts import feature_text
+
+ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
+
+
+def encode(graph: Graph, estimator: Any, block: Block) -> Block:
+    """Encode every column of a block by a fitted encoder; an unknown category may raise."""
+    columns = [part for whole in block for part in single_columns(graph, whole)]
+    tables = [_table(estimator, j) for j in range(len(estimator.categories_))]
+    parts = []
+    for part, categories, table in zip(columns, estimator.categories_, tables, strict=True):
+        if table.shape[1]:
+            row = _row_number(graph, part, categories)
+            codes = graph.op(
+                "Gather", graph.numbers(table), row, axis=0, name=graph.label("unknown_category")
+            )
+            parts.append(Part(codes, table.shape[1]))
+    return tuple(parts)
+
+
+def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
+    """Position of each row's category, shape (n,); one past the last for unknown ones."""
+    flat = graph.op("Reshape", part.tensor, graph.constant([-1], np.int64))
+    attrs: dict[str, Any] = {"default_int64": len(categories)}
+    if part.text:
+        attrs["keys_strings"] = [feature_text(c) for c in categories]
+    else:
+        flat = graph.cast(flat, np.float32) if graph.kind != np.float32 else flat
+        attrs["keys_floats"] = np.asarray(categories, dtype=np.float32)
+    attrs["values_int64s"] = list(range(len(categories)))
+    return graph.op("LabelEncoder", flat, domain=ML, **attrs)
+
+
+def _table(estimator: Any, j: int) -> NDArray[np.float64]:
+    """Codes of every category of column j, and of an unknown one last, unless that raises."""
+    if isinstance(estimator, TargetEncoder):
+        unknown = np.atleast_1d(np.asarray(estimator.target_mean_, dtype=np.float64))
+        known = estimator.encodings_[j * len(unknown) : (j + 1) * len(unknown)]
+        return np.append(np.stack(known, axis=1), unknown[None, :], axis=0)
+    categories = list(estimator.categories_[j])
+    place, n_places = _places(estimator, j)
+    if isinstance(estimator, OrdinalEncoder):
+        codes = np.array(place, dtype=np.float64)
+        for i, category in enumerate(categories):
+            if isinstance(category, float) and np.isnan(category):  # None is a category
+                codes[i] = estimator.encoded_missing_value
+        if estimator.handle_unknown == "use_encoded_value":
+            codes = np.append(codes, float(estimator.unknown_value))
+        return codes[:, None]
+    table = np.eye(n_places)[place]
+    if estimator.handle_unknown != "error":
+        unknown = np.zeros((1, n_places))
+        if estimator.handle_unknown != "ignore" and n_places < len(categories):
+            unknown[0, -1] = 1
+        table = np.concatenate([table, unknown])
+    if estimator.drop_idx_ is not None and estimator.drop_idx_[j] is not None:
+        table = np.delete(table, place[estimator.drop_idx_[j]], axis=1)
+    return table
+
+
+def _places(estimator: Any, j: int) -> tuple[list[int], int]:
+    """Place of each category among the codes: infrequent ones share the last."""
+    categories = list(estimator.categories_[j])
+    groups = getattr(estimator, "infrequent_categories_", None)
+    rare = [] if groups is None or groups[j] is None else [feature_text(c) for c in groups[j]]
+    frequent = [i for i, c in enumerate(categories) if feature_text(c) not in rare]
+    order = {i: place for place, i in enumerate(frequent)}
+    place = [order.get(i, len(frequent)) for i in range(len(categories))]
+    return place, len(frequent) + bool(rare)
