@@ -58,7 +58,7 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             f"withheld={router.withheld!r} is not allowed: pass a text such as '?', or None; "
             "missing values always withhold."
         )
-    if router.n_resamples < 0:
+    if not (isinstance(router.n_resamples, _NUMBERS) and router.n_resamples >= 0):
         raise ValueError(
             f"n_resamples={router.n_resamples!r} is not allowed: 0 (no honest gains) or more; 200 "
             "is customary."

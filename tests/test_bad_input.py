@@ -320,6 +320,8 @@ def test_clusters_of_another_length(rows):
         ({"min_group_size": None}, ["min_group_size=None", "at least 2"]),
         ({"withheld": 0}, ["withheld=0", "None"]),
         ({"max_levels": "many"}, ["max_levels='many'"]),
+        ({"n_resamples": -1}, ["n_resamples=-1", "0 (no honest gains) or more"]),
+        ({"n_resamples": None}, ["n_resamples=None", "0 (no honest gains) or more"]),
         ({"cv": 1}, ["cv=1 is not allowed", "at least 2 folds"]),
         ({"cv": 1.5}, ["cv=1.5 is not allowed", "between 0 and 1"]),
         ({"cv": "loo"}, ["cv='loo'", "splitter", "'prefit'"]),
