@@ -70,3 +70,8 @@ def make_rows(n: int = 320, seed: int = 0) -> Rows:
 @pytest.fixture(scope="session")
 def rows() -> Rows:
     return make_rows()
+
+
+@pytest.fixture(scope="session")
+def many_rows() -> Rows:
+    return make_rows(960)
