@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from onnx import (
     TensorProto,
     ValueInfoProto,
     helper,
+    inliner,
     numpy_helper,
 )
 
@@ -100,8 +102,10 @@ class Graph:
         list of str
             The model's outputs.
         """
-        if model.functions or model.graph.sparse_initializer:
-            raise NotImplementedError("local functions and sparse constants are not supported")
+        if model.functions:
+            model = inliner.inline_local_functions(model)
+        if model.graph.sparse_initializer:
+            raise NotImplementedError("sparse constants are not supported")
         for entry in model.opset_import:
             self._root.opsets.setdefault(entry.domain, entry.version)
         names = {v.name: n for v, n in zip(model.graph.input, inputs, strict=True)}
@@ -178,7 +182,9 @@ class Graph:
     def _renamed(self, node: NodeProto, names: dict[str, str]) -> NodeProto:
         copy = NodeProto()
         copy.CopyFrom(node)
-        copy.name, copy.doc_string = self._root._new("n"), ""
+        told = re.match(r"([a-z_]+)_n\d+$", node.name)
+        copy.name = self.label(told[1]) if told else self._root._new("n")
+        copy.doc_string = ""
         for i, value in enumerate(node.input):
             copy.input[i] = names[value] if value else ""
         for i, value in enumerate(node.output):

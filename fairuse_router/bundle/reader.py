@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
+from fairuse_router.bundle.digest import is_intact
 from fairuse_router.bundle.inputs import JOINED, REPORT, Layout, report_texts
 from fairuse_router.bundle.session import open_session
 from fairuse_router.routing.table import RoutedRows, RoutingTable
@@ -61,10 +62,19 @@ class Bundle:
         self._model = model
         self._source = source
         try:
+            if is_intact(model) is False:
+                raise ValueError("it was changed or damaged after it was written: digests differ")
             self._session = _open(model)
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             self._read()
-        except (KeyError, TypeError, AttributeError, IndexError, OverflowError) as error:
+        except (
+            KeyError,
+            TypeError,
+            AttributeError,
+            IndexError,
+            ArithmeticError,
+            RecursionError,
+        ) as error:
             raise ValueError(
                 f"{source} is damaged: its metadata is malformed ({error!r})."
             ) from None
@@ -201,15 +211,33 @@ class Bundle:
         if output not in names:
             raise AttributeError(f"This bundle has no {output}; its outputs are {names}.")
         table = self._table(X)
+        codes = self._codes(table)
         feed = self.layout.features(table)
-        feed[REPORT] = report_texts(self.schema, self._codes(table))
+        feed[REPORT] = report_texts(self.schema, codes)
         try:
-            return self._session.run([output], feed)[0]
+            answer = dict(zip(names, self._session.run(names, feed), strict=True))
         except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ValueError(_why_not(error)) from error
+        if not np.array_equal(answer["route"], self.routing_table.look_up(codes)):
+            raise ValueError(f"{self._source} contradicts itself: its graph and its table differ.")
+        lost = [n for n in _VALUES if n in answer and np.isnan(answer[n]).any()]
+        if lost:
             raise ValueError(
-                f"The bundle cannot score these rows: {str(error).splitlines()[0][:300]}. A text "
-                "column may hold a category that training did not."
-            ) from error
+                f"X holds missing or infinite numbers that the model cannot take: some {lost[0]} "
+                "are NaN. Fill them in, or train with a step that does."
+            )
+        return answer[output]
+
+
+def _why_not(error: Exception) -> str:
+    """What a run of the graph that failed means to the caller."""
+    text = str(error)
+    if "unknown_category" in text:
+        return (
+            "A text column of X holds a category that training did not, and the encoder was told "
+            "to refuse those. Correct the rows, or train with handle_unknown='ignore'."
+        )
+    return f"The bundle cannot score these rows: {text.splitlines()[0][:300]}"
 
 
 def _open(model: bytes) -> Any:

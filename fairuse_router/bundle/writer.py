@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
+from fairuse_router.bundle.digest import BLANK, KEY, seal
 from fairuse_router.bundle.graph import assemble
 from fairuse_router.bundle.inputs import Layout, numbers
 from fairuse_router.bundle.numeric import decimals
@@ -25,7 +26,8 @@ from fairuse_router.bundle.submodels import SubModel, build_submodel
 from fairuse_router.candidates import ServedModel, served_models
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-_OLDEST = {"": 15, "ai.onnx.ml": 2}
+_OLDEST = 15
+_ML_VERSIONS = (3, 4)  # 5 has other tree operators
 
 
 def export_bundle(
@@ -95,7 +97,7 @@ def export_bundle(
     certificate = _certificate(parity, doubled, method, tolerance)
     _describe(model, router, layout, draft, certificate, min_cell)
     onnx.checker.check_model(model)
-    _write(model.SerializeToString(deterministic=True), path)
+    _write(seal(model.SerializeToString(deterministic=True)), path)
     return certificate
 
 
@@ -186,11 +188,11 @@ def _check_opsets(target_opset: int | Mapping[str, int] | None) -> dict[str, int
     elif target_opset is not None:
         opsets[""] = target_opset
     latest = get_latest_tested_opset_version()
-    wrong = set(opsets) - set(OPSETS)
-    if wrong or not _OLDEST[""] <= opsets[""] <= latest or opsets["ai.onnx.ml"] < 2:
+    known = set(opsets) == set(OPSETS) and opsets["ai.onnx.ml"] in _ML_VERSIONS
+    if not known or isinstance(opsets[""], bool) or opsets[""] not in range(_OLDEST, latest + 1):
         raise ValueError(
-            f"target_opset={target_opset!r} is not allowed: pass an integer from {_OLDEST['']} to "
-            f"{latest}, or a dict such as {OPSETS}."
+            f"target_opset={target_opset!r} is not allowed: pass an integer from {_OLDEST} to "
+            f"{latest}, or a dict such as {OPSETS} with ai.onnx.ml in {_ML_VERSIONS}."
         )
     return opsets
 
@@ -268,7 +270,7 @@ def _describe(
         "certificate": certificate,
     }
     properties = {metadata.PREFIX + k: metadata.to_json(v) for k, v in sorted(parts.items())}
-    onnx.helper.set_model_props(model, properties)
+    onnx.helper.set_model_props(model, {**properties, KEY: BLANK})
 
 
 def _candidates(served: list[ServedModel]) -> list[dict[str, Any]]:
