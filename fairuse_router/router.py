@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
+from sklearn.base import BaseEstimator, MetaEstimatorMixin
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import get_tags
 from sklearn.utils._repr_html.estimator import estimator_html_repr
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router import frames
 from fairuse_router.audit import Audit
 from fairuse_router.auditing import audit_deployed, group_records
 from fairuse_router.candidates import evaluate, served_models
-from fairuse_router.checks import (
-    check_clusters,
-    check_settings,
-    check_target,
-    check_weight,
-    learn_classes,
-    to_target,
-)
+from fairuse_router.checks import check_settings
 from fairuse_router.choosing import fit_and_choose
+from fairuse_router.encoding import check_columns, labelled_rows, learn_rows, split_columns
 from fairuse_router.fitting import (
     CANDIDATES,
-    TrainingRows,
 )
-from fairuse_router.groups import WITHHELD, GroupSchema
+from fairuse_router.groups import WITHHELD
 from fairuse_router.metrics import get_metric
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
 from fairuse_router.training import make_pool
@@ -214,9 +206,8 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             For input that cannot be used; the message names the argument and the remedy.
         """
         metric = check_settings(self, self._template(), self._is_prefit())
-        table = self._check_X(X, reset=True)
-        y = check_target(y, frames.shape(table)[0], self)
-        data, codes = self._encode(table, y, sample_weight, clusters)
+        table = check_columns(self, X, reset=True)
+        data, codes = learn_rows(self, self._template(), table, y, sample_weight, clusters)
         chosen = fit_and_choose(
             make_pool(self, table, codes, metric, self._is_prefit()),
             data,
@@ -316,20 +307,8 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             Rationality and envy-freeness of every candidate and of the routing, and truthfulness
             of the routing over all reports.
         """
-        features, codes = self._split(X)
-        n = len(codes)
-        y = check_target(y, n, self)
-        classes = getattr(self, "classes_", None)
-        data = TrainingRows(
-            features,
-            self.schema_.group_ids(codes),
-            y,
-            to_target(y, classes),
-            classes,
-            self.schema_.n_groups,
-            check_weight(sample_weight, features),
-            check_clusters(clusters, n),
-        )
+        check_is_fitted(self)
+        data, codes = labelled_rows(self, X, y, sample_weight, clusters)
         return audit_deployed(
             self.candidates_,
             self._models,
@@ -351,73 +330,10 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             return self.candidates.get(GENERIC, self.estimator)
         return self.estimator
 
-    def _check_X(self, X: Any, reset: bool) -> frames.Table:
-        table = frames.as_table(X)
-        validate_data(self, table, reset=reset, skip_check_array=True)
-        n, d = frames.shape(table)
-        if n < 1 or d < 1:
-            what = "sample(s)" if n < 1 else "feature(s)"
-            raise ValueError(
-                f"Found array with 0 {what} (shape=({n}, {d})) while a minimum of 1 is required "
-                f"by {type(self).__name__}."
-            )
-        return table
-
-    def _encode(
-        self, table: frames.Table, y: NDArray[Any], sample_weight: Any, clusters: Any
-    ) -> tuple[TrainingRows, NDArray[np.int64]]:
-        """Learn the group attributes and classes, and split X into features and codes."""
-        self.schema_ = GroupSchema.from_table(
-            table,
-            self.group_attributes,
-            withheld=self.withheld,
-            handle_unknown=self.handle_unknown,
-            max_levels=self.max_levels,
-        )
-        d = self.n_features_in_
-        positions = [j for j in range(d) if j not in self.schema_.positions]
-        if not positions:
-            raise ValueError(
-                f"X has {d} feature(s), all of them group_attributes; generic needs at least one "
-                "column that is none."
-            )
-        self.feature_columns_ = frames.input_columns(table, positions)
-        features = self._features(table)
-        codes = self.schema_.encode(table)
-        classes = None
-        if not is_regressor(self._template()):
-            classes = learn_classes(y, self._template() if self._is_prefit() else None)
-            self.classes_ = classes
-        data = TrainingRows(
-            features,
-            self.schema_.group_ids(codes),
-            y,
-            to_target(y, classes),
-            classes,
-            self.schema_.n_groups,
-            check_weight(sample_weight, features),
-            check_clusters(clusters, len(codes)),
-        )
-        largest = np.bincount(data.groups + 1, minlength=2)[1:].max()
-        if largest < self.min_group_size:
-            warnings.warn(
-                f"No group has min_group_size={self.min_group_size} rows (the largest has "
-                f"{largest}): generic serves everyone.",
-                UserWarning,
-                stacklevel=3,
-            )
-        return data, codes
-
-    # the door for rows to predict
-    def _features(self, table: frames.Table) -> frames.Table:
-        positions = [c.position for c in self.feature_columns_]
-        return frames.plain_features(frames.take_columns(table, positions))
-
     def _split(self, X: Any) -> tuple[frames.Table, NDArray[np.int64]]:
         """Features and report codes of the user's rows."""
         check_is_fitted(self)
-        table = self._check_X(X, reset=False)
-        return self._features(table), self.schema_.encode(table)
+        return split_columns(self, X)
 
     def _serve(self, features: frames.Table, codes: NDArray[np.int64], method: str) -> NDArray[Any]:
         """Predictions for features under report codes."""

@@ -36,6 +36,7 @@ FLOORS = [
         "choosing",
         "training",
         "checks",
+        "encoding",
     ],
     ["router"],
     ["bundle", "card"],

@@ -1,0 +1,135 @@
+"""Encoding: the user's rows, split once into features and report codes."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_regressor
+from sklearn.utils.validation import validate_data
+
+from fairuse_router import frames
+from fairuse_router.checks import (
+    check_clusters,
+    check_target,
+    check_weight,
+    learn_classes,
+    to_target,
+)
+from fairuse_router.fitting import TrainingRows
+from fairuse_router.groups import GroupSchema
+
+Codes = NDArray[np.int64]
+
+
+def check_columns(router: Any, X: Any, reset: bool) -> frames.Table:
+    """Take the user's X as a table with the columns of the training data; `reset` learns them.
+
+    Raises
+    ------
+    ValueError
+        For other columns, or no rows.
+    """
+    table = frames.as_table(X)
+    validate_data(router, table, reset=reset, skip_check_array=True)
+    n, d = frames.shape(table)
+    if n < 1 or d < 1:
+        what = "sample(s)" if n < 1 else "feature(s)"
+        raise ValueError(
+            f"Found array with 0 {what} (shape=({n}, {d})) while a minimum of 1 is required "
+            f"by {type(router).__name__}."
+        )
+    return table
+
+
+def learn_rows(
+    router: Any, template: Any, table: frames.Table, y: Any, sample_weight: Any, clusters: Any
+) -> tuple[TrainingRows, Codes]:
+    """Learn the group attributes and classes, and split the rows by them.
+
+    Sets ``schema_``, ``feature_columns_`` and, for a classification, ``classes_``.
+
+    Parameters
+    ----------
+    router : FairUseRouter
+    template : estimator
+        The estimator to train, or the fitted generic.
+    table : table of n rows
+    y, sample_weight, clusters : array-like of shape (n,), or None
+        As the user gave them.
+
+    Returns
+    -------
+    rows : TrainingRows
+    codes : ndarray of int64, shape (n, k)
+        Their reports.
+    """
+    y = check_target(y, frames.shape(table)[0], router)
+    router.schema_ = GroupSchema.from_table(
+        table,
+        router.group_attributes,
+        withheld=router.withheld,
+        handle_unknown=router.handle_unknown,
+        max_levels=router.max_levels,
+    )
+    d = router.n_features_in_
+    positions = [j for j in range(d) if j not in router.schema_.positions]
+    if not positions:
+        raise ValueError(
+            f"X has {d} feature(s), all of them group_attributes; generic needs at least one "
+            "column that is none."
+        )
+    router.feature_columns_ = frames.input_columns(table, positions)
+    if not is_regressor(template):
+        fitted = template if isinstance(router.cv, str) and router.cv == "prefit" else None
+        router.classes_ = learn_classes(y, fitted)
+    rows, codes = _rows(router, table, y, sample_weight, clusters)
+    largest = np.bincount(rows.groups + 1, minlength=2)[1:].max()
+    if largest < router.min_group_size:
+        warnings.warn(
+            f"No group has min_group_size={router.min_group_size} rows (the largest has "
+            f"{largest}): generic serves everyone.",
+            UserWarning,
+            stacklevel=3,
+        )
+    return rows, codes
+
+
+def split_columns(router: Any, X: Any) -> tuple[frames.Table, Codes]:
+    """Split the rows of a fitted router's user into features and report codes."""
+    return _split(router, check_columns(router, X, reset=False))
+
+
+def labelled_rows(
+    router: Any, X: Any, y: Any, sample_weight: Any, clusters: Any
+) -> tuple[TrainingRows, Codes]:
+    """Split rows with known labels, that `fit` never saw, into what an audit needs."""
+    table = check_columns(router, X, reset=False)
+    y = check_target(y, frames.shape(table)[0], router)
+    return _rows(router, table, y, sample_weight, clusters)
+
+
+def _split(router: Any, table: frames.Table) -> tuple[frames.Table, Codes]:
+    positions = [c.position for c in router.feature_columns_]
+    features = frames.plain_features(frames.take_columns(table, positions))
+    return features, router.schema_.encode(table)
+
+
+def _rows(
+    router: Any, table: frames.Table, y: NDArray[Any], sample_weight: Any, clusters: Any
+) -> tuple[TrainingRows, Codes]:
+    features, codes = _split(router, table)
+    classes = getattr(router, "classes_", None)
+    rows = TrainingRows(
+        features,
+        router.schema_.group_ids(codes),
+        y,
+        to_target(y, classes),
+        classes,
+        router.schema_.n_groups,
+        check_weight(sample_weight, features),
+        check_clusters(clusters, len(codes)),
+    )
+    return rows, codes
