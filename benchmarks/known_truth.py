@@ -90,8 +90,10 @@ def routed_gain(router: FairUseRouter, gains: dict[str, np.ndarray], cells) -> n
     return np.array([gains[name][i] for i, name in enumerate(chosen)])
 
 
-def one_population(kind: str, seed: int, n: int, m: int, effect: str, fresh_rows: int):
-    """All rules on one population."""
+def one_population(
+    kind: str, seed: int, n: int, m: int, effect: str, fresh_rows: int, rules: list[str]
+) -> list[Result]:
+    """Some rules, and the plain candidates, on one population."""
     warnings.simplefilter("ignore")
     population = rotterdam_population(n, n_groups=m, effect=effect, random_state=seed)
     fresh = population.sample(fresh_rows, random_state=seed + 10**6)
@@ -99,8 +101,8 @@ def one_population(kind: str, seed: int, n: int, m: int, effect: str, fresh_rows
     share = np.asarray(population.law.shares)
     base = FairUseRouter(clone(ESTIMATORS[kind]), groups, random_state=seed)
     results, oracle, gains = [], 0.0, None
-    for name, settings in RULES.items():
-        router = clone(base).set_params(**settings).fit(X, population.y)
+    for name in rules:
+        router = clone(base).set_params(**RULES[name]).fit(X, population.y)
         if gains is None or name == "certified":
             own, cells = true_gains(router, fresh)
             if gains is None:
@@ -155,6 +157,8 @@ def show(results: list[Result], title: str) -> None:
     )
     for rule in [*RULES, *PLAIN]:
         own = [r for r in results if r.rule == rule]
+        if not own:
+            continue
         worst = f"{np.mean([r.worst for r in own]):.2f}"
         harm, worse = rate([r.harmed for r in own]), rate([r.worse for r in own])
         print(f"{rule:<24}{share_of_oracle(own):>16}{harm:>12}{worse:>12}{worst:>13}")
@@ -166,15 +170,18 @@ def main() -> None:
     parser.add_argument("--populations", type=int, default=225, help="number of populations")
     parser.add_argument("--estimator", choices=ESTIMATORS, default="logistic")
     parser.add_argument("--effects", default=",".join(EFFECTS))
+    parser.add_argument("--rules", default=",".join(RULES), help="comma-separated")
     parser.add_argument("--fresh", type=int, default=120_000, help="rows for the true risks")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--csv", help="file for one line per rule and population")
     options = parser.parse_args()
-    effects = options.effects.split(",")
+    effects, rules = options.effects.split(","), options.rules.split(",")
+    if not set(rules) <= set(RULES) or "candidates" in RULES[rules[0]] or rules[0] == "certified":
+        parser.error(f"--rules: start with one that trains every candidate on all rows: {[*RULES]}")
     cells = itertools.cycle(itertools.product(effects, (500, 2000, 10_000), (4, 6, 12)))
     work = [
-        (options.estimator, options.seed + i, n, m, effect, options.fresh)
+        (options.estimator, options.seed + i, n, m, effect, options.fresh, rules)
         for i, (effect, n, m) in zip(range(options.populations), cells, strict=False)
     ]
     start = time.perf_counter()
@@ -193,9 +200,11 @@ def main() -> None:
         f"{options.seed}, {options.fresh:,} fresh rows each, {time.perf_counter() - start:.0f} s.\n"
         "In percent, Monte-Carlo standard errors in brackets; worst group: mean gain, in points."
     )
-    show([r for r in results if r.effect != "none"], "With an effect")
-    for n in (500, 2000, 10_000):
-        show([r for r in results if r.effect != "none" and r.n == n], f"With an effect, n = {n:,}")
+    if effects != ["none"]:
+        some = [r for r in results if r.effect != "none"]
+        show(some, "With an effect")
+        for n in (500, 2000, 10_000):
+            show([r for r in some if r.n == n], f"With an effect, n = {n:,}")
     if "none" in effects:
         show([r for r in results if r.effect == "none"], "Without an effect")
     if options.csv:
