@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,8 +47,12 @@ def audit_deployed(
     codes: NDArray[np.int64],
     metrics: Sequence[Metric],
     alpha: float,
+    **options: Any,
 ) -> Audit:
-    """Audit the deployed routing and all candidates on rows that no model has seen."""
+    """Audit the deployed routing and all candidates on rows that no model has seen.
+
+    `options` go to `audit_rows`: `correction`, `tests`, `n_resamples`, `seed`.
+    """
     deployed = _Deployed(models, model_of_route, table, data)
     unavailable = {name: dict(c.unavailable) for name, c in candidates.items()}
     return _audit(
@@ -60,6 +65,7 @@ def audit_deployed(
         deployed.under(table.look_up(codes)),
         deployed,
         "held-out rows",
+        **options,
     )
 
 
@@ -107,6 +113,7 @@ def _audit(
     routed: Predictions,
     truthfulness: Mapping[str, Predictions] | None,
     evidence: str,
+    **options: Any,
 ) -> Audit:
     keep = scores[GENERIC].scored
     groups = np.where(keep, data.groups, -1)
@@ -128,6 +135,7 @@ def _audit(
         available=can_serve,
         alpha=alpha,
         evidence=evidence,
+        **options,
     )
 
 

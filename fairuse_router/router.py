@@ -15,7 +15,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router import frames
-from fairuse_router.audit import Audit
+from fairuse_router.audit import Audit, read_metrics
 from fairuse_router.auditing import audit_deployed, group_records
 from fairuse_router.candidates import evaluate, served_models
 from fairuse_router.checks import check_settings
@@ -25,7 +25,6 @@ from fairuse_router.fitting import (
     CANDIDATES,
 )
 from fairuse_router.groups import WITHHELD
-from fairuse_router.metrics import get_metric
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
 from fairuse_router.training import make_pool
 
@@ -288,7 +287,11 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         sample_weight: Any = None,
         clusters: Any = None,
         *,
-        metrics: Sequence[Any] | None = None,
+        metrics: Any = None,
+        alpha: float | None = None,
+        correction: str = "holm",
+        tests: Mapping[str, str] | None = None,
+        n_resamples: int = 1000,
     ) -> Audit:
         """Audit the deployed system on rows that `fit` never saw.
 
@@ -298,8 +301,13 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         y : array-like of shape (n,)
         sample_weight, clusters : array-like of shape (n,), default=None
             As for `fit`.
-        metrics : sequence of str, callable or Metric, default=None
+        metrics : str, callable, Metric, or sequence of them, default=None
             None: the router's own metric.
+        alpha : float, default=None
+            None: the router's own.
+        correction, tests, n_resamples
+            How many tests are made at once, which, and with how many resamples: see
+            `audit_predictions`.
 
         Returns
         -------
@@ -316,8 +324,11 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             self.routing_table_,
             data,
             codes,
-            [get_metric(m) for m in (metrics or [self.metric])],
-            self.alpha,
+            read_metrics(self.metric if metrics is None else metrics),
+            self.alpha if alpha is None else alpha,
+            correction=correction,
+            tests=tests,
+            n_resamples=n_resamples,
         )
 
     # the steps of fit

@@ -1,6 +1,6 @@
 """Audits: what every group gains, how sure that is, and whether any has cause to complain."""
 
-from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.build import audit_rows, read_metrics
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
@@ -22,4 +22,5 @@ __all__ = [
     "SummaryRecord",
     "audit_predictions",
     "audit_rows",
+    "read_metrics",
 ]

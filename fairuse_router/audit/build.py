@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
 from fairuse_router.metrics import Metric, Predictions, get_metric
 
-__all__ = ["audit_rows"]
+__all__ = ["audit_rows", "read_metrics"]
 
 ROUTED = "routed"
 _TABLES = ("risks", "overall", "rationality", "envy_freeness", "truthfulness")
@@ -49,7 +49,7 @@ def audit_rows(
     schema: GroupSchema,
     *,
     routed: Predictions | None = None,
-    metrics: Sequence[Any] = ("error",),
+    metrics: Any = ("error",),
     baseline: str = "generic",
     weight: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
@@ -126,6 +126,7 @@ def audit_rows(
     """
     named = dict(candidates) if routed is None else {**candidates, ROUTED: routed}
     _check(y, named, groups, schema, baseline, weight, clusters)
+    _check_settings(alpha, n_resamples)
     if weight is not None:
         groups = np.where(weight > 0, groups, -1)
     rows = Rows(y, groups, schema.n_groups, weight, clusters)
@@ -135,7 +136,7 @@ def audit_rows(
     settings = _Settings(
         tuple(schema.group_names()), baseline, alpha, correction, tests or {}, n_resamples, seed
     )
-    chosen = [get_metric(metric) for metric in metrics]
+    chosen = read_metrics(metrics)
     tables: dict[str, list[Any]] = {kind: [] for kind in _TABLES}
     for metric in chosen:
         for name, predictions in named.items():
@@ -171,6 +172,20 @@ def audit_rows(
     )
 
 
+def read_metrics(metrics: Any) -> list[Metric]:
+    """Return the metrics of one audit: one or several, all of classification or of regression."""
+    single = isinstance(metrics, str | Metric) or callable(metrics)
+    chosen = [get_metric(metric) for metric in ([metrics] if single else metrics)]
+    if not chosen:
+        raise ValueError("metrics is empty; give at least one, e.g. metrics=('error', 'auc').")
+    if len({metric.regression for metric in chosen}) > 1:
+        raise ValueError(
+            f"metrics={[metric.name for metric in chosen]} mixes classification and regression; "
+            "audit them one after the other."
+        )
+    return chosen
+
+
 def _check(
     y: np.ndarray,
     named: Mapping[str, Predictions],
@@ -192,6 +207,17 @@ def _check(
         raise ValueError(f"groups runs to {groups.max()}; the schema has {schema.n_groups} groups.")
     if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError("weights must be finite and not negative in every row.")
+
+
+def _check_settings(alpha: float, n_resamples: int) -> None:
+    """Refuse settings that no test can work with."""
+    if not 0 < alpha < 0.5:
+        raise ValueError(f"alpha={alpha!r} is not allowed: it lies between 0 and 0.5.")
+    if not n_resamples >= 2 / alpha:
+        raise ValueError(
+            f"n_resamples={n_resamples!r} is not allowed: intervals at level {1 - alpha:g} need at "
+            f"least {np.ceil(2 / alpha):.0f}."
+        )
 
 
 def _served(rows: Rows, available: np.ndarray | None, scored: np.ndarray | None) -> Rows:

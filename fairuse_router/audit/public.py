@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from fairuse_router import frames
-from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.build import audit_rows, read_metrics
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.result import Audit
 from fairuse_router.groups import GroupSchema
-from fairuse_router.metrics import Metric, Predictions, get_metric
+from fairuse_router.metrics import Metric, Predictions
 
 __all__ = ["audit_predictions"]
 
@@ -84,7 +84,7 @@ def audit_predictions(
     [('F', 0.2, 'gain'), ('M', 0.2, 'gain')]
     """
     y = _column(y, "y")
-    chosen = _metrics(metrics)
+    chosen = read_metrics(metrics)
     regression = chosen[0].regression
     labels = None if regression else (np.unique(y) if classes is None else np.asarray(classes))
     target = y.astype(float) if labels is None else _codes(y, labels, "y")
@@ -118,20 +118,6 @@ def audit_predictions(
         seed=random_state,
         evidence=evidence,
     )
-
-
-def _metrics(metrics: Any) -> list[Metric]:
-    """Return the metrics, all of classification or all of regression."""
-    single = isinstance(metrics, str | Metric) or callable(metrics)
-    chosen = [get_metric(metric) for metric in ([metrics] if single else metrics)]
-    if not chosen:
-        raise ValueError("metrics is empty; give at least one, e.g. metrics=('error', 'auc').")
-    if len({metric.regression for metric in chosen}) > 1:
-        raise ValueError(
-            f"metrics={[metric.name for metric in chosen]} mixes classification and regression; "
-            "audit them one after the other."
-        )
-    return chosen
 
 
 def _column(values: Any, name: str) -> np.ndarray:
