@@ -84,6 +84,12 @@ class Predictions:
                 "give one row per label and one column per class (two or more classes)."
             )
 
+    @property
+    def undefined(self) -> np.ndarray:
+        """Rows without an answer: NaN in the label or in a probability, shape (n,)."""
+        nan = np.isnan(self.label) if self.label.dtype.kind == "f" else np.zeros(len(self), bool)
+        return nan if self.proba is None else nan | np.isnan(self.proba).any(axis=1)
+
     @classmethod
     def from_proba(cls, proba: np.ndarray) -> Predictions:
         """Probabilities of shape (n, K), or (n,) for the second of two classes, and their label."""

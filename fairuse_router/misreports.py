@@ -40,14 +40,25 @@ def predict_as(
     Returns
     -------
     Predictions
+
+    Raises
+    ------
+    ValueError
+        If it answers a row by NaN.
     """
     label = candidate.evaluate(features, groups, "predict", classes)
-    if classes is None:
-        return Predictions(np.asarray(label, dtype=np.float64))
     probabilities = None
-    if proba and all(hasattr(model, "predict_proba") for model in candidate.models):
-        probabilities = candidate.evaluate(features, groups, "predict_proba", classes)
-    return Predictions(np.searchsorted(classes, label), probabilities)
+    if classes is None:
+        label = np.asarray(label, dtype=np.float64)
+    else:
+        label = np.searchsorted(classes, label)
+        if proba and all(hasattr(model, "predict_proba") for model in candidate.models):
+            probabilities = candidate.evaluate(features, groups, "predict_proba", classes)
+    predictions = Predictions(label, probabilities)
+    lost = int(predictions.undefined.sum())
+    if lost:
+        raise ValueError(f"the model answers {lost} of {len(label)} rows by NaN")
+    return predictions
 
 
 def under_reports(

@@ -375,10 +375,10 @@ def test_bad_arguments():
         audit_rows(y, models, groups, SCHEMA, correction="sidak")
     broken = Predictions.from_proba(np.full(len(y), np.nan))
     for name in ("brier", "auc", "ece", "log_loss"):
-        with pytest.raises(ValueError, match=f"metric='{name}'.*NaN"):
+        with pytest.raises(ValueError, match="predictions of 'x' hold NaN in"):
             audit_rows(y, {**models, "x": broken}, groups, SCHEMA, metrics=[name])
         if name != "ece":
-            with pytest.raises(ValueError, match=f"metric='{name}'.*NaN"):
+            with pytest.raises(ValueError, match="predictions of 'x' hold NaN in"):
                 MisreportMoments.measure(
                     y, models["onehot"], lambda h: broken, groups, 4, [get_metric(name)]
                 )

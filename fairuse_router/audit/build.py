@@ -133,6 +133,8 @@ def audit_rows(
     used = {
         name: _served(rows, (available or {}).get(name), (scored or {}).get(name)) for name in named
     }
+    for name, predictions in named.items():
+        _check_answers(name, predictions, used[name])
     settings = _Settings(
         tuple(schema.group_names()), baseline, alpha, correction, tests or {}, n_resamples, seed
     )
@@ -207,6 +209,16 @@ def _check(
         raise ValueError(f"groups runs to {groups.max()}; the schema has {schema.n_groups} groups.")
     if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
         raise ValueError("weights must be finite and not negative in every row.")
+
+
+def _check_answers(name: str, predictions: Predictions, rows: Rows) -> None:
+    """Refuse NaN among the predictions that count."""
+    lost = int((predictions.undefined & (rows.groups >= 0)).sum())
+    if lost:
+        raise ValueError(
+            f"The predictions of {name!r} hold NaN in {lost} rows. Find why the model returns NaN, "
+            "or leave these rows out of every model's predictions."
+        )
 
 
 def _check_settings(alpha: float, n_resamples: int) -> None:

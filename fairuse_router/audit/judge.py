@@ -12,6 +12,8 @@ from fairuse_router.inference import PairedTest, adjust, rows_needed, verdict
 
 __all__ = ["Comparisons", "judge"]
 
+_MOST_ROWS = 10**10
+
 
 @dataclass(frozen=True)
 class Comparisons:
@@ -110,5 +112,5 @@ def _record(
 
 
 def _whole(rows: float) -> int | None:
-    """Whole rows, None if unknown."""
-    return None if np.isnan(rows) else int(rows)
+    """Whole rows; None if unknown, or more than there are people: a gain that is rounding error."""
+    return int(rows) if rows <= _MOST_ROWS else None
