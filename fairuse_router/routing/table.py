@@ -57,6 +57,8 @@ class GroupRecord:
         Gain of the route over generic, and its interval; None where undefined.
     unavailable : dict of str to str
         Candidates that cannot serve the group, and why not.
+    strength : float, default=1.0
+        How much of the candidate's margin the route uses, see `Route`.
     """
 
     report: tuple[str, ...]
@@ -68,6 +70,7 @@ class GroupRecord:
     low: float | None = None
     high: float | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -163,7 +166,7 @@ class RoutingTable:
         for g, record in enumerate(groups):
             if record.candidate != GENERIC:
                 of_group[g] = len(routes)
-                routes.append(Route(record.candidate, g))
+                routes.append(Route(record.candidate, g, record.strength))
         flat = np.zeros(schema.n_reports, dtype=np.int64)
         for i, code in enumerate(schema.report_codes):
             ends = np.unique(of_group[schema.completions(code)])
@@ -246,6 +249,7 @@ class RoutingTable:
                     "low": _to_plain(g.low),
                     "high": _to_plain(g.high),
                     "unavailable": dict(g.unavailable),
+                    "strength": g.strength,
                 }
                 for g in self.groups
             ],
