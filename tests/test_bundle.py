@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import pytest
+from forced import EVERY, every_report, force
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -17,35 +17,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
 from fairuse_router.datasets import load_heart
-from fairuse_router.routing.table import RoutingTable
 
 GROUPS = ["sex", "age_group"]
-EVERY = ("onehot", "decoupled", "intersectional", "generic")
-
-
-def force(router, picks):
-    """Serve group g by candidate ``picks[g % len(picks)]``, where it can."""
-    table, records = router.routing_table_, []
-    for g, record in enumerate(table.groups):
-        name = picks[g % len(picks)]
-        served = router.candidates_[name].model_of_group[g] >= 0
-        records.append(replace(record, candidate=name if served else "generic"))
-    router._install(
-        RoutingTable.from_choices(
-            table.schema, records, policy=table.policy, metric=table.metric, alpha=table.alpha
-        )
-    )
-    return router
-
-
-def every_report(router, X):
-    """The rows of X under every report of the grid."""
-    schema = router.schema_
-    for code in schema.report_codes:
-        asked = X.copy()
-        for name, text in zip(schema.attributes, schema.report_texts(code), strict=True):
-            asked[name] = text
-        yield asked
 
 
 @pytest.fixture(scope="module")

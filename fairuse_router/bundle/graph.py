@@ -19,6 +19,7 @@ from fairuse_router.routing.table import RoutingTable
 _VALUES_DOC = {
     "probabilities": "Probability of every class, in the order of fairuse_router.classes.",
     "scores": "Decision values: one for two classes (positive: the second), else one a column.",
+    "prediction": "The predicted number.",
 }
 
 
@@ -28,7 +29,7 @@ def assemble(
     table: RoutingTable,
     layout: Layout,
     places: Sequence[int | None],
-    labels: NDArray[Any],
+    labels: NDArray[Any] | None,
     values_name: str | None,
     opsets: Mapping[str, int],
     **fields: Any,
@@ -45,9 +46,9 @@ def assemble(
         The inputs of the features.
     places : sequence of int or None
         Decimals of each feature, for models in double precision; None where not known.
-    labels : ndarray of shape (K,)
-        Labels as the bundle gives them: int64, or strings of dtype object.
-    values_name : {"probabilities", "scores"} or None
+    labels : ndarray of shape (K,) or None
+        Labels as the bundle gives them: int64, or strings of dtype object; None for a regression.
+    values_name : {"probabilities", "scores", "prediction"} or None
     opsets : dict of str to int
     **fields
         Fields of the model, such as ``producer_name``.
@@ -61,18 +62,21 @@ def assemble(
     route = _route(graph, table, layout)
     source = _Features(layout, places)
     if len(submodels) == 1:
-        index, values = _score(graph, submodels[0], source, route, None)
+        answers = _score(graph, submodels[0], source, route, None)
     else:
-        index, values = _partition(graph, submodels, model_of_route, source, route)
-    label = graph.op("Gather", graph.constant(labels), index)
-    outputs = [
-        (label, value_info("label", labels.dtype, ["N"], "The predicted class.")),
-        (route, value_info("route", np.int64, ["N"], "Row of the routes in the routing table.")),
-    ]
-    if values_name is not None and values is not None:
-        doc = _VALUES_DOC[values_name]
-        shape = ["N", submodels[0].width]
-        outputs.insert(1, (values, value_info(values_name, np.float32, shape, doc)))
+        answers = _partition(graph, submodels, model_of_route, source, route)
+    outputs = []
+    if labels is not None:
+        label = graph.op("Gather", graph.constant(labels), answers[0])
+        outputs.append((label, value_info("label", labels.dtype, ["N"], "The predicted class.")))
+    if values_name is not None:
+        values, shape = answers[-1], ["N", submodels[0].width]
+        if labels is None:
+            values, shape = graph.op("Reshape", values, graph.constant([-1], np.int64)), ["N"]
+        info = value_info(values_name, np.float32, shape, _VALUES_DOC[values_name])
+        outputs.append((values, info))
+    info = value_info("route", np.int64, ["N"], "Row of the routes in the routing table.")
+    outputs.append((route, info))
     return graph.to_model(inputs, outputs, **fields)
 
 
@@ -164,53 +168,44 @@ def _partition(
     model_of_route: NDArray[np.int64],
     source: _Features,
     route: str,
-) -> tuple[str, str | None]:
+) -> list[str]:
     """Score every row by its own model only, and put the answers back into the order of rows."""
     which = graph.op("Gather", graph.constant(model_of_route, np.int64), route)
-    order, labels, values = [], [], []
+    order, parts = [], []
     for m, submodel in enumerate(submodels):
         mine = graph.op("Equal", which, graph.constant(m, np.int64))
         rows = graph.op("Reshape", graph.op("NonZero", mine), graph.constant([-1], np.int64))
-        label, value = _score(graph, submodel, source, graph.op("Gather", route, rows), rows)
+        parts.append(_score(graph, submodel, source, graph.op("Gather", route, rows), rows))
         order.append(rows)
-        labels.append(label)
-        values.append(value)
     here = graph.op("Concat", *order, axis=0)
     zero, one = (graph.constant(v, np.int64) for v in (0, 1))
     numbers = graph.op("Range", zero, graph.op("Size", route), one)
     index = graph.op("Unsqueeze", here, graph.constant([1], np.int64))
     place = graph.op("ScatterND", route, index, numbers)  # every entry of route is overwritten
-    joined = [graph.op("Gather", graph.op("Concat", *labels, axis=0), place)]
-    if values[0] is None:
-        return joined[0], None
-    parts = [v for v in values if v is not None]
-    return joined[0], graph.op("Gather", graph.op("Concat", *parts, axis=0), place, axis=0)
+    return [
+        graph.op("Gather", graph.op("Concat", *answers, axis=0), place, axis=0)
+        for answers in zip(*parts, strict=True)
+    ]
 
 
 def _score(
     graph: Graph, submodel: SubModel, source: _Features, route: str, rows: str | None
-) -> tuple[str, str | None]:
-    """Label index and values of some rows, by one model."""
+) -> list[str]:
+    """Label index and values of some rows, by one model, as far as it has them."""
 
     def run(inside: Graph) -> list[str]:
         return inside.inline(submodel.model, _model_inputs(inside, submodel, source, route, rows))
 
     if not submodel.guarded:
-        results = run(graph)
-    else:
-        size = graph.op("Size", route)
-        some = graph.op("Greater", size, graph.constant(0, np.int64))
-        types: list[Any] = [np.int64] if submodel.width is None else [np.int64, np.float32]
-        results = graph.when(some, run, lambda g: _nothing(g, submodel.width), types)
-    return results[0], results[1] if len(results) > 1 else None
-
-
-def _nothing(graph: Graph, width: int | None) -> list[str]:
-    """Answers for no rows."""
-    label = graph.constant(np.empty(0, dtype=np.int64))
-    if width is None:
-        return [label]
-    return [label, graph.constant(np.empty((0, width), dtype=np.float32))]
+        return run(graph)
+    nothing: list[NDArray[Any]] = []
+    if submodel.labelled:
+        nothing.append(np.empty(0, dtype=np.int64))
+    if submodel.width is not None:
+        nothing.append(np.empty((0, submodel.width), dtype=np.float32))
+    some = graph.op("Greater", graph.op("Size", route), graph.constant(0, np.int64))
+    types = [array.dtype for array in nothing]
+    return graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
 
 
 def _model_inputs(

@@ -16,7 +16,7 @@ from fairuse_router.groups import GroupSchema
 
 JOINED = "X"
 REPORT = "report"
-OUTPUTS = ("label", "probabilities", "scores", "route")
+OUTPUTS = ("label", "probabilities", "scores", "prediction", "route")
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,22 @@ from sklearn.impute import SimpleImputer
 from fairuse_router.bundle.blocks import Answer, Block, Part, flat, merge
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.encoders import ENCODERS, encode
-from fairuse_router.bundle.linear import classify_linear, is_linear
+from fairuse_router.bundle.linear import (
+    LINEAR_REGRESSORS,
+    classify_linear,
+    is_linear,
+    regress_linear,
+)
 from fairuse_router.bundle.numeric import NUMERIC, transform_numbers
 from fairuse_router.bundle.register import teach_skl2onnx
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
-from fairuse_router.bundle.trees import TREE_MODELS, classify_trees
+from fairuse_router.bundle.trees import (
+    TREE_MODELS,
+    TREE_REGRESSORS,
+    classify_trees,
+    regress_trees,
+)
 from fairuse_router.injection import is_estimator
 
 teach_skl2onnx()
@@ -50,12 +60,7 @@ def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
 
 def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
     """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
-    part = merge(graph, block, estimator)
-    if part.text:
-        raise ValueError(
-            f"text columns reach {type(estimator).__name__}; encode them first, in a "
-            "ColumnTransformer"
-        )
+    part = _numbers_of(graph, block, estimator)
     if is_linear(estimator, method):
         return classify_linear(graph, estimator, part.tensor, method)
     if type(estimator) in TREE_MODELS:
@@ -78,6 +83,29 @@ def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None
     elif wanted != found:
         raise ValueError(f"skl2onnx writes {found} scores a row where scikit-learn has {wanted}")
     return label, values
+
+
+def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
+    """Predictions of one fitted regressor, shape (n, 1)."""
+    part = _numbers_of(graph, block, estimator)
+    if type(estimator) in LINEAR_REGRESSORS:
+        return regress_linear(graph, estimator, part.tensor)
+    if type(estimator) in TREE_REGRESSORS:
+        return regress_trees(graph, estimator, part.tensor)
+    model = _convert(graph, estimator, part, {})
+    values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
+    return graph.op("Reshape", values, graph.constant([-1, 1], np.int64))
+
+
+def _numbers_of(graph: Graph, block: Block, estimator: Any) -> Part:
+    """Join a block for an estimator that takes numbers only."""
+    part = merge(graph, block, estimator)
+    if part.text:
+        raise ValueError(
+            f"text columns reach {type(estimator).__name__}; encode them first, in a "
+            "ColumnTransformer"
+        )
+    return part
 
 
 def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> ModelProto:

@@ -1,4 +1,4 @@
-"""Linear classifiers: one product, and the rule that turns scores into labels."""
+"""Linear models: one product, and the rule that turns scores into labels or predictions."""
 
 from __future__ import annotations
 
@@ -7,20 +7,52 @@ from typing import Any
 import numpy as np
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
+    ARDRegression,
+    BayesianRidge,
+    ElasticNet,
+    ElasticNetCV,
+    GammaRegressor,
+    HuberRegressor,
+    Lars,
+    LarsCV,
+    Lasso,
+    LassoCV,
+    LassoLars,
+    LassoLarsCV,
+    LassoLarsIC,
+    LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
+    OrthogonalMatchingPursuit,
+    OrthogonalMatchingPursuitCV,
     Perceptron,
+    PoissonRegressor,
+    QuantileRegressor,
+    Ridge,
     RidgeClassifier,
     RidgeClassifierCV,
+    RidgeCV,
     SGDClassifier,
+    SGDRegressor,
+    TheilSenRegressor,
+    TweedieRegressor,
 )
-from sklearn.svm import LinearSVC
+from sklearn.svm import LinearSVC, LinearSVR
 
 from fairuse_router.bundle.blocks import Answer, best, both_signs, flat, share
 from fairuse_router.bundle.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
 LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
+
+_BY_EXP = (PoissonRegressor, GammaRegressor, TweedieRegressor)
+LINEAR_REGRESSORS = (
+    *_BY_EXP,
+    *(ARDRegression, BayesianRidge, ElasticNet, ElasticNetCV, HuberRegressor, Lars, LarsCV),
+    *(Lasso, LassoCV, LassoLars, LassoLarsCV, LassoLarsIC, LinearRegression, LinearSVR),
+    *(OrthogonalMatchingPursuit, OrthogonalMatchingPursuitCV, QuantileRegressor, Ridge, RidgeCV),
+    *(SGDRegressor, TheilSenRegressor),
+)
 
 
 def is_linear(estimator: Any, method: str | None) -> bool:
@@ -48,3 +80,19 @@ def classify_linear(graph: Graph, estimator: Any, tensor: str, method: str | Non
     if weights.shape[1] > 1:  # one against the rest
         return label, share(graph, positive)
     return label, both_signs(graph, positive)
+
+
+def regress_linear(graph: Graph, estimator: Any, tensor: str) -> str:
+    """Predictions of a fitted linear or generalized linear regressor, shape (n, 1)."""
+    weights = np.reshape(estimator.coef_, (-1, 1))
+    bias = np.reshape(estimator.intercept_, 1)
+    scores = graph.op("Gemm", tensor, graph.numbers(weights), graph.numbers(bias))
+    return graph.op("Exp", scores) if _has_log_link(estimator) else scores
+
+
+def _has_log_link(estimator: Any) -> bool:
+    if type(estimator) is not TweedieRegressor:
+        return type(estimator) in _BY_EXP
+    if estimator.link == "auto":
+        return bool(estimator.power > 0)
+    return bool(estimator.link == "log")

@@ -14,7 +14,11 @@ from fairuse_router import frames
 from fairuse_router.bundle.inputs import REPORT, Layout, report_texts
 
 _BATCH = 50_000
-METHODS = {"predict_proba": "probabilities", "decision_function": "scores"}
+METHODS = {
+    "predict_proba": "probabilities",
+    "decision_function": "scores",
+    "predict": "prediction",  # of a regression
+}
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,8 @@ class Parity:
     flips : ndarray of int64, shape (n_models,)
         Labels that differ.
     gaps : ndarray of float64, shape (n_models,)
-        Largest difference of probabilities; of scores s, relative to 1 + abs(s).
+        Largest difference of probabilities; of scores s, relative to 1 + abs(s); of the numbers
+        that a regression predicts, relative to the larger of the number and their mean size.
     """
 
     rows: int
@@ -58,7 +63,7 @@ def compare(
     router: Any,
     X: Any,
     layout: Layout,
-    labels: NDArray[Any],
+    labels: NDArray[Any] | None,
     model_of_route: NDArray[np.int64],
     method: str | None,
     max_checks: int,
@@ -71,10 +76,10 @@ def compare(
     router : fitted FairUseRouter
     X : table of n rows
     layout : Layout
-    labels : ndarray of shape (K,)
-        The classes as the bundle gives them.
+    labels : ndarray of shape (K,) or None
+        The classes as the bundle gives them; None for a regression.
     model_of_route : ndarray of int64, shape (n_routes,)
-    method : {"predict_proba", "decision_function"} or None
+    method : {"predict_proba", "decision_function", "predict"} or None
         What is compared beside the label.
     max_checks : int
         Above this many answers, evenly spaced rows are asked under every report, at least one.
@@ -94,9 +99,10 @@ def compare(
         if not np.array_equal(answer["route"], routes):
             raise RuntimeError("the bundle routes reports otherwise than the routing table")
         part = frames.take_rows(features, rows)
-        said = np.searchsorted(router.classes_, router._serve(part, asked, "predict"))
         model = model_of_route[routes]
-        flips += np.bincount(model, labels[said] != answer["label"], n_models).astype(np.int64)
+        if labels is not None:
+            said = np.searchsorted(router.classes_, router._serve(part, asked, "predict"))
+            flips += np.bincount(model, labels[said] != answer["label"], n_models).astype(np.int64)
         if method is not None:
             expected = router._serve(part, asked, method)
             np.maximum.at(gaps, model, _gap(answer[METHODS[method]], expected, method))
@@ -125,8 +131,13 @@ def _ask_bundle(session: Any, feed: dict[str, Any]) -> dict[str, Any]:
 def _gap(found: NDArray[Any], expected: NDArray[Any], method: str) -> NDArray[np.float64]:
     """Largest difference of each row; NaN agrees with NaN only."""
     expected = np.asarray(expected, dtype=np.float64).reshape(len(expected), -1)
+    found = found.reshape(len(found), -1)
     gap = np.abs(found.astype(np.float64) - expected)
     if method == "decision_function":
         gap /= 1 + np.abs(expected)
+    elif method == "predict":
+        size = np.abs(expected)
+        usual = np.mean(size, where=np.isfinite(size)) if np.isfinite(size).any() else 0.0
+        gap = np.divide(gap, np.maximum(size, usual), out=gap, where=gap > 0)
     gap[np.isnan(found) & np.isnan(expected)] = 0
     return np.where(np.isnan(gap), np.inf, gap).max(axis=1)

@@ -17,7 +17,7 @@ from fairuse_router.bundle.inputs import JOINED, REPORT, Layout, report_texts
 from fairuse_router.bundle.session import open_session
 from fairuse_router.routing.table import RoutedRows, RoutingTable
 
-_VALUES = ("probabilities", "scores")
+_VALUES = ("probabilities", "scores", "prediction")
 _TYPES = {"tensor(string)": "string", "tensor(float)": "float32", "tensor(int64)": "int64"}
 
 
@@ -33,8 +33,8 @@ class Bundle:
 
     Attributes
     ----------
-    classes_ : ndarray of shape (K,)
-        Class labels; the columns of `predict_proba`.
+    classes_ : ndarray of shape (K,) or None
+        Class labels; the columns of `predict_proba`. None for a regression.
     schema : GroupSchema
         Group attributes and their levels.
     routing_table : RoutingTable
@@ -107,7 +107,7 @@ class Bundle:
         return cls(path.read_bytes(), f"path={str(path)!r}")
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Label of every row, by the model that serves its report.
+        """Label or number of every row, by the model that serves its report.
 
         Parameters
         ----------
@@ -124,8 +124,9 @@ class Bundle:
         ValueError
             For other columns, or for unseen levels unless the router withholds them.
         """
-        label = self._run(X, "label")
-        return label.astype(self.classes_.dtype)
+        if self.classes_ is None:
+            return self._run(X, "prediction")
+        return self._run(X, "label").astype(self.classes_.dtype)
 
     def predict_proba(self, X: Any) -> NDArray[np.float32]:
         """Probabilities of shape (n, K), columns in the order of ``classes_``; as `predict`."""
@@ -134,7 +135,7 @@ class Bundle:
     def decision_function(self, X: Any) -> NDArray[np.float32]:
         """Scores where there are no probabilities, (n,) for two classes; as `predict`."""
         scores = self._run(X, "scores")
-        return scores[:, 0] if len(self.classes_) == 2 else scores
+        return scores[:, 0] if scores.shape[1] == 1 else scores
 
     def route(self, X: Any) -> RoutedRows:
         """Which route serves each row, and why.
@@ -148,8 +149,9 @@ class Bundle:
 
     def __repr__(self) -> str:
         attributes = ", ".join(self.schema.attributes)
+        kind = "regression" if self.classes_ is None else f"{len(self.classes_)} classes"
         return (
-            f"Bundle({self._source}: {len(self.classes_)} classes, {len(self.layout.columns)} "
+            f"Bundle({self._source}: {kind}, {len(self.layout.columns)} "
             f"features, groups {attributes}, {len(self.routing_table.routes)} routes)"
         )
 
@@ -161,7 +163,8 @@ class Bundle:
 
     def _read(self) -> None:
         parts = metadata.read(self.metadata)
-        self.classes_ = metadata.read_classes(parts["classes"])
+        classes = parts["classes"]
+        self.classes_ = None if classes is None else metadata.read_classes(classes)
         self.routing_table: RoutingTable = metadata.read_table(parts)
         self.schema = self.routing_table.schema
         self.layout = Layout.from_dict(parts["features"])
@@ -190,12 +193,13 @@ class Bundle:
         if sorted(positions) != list(range(self.layout.width)):
             raise ValueError("its columns do not add up")
         outputs = {o["name"]: o["shape"] for o in self.outputs}
-        if not {"label", "route"} <= set(outputs):
-            raise ValueError("it lacks the outputs label and route")
-        if "probabilities" in outputs and outputs["probabilities"][-1] != len(self.classes_):
+        wanted = {"prediction" if self.classes_ is None else "label", "route"}
+        if not wanted <= set(outputs):
+            raise ValueError(f"it lacks the outputs {sorted(wanted)}")
+        columns = None if self.classes_ is None else len(self.classes_)
+        if "probabilities" in outputs and outputs["probabilities"][-1] != columns:
             raise ValueError(
-                f"it has {outputs['probabilities'][-1]} probabilities a row for "
-                f"{len(self.classes_)} classes"
+                f"it has {outputs['probabilities'][-1]} probabilities a row for {columns} classes"
             )
 
     def _table(self, X: Any) -> frames.Table:

@@ -15,6 +15,7 @@ from fairuse_router.bundle.blocks import Block, Part, spread
 from fairuse_router.bundle.builder import Graph, value_info
 from fairuse_router.bundle.compose import classify
 from fairuse_router.bundle.inputs import cells
+from fairuse_router.bundle.regress import regress
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
 from fairuse_router.candidates import ServedModel
@@ -53,7 +54,7 @@ class SubModel:
     model : ModelProto
         Inputs: one number tensor ``X`` [N, width] if all sources are numbers, else one tensor
         [N, 1] per source. Outputs: ``label`` int64 [N], the position among the router's classes,
-        and ``values`` [N, S] unless only labels exist.
+        and ``values`` [N, S] unless only labels exist; for a regression ``values`` [N, 1] only.
     sources : tuple of int or Told
         Where its columns come from.
     joined : bool
@@ -74,15 +75,21 @@ class SubModel:
     @property
     def width(self) -> int | None:
         """Values a row; None if there are labels only."""
-        if len(self.model.graph.output) == 1:
+        last = self.model.graph.output[-1]
+        if last.name != "values":
             return None
-        return int(self.model.graph.output[1].type.tensor_type.shape.dim[1].dim_value)
+        return int(last.type.tensor_type.shape.dim[1].dim_value)
+
+    @property
+    def labelled(self) -> bool:
+        """Whether it is a classifier."""
+        return self.model.graph.output[0].name == "label"
 
 
 def build_submodel(
     served: ServedModel,
     features: Sequence[InputColumn],
-    classes: NDArray[Any],
+    classes: NDArray[Any] | None,
     method: str | None,
     opsets: Mapping[str, int],
     kind: Any = np.float32,
@@ -95,8 +102,8 @@ def build_submodel(
         The estimator, and what it is told.
     features : sequence of InputColumn
         Feature columns of the user's X.
-    classes : ndarray of shape (K,)
-        The router's classes.
+    classes : ndarray of shape (K,) or None
+        The router's classes; None for a regression.
     method : {"predict_proba", "decision_function"} or None
         What is wanted beside the label.
     opsets : dict of str to int
@@ -141,7 +148,7 @@ def _told(table: frames.Table, position: int) -> Told:
 def _convert(
     estimator: Any,
     numeric: Sequence[bool],
-    classes: NDArray[Any],
+    classes: NDArray[Any] | None,
     method: str | None,
     opsets: Mapping[str, int],
     kind: np.dtype[Any],
@@ -155,6 +162,9 @@ def _convert(
         types = [kind if is_number else object for is_number in numeric]
         inputs = [value_info(f"x{j}", t, ["N", 1]) for j, t in enumerate(types)]
         block = tuple(Part(f"x{j}", 1, not is_number) for j, is_number in enumerate(numeric))
+    if classes is None:
+        number = graph.cast(regress(graph, estimator, block), np.float32)
+        return graph.to_model(inputs, [(number, value_info("values", np.float32, ["N", 1]))])
     label, values = classify(graph, estimator, block, method)
     own = np.searchsorted(classes, estimator.classes_)
     if len(own) < len(classes):
@@ -188,10 +198,10 @@ def _runs_on_no_rows(model: ModelProto) -> bool:
     types = {"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32}
     feed = {i.name: np.empty((0, i.shape[1]), types[i.type]) for i in session.get_inputs()}
     try:
-        label = session.run(None, feed)[0]
+        answers = session.run(None, feed)
     except Exception:  # the runtime has no one exception for this
         return False
-    return label.shape == (0,)
+    return all(answer.shape[0] == 0 for answer in answers)
 
 
 def _refusal(served: ServedModel, error: Exception) -> str:

@@ -9,14 +9,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from sklearn.dummy import DummyClassifier
+from sklearn.dummy import DummyClassifier, DummyRegressor
 from sklearn.ensemble import (
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     GradientBoostingClassifier,
+    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
-from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 
 from fairuse_router.bundle.blocks import Answer, best, both_signs, flat
 from fairuse_router.bundle.builder import ML, Graph
@@ -25,6 +34,12 @@ FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
 TREES = (DecisionTreeClassifier, ExtraTreeClassifier)
 BOOSTING = (GradientBoostingClassifier, HistGradientBoostingClassifier)
 TREE_MODELS = (*FORESTS, *TREES, *BOOSTING)
+_FOREST_REGRESSORS = (RandomForestRegressor, ExtraTreesRegressor)
+TREE_REGRESSORS = (
+    *_FOREST_REGRESSORS,
+    *(DecisionTreeRegressor, ExtraTreeRegressor),
+    *(GradientBoostingRegressor, HistGradientBoostingRegressor),
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +85,28 @@ def classify_trees(graph: Graph, estimator: Any, tensor: str, method: str | None
     return best(graph, total), graph.op("Div", total, graph.numbers(len(members)))
 
 
+def regress_trees(graph: Graph, estimator: Any, tensor: str) -> str:
+    """Predictions of a tree, a forest or boosted trees, shape (n, 1)."""
+    if isinstance(estimator, HistGradientBoostingRegressor):
+        raw = _histogram_margins(graph, estimator, tensor)[0]
+        return graph.op("Exp", raw) if estimator.loss in ("poisson", "gamma") else raw
+    if isinstance(estimator, GradientBoostingRegressor):
+        return _gradient_margins(graph, estimator, tensor)[0]
+    is_forest = isinstance(estimator, _FOREST_REGRESSORS)
+    members = estimator.estimators_ if is_forest else [estimator]
+    total = _ensemble(graph, [_from_tree(member.tree_) for member in members], 1, tensor)
+    return graph.op("Div", total, graph.numbers(len(members)))
+
+
 def _histogram_boosting(
     graph: Graph, estimator: HistGradientBoostingClassifier, tensor: str, method: str | None
 ) -> Answer:
+    raw, width = _histogram_margins(graph, estimator, tensor)
+    return _from_margins(graph, raw, width, method, "Greater", 1.0)
+
+
+def _histogram_margins(graph: Graph, estimator: Any, tensor: str) -> tuple[str, int]:
+    """Sums of the trees, shape (n, width), and the width."""
     categorical = estimator.is_categorical_
     if categorical is not None and np.any(categorical):
         raise ValueError(
@@ -86,14 +120,21 @@ def _histogram_boosting(
         for k, predictor in enumerate(step)
     ]
     start = np.asarray(estimator._baseline_prediction, dtype=np.float64).reshape(1, -1)
-    raw = graph.op("Add", _ensemble(graph, trees, start.shape[1], tensor), graph.numbers(start))
-    return _from_margins(graph, raw, start.shape[1], method, "Greater", 1.0)
+    total = _ensemble(graph, trees, start.shape[1], tensor)
+    return graph.op("Add", total, graph.numbers(start)), start.shape[1]
 
 
 def _gradient_boosting(
     graph: Graph, estimator: GradientBoostingClassifier, tensor: str, method: str | None
 ) -> Answer:
-    if not isinstance(estimator.init_, (str, DummyClassifier)):
+    raw, width = _gradient_margins(graph, estimator, tensor)
+    slope = 2.0 if estimator.loss == "exponential" else 1.0
+    return _from_margins(graph, raw, width, method, "GreaterOrEqual", slope)
+
+
+def _gradient_margins(graph: Graph, estimator: Any, tensor: str) -> tuple[str, int]:
+    """Sums of the trees, shape (n, width), and the width."""
+    if not isinstance(estimator.init_, (str, DummyClassifier, DummyRegressor)):
         raise ValueError("its init estimator cannot be written; leave init=None")
     start = estimator._raw_predict_init(np.zeros((1, estimator.n_features_in_), np.float32))
     trees = [
@@ -101,9 +142,8 @@ def _gradient_boosting(
         for step in estimator.estimators_
         for k, member in enumerate(step)
     ]
-    raw = graph.op("Add", _ensemble(graph, trees, start.shape[1], tensor), graph.numbers(start))
-    slope = 2.0 if estimator.loss == "exponential" else 1.0
-    return _from_margins(graph, raw, start.shape[1], method, "GreaterOrEqual", slope)
+    total = _ensemble(graph, trees, start.shape[1], tensor)
+    return graph.op("Add", total, graph.numbers(start)), start.shape[1]
 
 
 def _from_margins(

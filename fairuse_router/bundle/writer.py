@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from skl2onnx.proto import get_latest_tested_opset_version
+from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router import frames
@@ -49,7 +51,7 @@ def export_bundle(
     Parameters
     ----------
     router : FairUseRouter
-        Fitted on a classification.
+        Fitted on a classification or a regression.
     path : str or path
         File to write; its folder must exist. The file appears whole or not at all.
     X : array or dataframe of shape (n, d)
@@ -60,7 +62,8 @@ def export_bundle(
     min_cell : int, default=5
         Numbers that rest on fewer rows are left out of the routing table and the audit.
     tolerance : float, default=1e-5
-        Largest allowed difference of a probability; of a score s, relative to 1 + abs(s).
+        Largest allowed difference of a probability; of a score s, relative to 1 + abs(s); of a
+        number that a regression predicts, relative to the larger of it and their mean size.
     max_checks : int, default=200000
         If n rows under all reports are more answers than this, evenly spaced rows are asked under
         every report, and all rows under their own. The certificate tells.
@@ -70,8 +73,8 @@ def export_bundle(
     dict
         The certificate, as it stands in the file: ``rows``, ``reports``, ``rows_per_report``,
         ``checks``, ``label_flips`` (0), ``max_difference``, ``tolerance``, ``double_precision``
-        (candidates), ``compared`` (``"probabilities"``, ``"scores"`` or ``"labels"``) and
-        ``versions``.
+        (candidates), ``compared`` (``"probabilities"``, ``"scores"``, ``"prediction"`` or
+        ``"labels"``) and ``versions``. A regression has no ``label_flips``.
 
     Raises
     ------
@@ -83,7 +86,7 @@ def export_bundle(
     path = _check_path(path)
     opsets = _check_opsets(target_opset)
     _check_router(router)
-    method = next((m for m in METHODS if hasattr(router, m)), None)
+    method = _method(router)
     table = frames.as_table(X)
     names = getattr(router, "feature_names_in_", None)
     layout = Layout.of(
@@ -111,8 +114,12 @@ class _Draft:
         self.layout = layout
         self.method = method
         self.opsets = opsets
-        self.classes = metadata.write_classes(np.asarray(router.classes_))
-        self.labels = metadata.onnx_labels(self.classes)
+        self.router_classes = np.asarray(router.classes_) if is_classifier(router) else None
+        self.classes: dict[str, Any] | None = None
+        self.labels: NDArray[Any] | None = None
+        if self.router_classes is not None:
+            self.classes = metadata.write_classes(self.router_classes)
+            self.labels = metadata.onnx_labels(self.classes)
         self.served, self.model_of_route = served_models(router.candidates_, router.routing_table_)
 
     def settle(
@@ -140,8 +147,9 @@ class _Draft:
         ]
 
     def _convert(self, served: ServedModel, kind: Any) -> SubModel:
-        columns, classes = self.layout.columns, np.asarray(self.router.classes_)
-        return build_submodel(served, columns, classes, self.method, self.opsets, kind)
+        return build_submodel(
+            served, self.layout.columns, self.router_classes, self.method, self.opsets, kind
+        )
 
     def _try(
         self, submodels: list[SubModel], table: frames.Table, max_checks: int
@@ -197,11 +205,14 @@ def _check_opsets(target_opset: int | Mapping[str, int] | None) -> dict[str, int
     return opsets
 
 
+def _method(router: Any) -> str | None:
+    """The router's method that the bundle answers beside the label; None if only labels exist."""
+    if not is_classifier(router):
+        return "predict"
+    return next((m for m in ("predict_proba", "decision_function") if hasattr(router, m)), None)
+
+
 def _check_router(router: Any) -> None:
-    if not hasattr(router, "classes_"):
-        raise ValueError(
-            "router is fitted on a regression; this version writes bundles of classifications."
-        )
     if any(route.strength != 1 for route in router.routing_table_.routes):
         raise ValueError(
             "router has routes that blend two models (strength below 1), which this version does "
@@ -210,10 +221,11 @@ def _check_router(router: Any) -> None:
 
 
 def _disagreement(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
+    flips = f"gives another label for {parity.flips[m]} of {parity.checks} answers, and "
     return (
         f"The bundle would disagree with the router: the candidate {served.candidate!r} "
-        f"({type(served.estimator).__name__}) gives another label for {parity.flips[m]} of "
-        f"{parity.checks} answers, and its values differ by up to {parity.gaps[m]:.1e} "
+        f"({type(served.estimator).__name__}) {flips if parity.flips[m] else ''}"
+        f"gives values that differ by up to {parity.gaps[m]:.1e} "
         f"(tolerance={tolerance:g}). ONNX Runtime is fed float32, so that rows close to a split or "
         "to the boundary can fall on its other side: round X to float32 before fitting, scale "
         "features of large offset, avoid votes that can tie (an odd number of trees, or min_samples"
@@ -225,12 +237,13 @@ def _certificate(
     parity: Parity, doubled: list[str], method: str | None, tolerance: float
 ) -> dict[str, Any]:
     packages = ("fairuse-router", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
+    flips = {} if method == "predict" else {"label_flips": int(parity.flips.sum())}
     return {
         "rows": parity.rows,
         "reports": parity.reports,
         "rows_per_report": parity.rows_per_report,
         "checks": parity.checks,
-        "label_flips": int(parity.flips.sum()),
+        **flips,
         "max_difference": parity.largest_gap,
         "compared": "labels" if method is None else METHODS[method],
         "tolerance": tolerance,

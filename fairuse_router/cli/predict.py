@@ -90,13 +90,14 @@ def _level(schema: GroupSchema, attribute: int, cell: str | None) -> str | None:
 
 
 def _header(bundle: Bundle) -> list[str]:
-    return ["label", *_value_names(bundle), "route", "candidate", "reason"]
+    answer = "prediction" if bundle.classes_ is None else "label"
+    return [answer, *_value_names(bundle), "route", "candidate", "reason"]
 
 
 def _value_names(bundle: Bundle) -> list[str]:
     """Columns for the probabilities or scores, if there are any."""
     outputs = {output["name"]: output["shape"] for output in bundle.outputs}
-    if "probabilities" in outputs:
+    if "probabilities" in outputs and bundle.classes_ is not None:
         return [f"probability_{label}" for label in bundle.classes_.tolist()]
     if "scores" in outputs:
         return [f"score_{j}" for j in range(outputs["scores"][-1])]
@@ -114,7 +115,7 @@ def _answers(bundle: Bundle, table: NDArray[np.object_]) -> dict[str, Any]:
         found = ask(table).reshape(len(table), -1)
         values = {name: [f"{v:.6g}" for v in found[:, j]] for j, name in enumerate(names)}
     return {
-        "label": bundle.predict(table).tolist(),
+        _header(bundle)[0]: bundle.predict(table).tolist(),
         **values,
         "route": routed.route.tolist(),
         "candidate": routed.candidate.tolist(),

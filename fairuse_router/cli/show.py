@@ -19,12 +19,13 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _summary(bundle: Bundle, path: str) -> str:
-    classes = ", ".join(str(label) for label in bundle.classes_.tolist())
+    labels = None if bundle.classes_ is None else bundle.classes_.tolist()
+    predicts = "Predicts a number" if labels is None else f"Classes: {', '.join(map(str, labels))}"
     models = ", ".join(f"{c['name']} ({count(c['models'], 'model')})" for c in bundle.candidates)
     unknown = "counts as withheld" if bundle.schema.handle_unknown == "withhold" else "is an error"
     lines = [
         f"{path}: {size(path)}, format {bundle.metadata['fairuse_router.format_version']}",
-        f"Classes: {classes}",
+        predicts,
         f"Serving: {models}; {count(bundle.schema.n_reports, 'report')}, "
         f"{count(len(bundle.routing_table.routes), 'route')}",
     ]
