@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from fairuse_router.audit import Audit, audit_rows
 from fairuse_router.candidates import Candidate, ServedModel, evaluate
-from fairuse_router.fitting import Scores, TrainingRows, score_prefit
+from fairuse_router.fitting import Scores, score_prefit
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.recipes import TrainingRows
 from fairuse_router.routing.policies import Choice
 from fairuse_router.routing.table import GENERIC, GroupRecord, RoutingTable
 

@@ -9,10 +9,11 @@ from numbers import Integral
 from fairuse_router.audit import Audit
 from fairuse_router.auditing import audit_choices
 from fairuse_router.candidates import Candidate
-from fairuse_router.fitting import Scores, TrainingRows, score_prefit
+from fairuse_router.fitting import Scores, score_prefit
 from fairuse_router.groups import GroupSchema
 from fairuse_router.honest import HonestGains, honest_gains
 from fairuse_router.metrics import Metric
+from fairuse_router.recipes import TrainingRows
 from fairuse_router.routing.policies import (
     CERTIFICATION_SHARE,
     CERTIFIED,

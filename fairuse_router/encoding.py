@@ -18,8 +18,8 @@ from fairuse_router.checks import (
     learn_classes,
     to_target,
 )
-from fairuse_router.fitting import TrainingRows
 from fairuse_router.groups import GroupSchema
+from fairuse_router.recipes import TrainingRows
 
 Codes = NDArray[np.int64]
 

@@ -21,10 +21,8 @@ from fairuse_router.candidates import evaluate, served_models
 from fairuse_router.checks import check_settings
 from fairuse_router.choosing import fit_and_choose
 from fairuse_router.encoding import check_columns, labelled_rows, learn_rows, split_columns
-from fairuse_router.fitting import (
-    CANDIDATES,
-)
 from fairuse_router.groups import WITHHELD
+from fairuse_router.recipes import CANDIDATES
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
 from fairuse_router.training import make_pool
 

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.choosing import Pool
-from fairuse_router.fitting import TrainingRows, cross_fit, make_recipes, score_prefit
+from fairuse_router.fitting import cross_fit, score_prefit
 from fairuse_router.metrics import Metric
 from fairuse_router.prefit import prefit_candidates
 from fairuse_router.pruning import prune
+from fairuse_router.recipes import TrainingRows, make_recipes
 from fairuse_router.splitting import split_rows
 from fairuse_router.weighting import weight_keyword
 

@@ -28,9 +28,10 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import FairUseRouter, GroupSchema
-from fairuse_router.fitting import TrainingRows, cross_fit, fit_candidate, make_recipes
+from fairuse_router.fitting import cross_fit
 from fairuse_router.metrics import get_metric
 from fairuse_router.misreports import predict_as, under_reports
+from fairuse_router.recipes import TrainingRows, fit_candidate, make_recipes
 from fairuse_router.splitting import split_rows
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")

@@ -29,6 +29,7 @@ FLOORS = [
         "pruning",
         "weighting",
         "splitting",
+        "recipes",
         "fitting",
         "prefit",
         "auditing",
