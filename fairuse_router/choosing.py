@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 
-from fairuse_router.audit import Audit
+from fairuse_router.audit import OUT_OF_FOLD, Audit
 from fairuse_router.auditing import audit_choices
 from fairuse_router.candidates import Candidate
 from fairuse_router.fitting import Scores, score_prefit
@@ -102,7 +102,7 @@ def fit_and_choose(
         audited = data
         seen = evidence(data, scores, unavailable)
         choices = choose(policy, seen)
-        which = "out-of-fold rows"
+        which = OUT_OF_FOLD
         if n_resamples:
             seed = random_state if isinstance(random_state, Integral) else 0
             honest = honest_gains(

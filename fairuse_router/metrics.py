@@ -450,3 +450,10 @@ _BUILT_IN: dict[str, Metric] = {
 }
 
 METRICS: tuple[str, ...] = tuple(_BUILT_IN)
+
+
+def named_metric(name: str) -> Metric:
+    """Return a metric to show values by; one of a user's own, known by name only, shows numbers."""
+    if name in METRICS:
+        return _BUILT_IN[name]
+    return Metric(name, False, None, lambda y, predictions, weight: float("nan"))

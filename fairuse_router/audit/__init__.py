@@ -4,6 +4,7 @@ from fairuse_router.audit.build import audit_rows, read_metrics
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
+    OUT_OF_FOLD,
     Counts,
     GainRecord,
     InterventionRecord,
@@ -13,6 +14,7 @@ from fairuse_router.audit.records import (
 from fairuse_router.audit.result import Audit
 
 __all__ = [
+    "OUT_OF_FOLD",
     "Audit",
     "Counts",
     "GainRecord",

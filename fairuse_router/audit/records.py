@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
 __all__ = [
+    "OUT_OF_FOLD",
     "Counts",
     "GainRecord",
     "InterventionRecord",
@@ -19,6 +20,7 @@ __all__ = [
 ]
 
 Record = TypeVar("Record")
+OUT_OF_FOLD = "out-of-fold rows"  # evidence that has also chosen the routes
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from fairuse_router.audit.interventions import intervene
-from fairuse_router.audit.records import GainRecord, InterventionRecord
-from fairuse_router.metrics import METRICS, Metric, get_metric
+from fairuse_router.audit.records import OUT_OF_FOLD, GainRecord, InterventionRecord
+from fairuse_router.metrics import Metric, named_metric
 
 if TYPE_CHECKING:
     from fairuse_router.audit.result import Audit
@@ -34,21 +34,16 @@ def audit_text(audit: Audit) -> str:
         f"{100 * audit.alpha:g}%, {_CORRECTIONS[audit.correction]}: counts are "
         'gain/violation/undetermined. "? +90": undetermined, 90 more rows might tell.'
     )
+    if audit.evidence == OUT_OF_FOLD:
+        head += " These rows also chose the routes, which flatters them: no claim."
     blocks = [textwrap.fill(head, _WIDTH)]
     for name in audit.metrics:
-        metric = _metric(name)
+        metric = named_metric(name)
         blocks.append(_summary_block(audit, metric))
         shown = ["routed"] if "routed" in audit.candidates else list(audit.candidates)
         blocks += [_group_block(audit, metric, c) for c in shown if c != audit.baseline]
         blocks += _case_blocks(audit, metric)
     return "\n\n".join(block for block in blocks if block)
-
-
-def _metric(name: str) -> Metric:
-    """Return the metric to format by; a callable's own is unknown after loading."""
-    if name in METRICS:
-        return get_metric(name)
-    return Metric(name, False, None, lambda y, predictions, weight: float("nan"))
 
 
 def _clip(value: str, width: int) -> str:
@@ -176,7 +171,7 @@ def interventions_text(audit: Audit, candidate: str | None, decoupled: str, rule
     for name in audit.metrics:
         for personalized in dict.fromkeys(r.candidate for r in records):
             mine = [r for r in records if (r.metric, r.candidate) == (name, personalized)]
-            blocks.append(_remedy_block(_metric(name), personalized, mine))
+            blocks.append(_remedy_block(named_metric(name), personalized, mine))
     return "\n\n".join(blocks)
 
 

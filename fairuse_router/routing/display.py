@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.metrics import Metric, named_metric
 
 if TYPE_CHECKING:
     from fairuse_router.routing.table import GroupRecord, RoutingTable
@@ -20,7 +20,7 @@ _HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
 
 def as_text(table: RoutingTable) -> str:
     """Render a routing table in at most 80 columns, two lines a group."""
-    metric, names = shown_metric(table), risk_names(table)
+    metric, names = named_metric(table.metric), risk_names(table)
     longest = 10 if len(names) <= 5 else 7
     heads = [_HEADS.get(name, name)[:longest] for name in names]
     widths = [max(7, len(head)) for head in heads]
@@ -45,14 +45,6 @@ def as_text(table: RoutingTable) -> str:
         )
     lines += ["", *_withholding(table)]
     return "\n".join(lines)
-
-
-def shown_metric(table: RoutingTable) -> Metric:
-    """Return the metric of a table; one of the user's own is shown as a plain number."""
-    try:
-        return get_metric(table.metric)
-    except ValueError:
-        return Metric(table.metric, False, None, lambda y, p, w: float("nan"))
 
 
 def risk_names(table: RoutingTable) -> list[str]:
@@ -105,7 +97,7 @@ def _withholding(table: RoutingTable) -> list[str]:
 
 def as_html(table: RoutingTable) -> str:
     """Render a routing table as one HTML table; every text of the data is escaped."""
-    metric, names = shown_metric(table), risk_names(table)
+    metric, names = named_metric(table.metric), risk_names(table)
     heads = [*table.schema.attributes, "rows", "served by", *names, "gain", "interval", "reason"]
     rows = []
     for record in table.groups:
