@@ -23,19 +23,31 @@ from fairuse_router.inference.bootstrap import (
     paired_bootstrap,
 )
 from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
+from fairuse_router.inference.multilevel import MultilevelFit, multilevel_path
 from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
 from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
 from fairuse_router.inference.result import PairedTest, rows_needed, stack_tests, verdict
 from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
 from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
+from fairuse_router.inference.slope import (
+    SLOPES,
+    STRENGTHS,
+    SlopeEvidence,
+    slope_evidence,
+    slope_posterior,
+)
 from fairuse_router.inference.swap import ece_swap
 
 __all__ = [
     "CORRECTIONS",
+    "SLOPES",
+    "STRENGTHS",
     "AucParts",
     "CorrectedGains",
+    "MultilevelFit",
     "PairedTest",
     "SampleSize",
+    "SlopeEvidence",
     "TwoPrior",
     "adjust",
     "area_replicates",
@@ -53,12 +65,15 @@ __all__ = [
     "mcnemar_power",
     "mcnemar_rows",
     "mean_replicates",
+    "multilevel_path",
     "paired_bootstrap",
     "paired_t",
     "paired_t_from_sums",
     "row_sums",
     "rows_needed",
     "sample_size",
+    "slope_evidence",
+    "slope_posterior",
     "stack_tests",
     "two_prior",
     "vc_rows",
