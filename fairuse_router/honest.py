@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.inference import bbc
-from fairuse_router.metrics import METRICS, get_metric
+from fairuse_router.metrics import named_metric
 from fairuse_router.routing.evidence import Evidence
 from fairuse_router.routing.policies import choose
 from fairuse_router.routing.table import GENERIC
@@ -58,12 +58,7 @@ class HonestGains:
     alpha: float = 0.1
 
     def __str__(self) -> str:
-        metric = get_metric(self.metric) if self.metric in METRICS else None
-
-        def show(value: float | None) -> str:
-            if value is None:
-                return "n/a"
-            return metric.format_gain(value) if metric else f"{value:+.3f}"
+        show = named_metric(self.metric).format_gain
 
         level = f"{100 * (1 - self.alpha):.0f}%"
         lines = [
@@ -81,6 +76,13 @@ class HonestGains:
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> HonestGains:
+        """Inverse of `to_dict`."""
+        groups = {name: HonestGain(**gain) for name, gain in plain["groups"].items()}
+        own = {name: HonestGain(**plain[name]) for name in ("overall", "worst")}
+        return cls(**{**plain, **own, "groups": groups})
 
 
 def honest_gains(

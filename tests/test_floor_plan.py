@@ -13,8 +13,9 @@ ROOT = Path(fairuse_router.__file__).parent
 
 # a module may import from lower floors, and from the modules named before it on its own floor
 FLOORS = [
-    ["frames", "groups", "metrics", "inference", "datasets"],
+    ["files", "frames", "groups", "metrics", "inference", "datasets"],
     [
+        "routing.promises",
         "routing.display",
         "routing.table",
         "audit",

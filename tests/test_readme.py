@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from fairuse_router.routing.promises import PROMISES
+
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- command: (\w+) -->\n)?```(\w+)\n(.*?)```", re.S)
 
@@ -20,6 +22,12 @@ def test_every_block_is_of_a_kind_that_is_run():
     kinds = [(kind, command) for command, kind, _ in blocks()]
     assert {kind for kind, _ in kinds} <= {"python", "text", "sh"}
     assert [command for kind, command in kinds if command] == ["run", "test"]
+
+
+def test_policies_promise_what_cards_say():
+    text = README.read_text(encoding="utf-8")
+    for policy, (rule, promise) in PROMISES.items():
+        assert f'| `"{policy}"` | {rule} | {promise} |' in text
 
 
 @pytest.mark.slow

@@ -1,0 +1,112 @@
+"""A page: titled sections of paragraphs, lists and tables, written as Markdown or HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+_STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.2rem .6rem;text-align:right;"
+    "border-bottom:1px solid #ccc;vertical-align:top}th:first-child,td:first-child,"
+    "td.text,th.text{text-align:left}"
+)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """A table of texts.
+
+    Parameters
+    ----------
+    head : sequence of str
+    rows : sequence of sequence of str
+    text : frozenset of int
+        Columns that hold prose and stand on the left; the first column always does.
+    """
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    text: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True)
+class Section:
+    """One titled part of a page: paragraphs, then a list, then a table, each if there is one."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    points: Sequence[str] = ()
+    grid: Grid | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A title and sections.
+
+    Parameters
+    ----------
+    title : str
+    sections : sequence of Section
+    """
+
+    title: str
+    sections: Sequence[Section] = field(default_factory=tuple)
+
+    def to_markdown(self) -> str:
+        """Render as GitHub's Markdown; texts of the data cannot make tables, HTML or links."""
+        blocks = [f"# {_plain(self.title)}"]
+        for section in self.sections:
+            blocks.append(f"## {_plain(section.title)}")
+            blocks += [_plain(p) for p in section.paragraphs]
+            if section.points:
+                blocks.append("\n".join(f"- {_plain(p)}" for p in section.points))
+            if section.grid is not None:
+                blocks.append(_markdown_table(section.grid))
+        return "\n\n".join(blocks) + "\n"
+
+    def to_html(self) -> str:
+        """Render as one HTML page without scripts or links; every text is escaped."""
+        body = [f"<h1>{html.escape(self.title)}</h1>"]
+        for section in self.sections:
+            body.append(f"<h2>{html.escape(section.title)}</h2>")
+            body += [f"<p>{html.escape(p)}</p>" for p in section.paragraphs]
+            if section.points:
+                items = "".join(f"<li>{html.escape(p)}</li>" for p in section.points)
+                body.append(f"<ul>{items}</ul>")
+            if section.grid is not None:
+                body.append(_html_table(section.grid))
+        return (
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>"
+            + "\n".join(body)
+            + "</body></html>\n"
+        )
+
+
+_MARKS = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>#"})
+
+
+def _plain(text: str) -> str:
+    """Escape what Markdown would read as markup."""
+    return " ".join(text.split()).translate(_MARKS)
+
+
+def _markdown_table(grid: Grid) -> str:
+    rules = ["---" if i == 0 or i in grid.text else "---:" for i in range(len(grid.head))]
+    lines = [[_plain(h) for h in grid.head], rules]
+    lines += [[_plain(cell) for cell in row] for row in grid.rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def _html_table(grid: Grid) -> str:
+    def line(cells: Sequence[str], tag: str) -> str:
+        marks = [' class="text"' if i in grid.text else "" for i in range(len(cells))]
+        return "".join(
+            f"<{tag}{mark}>{html.escape(cell)}</{tag}>"
+            for cell, mark in zip(cells, marks, strict=True)
+        )
+
+    rows = "".join(f"<tr>{line(row, 'td')}</tr>" for row in grid.rows)
+    return f"<table><thead><tr>{line(grid.head, 'th')}</tr></thead><tbody>{rows}</tbody></table>"

@@ -1,0 +1,228 @@
+"""The sections of a card, each made of numbers that stand in the routing table or an audit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from fairuse_router.audit import Audit, GainRecord
+from fairuse_router.card.page import Grid, Section
+from fairuse_router.honest import HonestGain, HonestGains
+from fairuse_router.metrics import Metric, named_metric
+from fairuse_router.routing.promises import PROMISES
+from fairuse_router.routing.table import RoutingTable
+
+ROUTED = "routed"
+_LIMITS = (
+    "A gain is a mean over a group, on the chosen metric: no promise to each of its members, and "
+    "no reason by itself to collect a sensitive attribute.",
+    "Every promise is for people drawn as the training rows were. A change of population, of "
+    "outcome rates above all, can turn a gain into a loss; only new labelled rows show it.",
+    "Undetermined means that the rows do not tell, not that there is no difference.",
+)
+
+
+def sections(
+    table: RoutingTable,
+    audit: Audit | None,
+    selection: Audit | None,
+    honest: HonestGains | None,
+    description: str,
+) -> Iterator[Section]:
+    """Yield the sections of a card in their order.
+
+    Parameters
+    ----------
+    table : RoutingTable
+    audit : Audit or None
+        The claim.
+    selection : Audit or None
+        Evidence of the choice; shown where there is no claim.
+    honest : HonestGains or None
+    description : str
+    """
+    if description:
+        yield Section("What it is for", [description])
+    yield _routes(table)
+    yield _promise(table)
+    shown = audit or selection
+    if shown is not None:
+        yield from _audit(shown, is_claim=audit is not None)
+    if honest is not None:
+        yield _honest(honest)
+    if shown is not None:
+        yield from _remedies(shown)
+    yield Section("Limits", points=_LIMITS)
+
+
+def gain_with_interval(
+    metric: Metric, gain: float | None, low: float | None, high: float | None
+) -> str:
+    """Write a gain, and its interval if it has one."""
+    text = metric.format_gain(gain)
+    if low is None or high is None:
+        return text
+    return f"{text} ({metric.format_gain(low)} to {metric.format_gain(high)})"
+
+
+def _routes(table: RoutingTable) -> Section:
+    metric = named_metric(table.metric)
+    rows = []
+    for name, record in zip(table.schema.group_names(), table.groups, strict=True):
+        gain = gain_with_interval(metric, record.gain, record.low, record.high)
+        count = "few" if record.rows is None else f"{record.rows:,}"
+        rows.append([name, count, record.candidate, gain, record.reason])
+    level = f"{100 * (1 - table.alpha):.0f}%"
+    where = "on rows opened once" if table.policy == "certified" else "out of fold"
+    return Section(
+        "Who is served by what",
+        [
+            f"Groups by {', '.join(table.schema.attributes)}. Gains are in {metric.name} over the "
+            f"generic model, which sees no group attribute; positive is better; {where}, with "
+            f"{level} intervals.",
+            "Whoever withholds an attribute is served by the generic model, unless all groups that "
+            "the report may come from share a route.",
+        ],
+        grid=Grid(["group", "training rows", "served by", "gain", "why"], rows, frozenset({2, 4})),
+    )
+
+
+def _promise(table: RoutingTable) -> Section:
+    known = PROMISES.get(table.policy)
+    if known is None:
+        return Section("What the policy promises", [f"The policy {table.policy!r} is not known."])
+    rule, promise = (text.replace("`", "") for text in known)
+    return Section(
+        "What the policy promises",
+        [
+            f"Policy {table.policy!r}, alpha = {table.alpha:g}. Rule: {rule}. "
+            f"Promise: {promise}; for independent rows, and people drawn as the training rows were."
+        ],
+    )
+
+
+def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
+    """Yield a summary of all candidates, and the groups under the deployed routing."""
+    note = (
+        f"On {audit.n:,} {audit.evidence}, which no model has seen."
+        if is_claim
+        else f"On {audit.n:,} {audit.evidence}. They also chose the routes, which flatters them: "
+        "this is evidence of the choice, not a claim."
+    )
+    for name in audit.metrics:
+        metric = named_metric(name)
+        rows = []
+        for record in audit.summary():
+            if record.metric != name:
+                continue
+            own = record.candidate == audit.baseline
+            gains = [
+                "" if own else metric.format_gain(g)
+                for g in (record.gain, record.worst_gain, record.best_gain)
+            ]
+            counts = [
+                "" if c is None else str(c)
+                for c in (record.rationality, record.envy_freeness, record.truthfulness)
+            ]
+            rows.append([record.candidate, metric.format(record.risk), *gains, *counts])
+        head = ["model", "all", "gain", "worst group", "best group"]
+        yield Section(
+            f"Audit: {name}",
+            [
+                f"{note} Counts are gains / violations / undetermined at {100 * audit.alpha:g}%, "
+                f"correction: {audit.correction}."
+            ],
+            grid=Grid([*head, "rationality", "envy-freeness", "truthfulness"], rows),
+        )
+        candidate = ROUTED if ROUTED in audit.candidates else audit.candidates[-1]
+        yield _groups(audit, metric, candidate)
+
+
+def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
+    risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
+    rows = []
+    for r in audit.rationality:
+        if (r.metric, r.candidate) != (metric.name, candidate):
+            continue
+        pair = [metric.format(risks.get((c, r.group))) for c in (audit.baseline, candidate)]
+        gain = gain_with_interval(metric, r.gain, r.low, r.high)
+        rows.append([r.group or "", f"{r.n:,}", *pair, gain, verdict_text(r)])
+    head = ["group", "rows", audit.baseline, candidate, "gain", "verdict"]
+    return Section(
+        f"Each group: {metric.name}",
+        points=_violations(audit, metric),
+        grid=Grid(head, rows, frozenset({5})),
+    )
+
+
+def verdict_text(record: GainRecord) -> str:
+    """Write a verdict, with the rows still needed where it is open and that can be said."""
+    if record.verdict != "undetermined":
+        return record.verdict
+    if record.reason:
+        return f"undetermined: {record.reason}"
+    if not record.rows_needed:
+        return "undetermined"
+    return f"undetermined: {record.rows_needed:,} more rows might tell"
+
+
+def _violations(audit: Audit, metric: Metric) -> list[str]:
+    """Sentences on what the deployed routing owes."""
+    found = []
+    for r in (*audit.rationality, *audit.truthfulness):
+        if (r.metric, r.candidate, r.verdict) != (metric.name, ROUTED, "violation"):
+            continue
+        lost = metric.format_gain(None if r.gain is None else -r.gain)
+        how = "from the generic model" if r.other == audit.baseline else f"by reporting {r.other}"
+        found.append(f"Violation: {r.group} would gain {lost} {how}.")
+    return found
+
+
+def _honest(honest: HonestGains) -> Section:
+    metric = named_metric(honest.metric)
+
+    def row(name: str, gain: HonestGain) -> list[str]:
+        corrected = gain_with_interval(metric, gain.gain, gain.low, gain.high)
+        return [name, metric.format_gain(gain.naive), corrected]
+
+    named = {"all groups": honest.overall, "group that gains least": honest.worst, **honest.groups}
+    return Section(
+        "Gains corrected for choosing",
+        [
+            f"The rows that chose the routes flatter them. Corrected by BBC-CV (Tsamardinos et al. "
+            f"2018), {honest.n_resamples} resamples, {100 * (1 - honest.alpha):.0f}% intervals."
+        ],
+        grid=Grid(["", "naive", "honest"], [row(k, v) for k, v in named.items()]),
+    )
+
+
+def _remedies(audit: Audit) -> Iterator[Section]:
+    """Yield what the paper's interventions would bring, where there is a one-hot model."""
+    if "onehot" not in audit.candidates:
+        return
+    for name in audit.metrics:
+        metric = named_metric(name)
+        rows = [
+            [
+                r.group or "",
+                metric.format_gain(r.gain),
+                metric.format_gain(r.assign_generic),
+                metric.format_gain(r.assign_decoupled),
+                metric.format_gain(r.best_of_three),
+                r.best or "",
+            ]
+            for r in audit.interventions("onehot")
+            if r.metric == name and r.group is not None
+        ]
+        yield Section(
+            f"Remedies for the one-hot model: {name}",
+            [
+                "Gains over generic if groups in which the one-hot model looks worse were served "
+                "by generic, by the best of generic, one-hot and decoupled, and if every group was "
+                "(Suriyakumar et al. 2023, Table 2). Chosen on the rows shown, which flatters them."
+            ],
+            grid=Grid(
+                ["group", "one-hot", "assign generic", "assign decoupled", "best of three", "best"],
+                rows,
+                frozenset({5}),
+            ),
+        )

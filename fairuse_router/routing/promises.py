@@ -1,0 +1,34 @@
+"""What every policy does and promises, in one sentence each: for cards and README."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Promise(NamedTuple):
+    """A policy in words: how it chooses, and what may be relied on."""
+
+    rule: str
+    promise: str
+
+
+PROMISES: dict[str, Promise] = {
+    "shrunken": Promise(
+        "largest gain in a proper score that is sure after empirical Bayes shrinkage",
+        "about P(gain > 0) >= 95% per group",
+    ),
+    "best": Promise("largest gain out of fold", "none"),
+    "tested": Promise(
+        "largest shrunken gain, deployed where an exact one-sided test shows it (Holm)",
+        "family-wise error `alpha`, up to refit and reuse of rows",
+    ),
+    "certified": Promise(
+        'as `"shrunken"` on 60% of the rows, tested once on the other 40%, no refit',
+        "P(any deployed group worse than its generic) <= `alpha`, exact for independent rows",
+    ),
+    "assign_generic": Promise(
+        "one-hot, but generic where a violation is shown: the paper's *assign a generic model* "
+        '(`candidates=("generic", "onehot")`)',
+        "none",
+    ),
+}

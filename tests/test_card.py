@@ -1,0 +1,99 @@
+"""Cards: every number comes from the table or an audit, and no text of the data is markup."""
+
+import json
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from fairuse_router import FairUseRouter
+from fairuse_router.card import Card, plot_gains
+from fairuse_router.datasets import make_population
+from fairuse_router.routing.policies import POLICIES
+from fairuse_router.routing.promises import PROMISES
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    law = make_population(600, n_groups=4, effect="slopes", random_state=1)
+    X, y = law.to_frame(), law.y
+    router = FairUseRouter(
+        LogisticRegression(), list(law.group_columns), policy="best", n_resamples=30
+    )
+    router.fit(X[:400], y[:400])
+    return router, router.audit(X[400:], y[400:], metrics=["error", "auc"])
+
+
+def test_claim_and_choice_are_told_apart(fitted):
+    router, audit = fitted
+    claim, choice = Card.of(router, audit).to_markdown(), Card.of(router).to_markdown()
+    assert f"{audit.n} held-out rows, which no model has seen" in claim
+    assert "this is evidence of the choice, not a claim" in choice
+    assert "not a claim" not in claim
+    with pytest.raises(ValueError, match=r"audit is router.audit_, whose rows chose the routes"):
+        Card.of(router, router.audit_)
+    with pytest.raises(ValueError, match=r"audit has the groups \['a'\]"):
+        Card.of(router, replace(audit, groups=("a",)))
+
+
+def test_numbers_are_those_of_the_audit(fitted):
+    router, audit = fitted
+    text = Card.of(router, audit).to_markdown()
+    for record in audit.summary():
+        risk = f"{100 * record.risk:.1f}%" if record.metric == "error" else f"{1 - record.risk:.3f}"
+        assert re.search(rf"\| {record.candidate} \| {risk} \|", text)
+    for record, name in zip(
+        router.routing_table_.groups, router.schema_.group_names(), strict=True
+    ):
+        assert f"| {name} | {record.rows} | {record.candidate} |".replace("<", r"\<") in text
+    honest = router.honest_gains_.overall
+    assert f"| all groups | {100 * honest.naive:+.1f}% | {100 * honest.gain:+.1f}% (" in text
+
+
+def test_there_and_back(fitted, tmp_path):
+    card = Card.of(*fitted, title="T", description="D")
+    again = Card.from_dict(json.loads(card.to_json()))
+    assert again.to_markdown() == card.to_markdown()
+    assert again.audit == card.audit
+    for ending in ("md", "html", "json"):
+        card.save(tmp_path / f"card.{ending}")
+        assert (tmp_path / f"card.{ending}").stat().st_size > 1000
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["card.html", "card.json", "card.md"]
+    with pytest.raises(ValueError, match=r"ends in '.pdf'; allowed: .md, .html, .json"):
+        card.save(tmp_path / "card.pdf")
+
+
+def test_texts_of_the_data_are_no_markup():
+    rng = np.random.default_rng(0)
+    X = np.array([["<b>|x|</b>", "[a](b)"][i % 2] for i in range(200)], dtype=object)[:, None]
+    X = np.hstack([X, rng.normal(size=(200, 1)).astype(object)])
+    router = FairUseRouter(LogisticRegression(), [0]).fit(X, rng.integers(0, 2, 200))
+    card = Card.of(router, title="<script>")
+    assert "<script>" not in card.to_html()
+    assert "&lt;b&gt;|x|&lt;/b&gt;" in card.to_html()
+    text = card.to_markdown()
+    assert r"\<b\>\|x\|\</b\>" in text
+    assert r"\[a\](b)" in text
+
+
+def test_every_policy_has_its_promise(fitted):
+    assert set(PROMISES) == set(POLICIES)
+    table = fitted[0].routing_table_
+    for policy, (_, promise) in PROMISES.items():
+        text = Card(replace(table, policy=policy)).to_markdown()
+        assert promise.replace("`", "").split("(")[0].replace(">", r"\>") in text
+
+
+def test_picture_shows_every_group(fitted):
+    pytest.importorskip("matplotlib").use("Agg")
+    _, audit = fitted
+    ax = plot_gains(audit, metric="error")
+    labels = [t.get_text() for t in ax.get_yticklabels()]
+    assert [label.rsplit(" (", 1)[0] for label in reversed(labels)] == list(audit.groups)
+    gains = [r.gain for r in audit.rationality if (r.metric, r.candidate) == ("error", "routed")]
+    points = [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 1]
+    assert points == pytest.approx([100 * g for g in reversed(gains)])
+    with pytest.raises(ValueError, match="candidate='x' with metric='error' is not in the audit"):
+        plot_gains(audit, "x")
