@@ -33,23 +33,34 @@ class Layout:
         Columns of the user's X, group columns counted.
     names : tuple of str or None
         Names of those columns; None if X was an array.
+    number : {"float32", "float64"}, default="float32"
+        Type of the number inputs.
+    report : {"texts", "codes"}, default="texts"
+        Whether the report comes as the texts of its levels or as their int64 codes.
     """
 
     columns: tuple[InputColumn, ...]
     inputs: tuple[str, ...]
     width: int
     names: tuple[str, ...] | None
+    number: str = "float32"
+    report: str = "texts"
 
     @classmethod
     def of(
-        cls, columns: tuple[InputColumn, ...], width: int, names: tuple[str, ...] | None
+        cls,
+        columns: tuple[InputColumn, ...],
+        width: int,
+        names: tuple[str, ...] | None,
+        number: str = "float32",
+        report: str = "texts",
     ) -> Layout:
         """Lay out feature columns: one tensor if all are numbers, else one per column."""
         if all(c.numeric for c in columns):
             inputs = [JOINED] * len(columns)
         else:
             inputs = identifiers((c.name for c in columns), taken=(REPORT, *OUTPUTS))
-        return cls(columns, tuple(inputs), width, names)
+        return cls(columns, tuple(inputs), width, names, number, report)
 
     @property
     def joined(self) -> bool:
@@ -59,7 +70,7 @@ class Layout:
     def features(self, table: frames.Table) -> dict[str, NDArray[Any]]:
         """Tensors of the features of a table that has the columns of the training data."""
         arrays = [
-            numbers(frames.column(table, c.position), c.name).astype(np.float32)
+            numbers(frames.column(table, c.position), c.name).astype(self.number)
             if c.numeric
             else texts(frames.column(table, c.position))
             for c in self.columns
@@ -67,6 +78,10 @@ class Layout:
         if self.joined:
             return {JOINED: np.stack(arrays, axis=1)}
         return {name: a[:, None] for name, a in zip(self.inputs, arrays, strict=True)}
+
+    def reports(self, schema: GroupSchema, codes: NDArray[np.int64]) -> NDArray[Any]:
+        """Tensor of the reports of codes [n, k]: the codes, or texts of dtype object."""
+        return codes if self.report == "codes" else report_texts(schema, codes)
 
     def check(self, table: frames.Table) -> None:
         """Refuse a table with other columns than the training data.
@@ -99,6 +114,8 @@ class Layout:
             ],
             "width": self.width,
             "names": None if self.names is None else list(self.names),
+            "number": self.number,
+            "report": self.report,
         }
 
     @classmethod
@@ -110,6 +127,8 @@ class Layout:
             tuple(c["input"] for c in columns),
             data["width"],
             None if data["names"] is None else tuple(data["names"]),
+            data.get("number", "float32"),
+            data.get("report", "texts"),
         )
 
 

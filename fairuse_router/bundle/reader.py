@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,18 @@ from numpy.typing import NDArray
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
 from fairuse_router.bundle.digest import is_intact
-from fairuse_router.bundle.inputs import JOINED, REPORT, Layout, report_texts
-from fairuse_router.bundle.session import open_session
+from fairuse_router.bundle.inputs import JOINED, REPORT, Layout
+from fairuse_router.bundle.session import PROVIDERS, open_session
 from fairuse_router.routing.table import RoutedRows, RoutingTable
 
 _VALUES = ("probabilities", "scores", "prediction")
-_TYPES = {"tensor(string)": "string", "tensor(float)": "float32", "tensor(int64)": "int64"}
+_MOST_BYTES = 2**31 - 1  # of a protobuf
+_TYPES = {
+    "tensor(string)": "string",
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(int64)": "int64",
+}
 
 
 class Bundle:
@@ -30,6 +37,11 @@ class Bundle:
         Content of the file.
     source : str, default="model"
         What to call it in errors.
+    session_options : dict of str to object, default=None
+        Attributes of `onnxruntime.SessionOptions`, such as ``{"intra_op_num_threads": 1}``; a name
+        with a dot is a configuration entry.
+    providers : sequence of str, default=("CPUExecutionProvider",)
+        Execution providers of onnxruntime.
 
     Attributes
     ----------
@@ -56,38 +68,48 @@ class Bundle:
     ------
     ValueError
         If it is no bundle, of another format version, or contradicts itself.
+
+    Notes
+    -----
+    A bundle can be pickled, and used after a fork: it opens its session anew. It carries a digest,
+    which is no signature: take bundles from people you trust, as any program.
     """
 
-    def __init__(self, model: bytes, source: str = "model") -> None:
+    def __init__(
+        self,
+        model: bytes,
+        source: str = "model",
+        session_options: Mapping[str, Any] | None = None,
+        providers: Sequence[str] = PROVIDERS,
+    ) -> None:
         self._model = model
         self._source = source
+        self._options = dict(session_options or {})
+        self._providers = tuple(providers)
         try:
-            if is_intact(model) is False:
-                raise ValueError("it was changed or damaged after it was written: digests differ")
-            self._session = _open(model)
+            _check_digest(model)
+            self._session = self._open()
+            self._owner = os.getpid()
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             self._read()
-        except (
-            KeyError,
-            TypeError,
-            AttributeError,
-            IndexError,
-            ArithmeticError,
-            RecursionError,
-        ) as error:
-            raise ValueError(
-                f"{source} is damaged: its metadata is malformed ({error!r})."
-            ) from None
         except ValueError as error:
             raise ValueError(f"{source} cannot be read: {error}.") from None
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> Bundle:
+    def load(
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        session_options: Mapping[str, Any] | None = None,
+        providers: Sequence[str] = PROVIDERS,
+    ) -> Bundle:
         """Open a file.
 
         Parameters
         ----------
         path : str or path
+        session_options, providers
+            As for the class.
 
         Returns
         -------
@@ -104,7 +126,12 @@ class Bundle:
             raise ValueError(
                 f"path={str(path)!r}: there is no such file. Write it by export_bundle."
             )
-        return cls(path.read_bytes(), f"path={str(path)!r}")
+        if path.stat().st_size > _MOST_BYTES:
+            raise ValueError(
+                f"path={str(path)!r} cannot be read: it has {path.stat().st_size:,} bytes, more "
+                "than an ONNX model can have."
+            )
+        return cls(path.read_bytes(), f"path={str(path)!r}", session_options, providers)
 
     def predict(self, X: Any) -> NDArray[Any]:
         """Label or number of every row, by the model that serves its report.
@@ -156,10 +183,32 @@ class Bundle:
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"model": self._model, "source": self._source}
+        return {
+            "model": self._model,
+            "source": self._source,
+            "session_options": self._options,
+            "providers": self._providers,
+        }
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(**state)  # type: ignore[misc]
+
+    def _open(self) -> Any:
+        try:
+            return open_session(self._model, self._options, self._providers)
+        except TypeError:
+            raise
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ValueError(
+                f"it is no ONNX model that onnxruntime {onnxruntime.__version__} opens "
+                f"({str(error).splitlines()[0][:200]})"
+            ) from None
+
+    def _ask(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run the graph; a forked process has the session of its parent, but not its threads."""
+        if self._owner != os.getpid():
+            self._session, self._owner = self._open(), os.getpid()
+        return self._session.run(list(names), dict(feed))
 
     def _read(self) -> None:
         parts = metadata.read(self.metadata)
@@ -179,28 +228,36 @@ class Bundle:
         """The metadata must describe the graph it stands on."""
         k = len(self.schema.attributes)
         if self.layout.joined:
-            expected = {JOINED: ("float32", len(self.layout.columns))}
+            expected = {JOINED: (self.layout.number, len(self.layout.columns))}
         else:
             expected = {
-                name: ("float32" if c.numeric else "string", 1)
+                name: (self.layout.number if c.numeric else "string", 1)
                 for c, name in zip(self.layout.columns, self.layout.inputs, strict=True)
             }
-        expected[REPORT] = ("string", k)
-        found = {i["name"]: (i["type"], i["shape"][-1]) for i in self.inputs}
+        expected[REPORT] = ("int64" if self.layout.report == "codes" else "string", k)
+        found = {i["name"]: (i["type"], *i["shape"][1:]) for i in self.inputs}
         if found != expected:
             raise ValueError(f"its inputs are {found}, its metadata speaks of {expected}")
-        positions = [c.position for c in self.layout.columns] + list(self.schema.positions)
-        if sorted(positions) != list(range(self.layout.width)):
-            raise ValueError("its columns do not add up")
-        outputs = {o["name"]: o["shape"] for o in self.outputs}
-        wanted = {"prediction" if self.classes_ is None else "label", "route"}
-        if not wanted <= set(outputs):
-            raise ValueError(f"it lacks the outputs {sorted(wanted)}")
-        columns = None if self.classes_ is None else len(self.classes_)
-        if "probabilities" in outputs and outputs["probabilities"][-1] != columns:
-            raise ValueError(
-                f"it has {outputs['probabilities'][-1]} probabilities a row for {columns} classes"
-            )
+        self._check_outputs({o["name"]: o for o in self.outputs})
+
+    def _check_outputs(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
+        wanted = {"route": ("int64",)}
+        if self.classes_ is None:
+            wanted["prediction"] = ("float32", "float64")
+        else:
+            wanted["label"] = ("string",) if self.classes_.dtype.kind in "OU" else ("int64",)
+        for name, types in wanted.items():
+            found = outputs.get(name, {"type": "missing", "shape": []})
+            if found["type"] not in types or len(found["shape"]) != 1:
+                raise ValueError(
+                    f"its output {name} is {found['type']} of shape {found['shape']}; one "
+                    f"{types[0]} a row belongs there"
+                )
+        if "probabilities" in outputs:
+            shape = outputs["probabilities"]["shape"]
+            columns = 0 if self.classes_ is None else len(self.classes_)
+            if len(shape) != 2 or shape[1] != columns:
+                raise ValueError(f"it has probabilities of shape {shape} for {columns} classes")
 
     def _table(self, X: Any) -> frames.Table:
         table = frames.as_table(X)
@@ -217,9 +274,9 @@ class Bundle:
         table = self._table(X)
         codes = self._codes(table)
         feed = self.layout.features(table)
-        feed[REPORT] = report_texts(self.schema, codes)
+        feed[REPORT] = self.layout.reports(self.schema, codes)
         try:
-            answer = dict(zip(names, self._session.run(names, feed), strict=True))
+            answer = dict(zip(names, self._ask(names, feed), strict=True))
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ValueError(_why_not(error)) from error
         if not np.array_equal(answer["route"], self.routing_table.look_up(codes)):
@@ -244,14 +301,15 @@ def _why_not(error: Exception) -> str:
     return f"The bundle cannot score these rows: {text.splitlines()[0][:300]}"
 
 
-def _open(model: bytes) -> Any:
-    try:
-        return open_session(model)
-    except Exception as error:  # onnxruntime's exceptions share no base class
+def _check_digest(model: bytes) -> None:
+    intact = is_intact(model)
+    if intact is None:
         raise ValueError(
-            f"it is no ONNX model that onnxruntime {onnxruntime.__version__} opens; it may be "
-            f"truncated or of another kind ({str(error).splitlines()[0][:200]})"
-        ) from None
+            "it is no bundle, or a part of one: it does not carry the digest that export_bundle "
+            "writes"
+        )
+    if not intact:
+        raise ValueError("it was changed or damaged after it was written: digests differ")
 
 
 def _described(entry: Any) -> dict[str, Any]:
