@@ -30,7 +30,7 @@ def seal(model: bytes) -> bytes:
 
 
 def is_intact(model: bytes) -> bool | None:
-    """Whether a file is as it was written; None if it carries no digest."""
+    """Whether a model is as it was written; None if it carries no digest."""
     place = _PLACE.search(model)
     if place is None:
         return None

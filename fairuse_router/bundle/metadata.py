@@ -1,23 +1,25 @@
 """Metadata: what a bundle says of itself, as JSON under ``fairuse_router.*``.
 
 ``format_version`` is one integer. It grows when a reader of the version before would misread a
-file: a key that is renamed or removed, or that changes its meaning. New keys do not count.
+file: a key that is renamed or removed, or that changes its meaning. New keys do not count, and
+readers pass over what they do not know. Files of every version since 1 can be read.
 """
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.groups import MAX_REPORTS, GroupSchema
-from fairuse_router.routing.table import RoutingTable
+from fairuse_router.bundle.claims import check_claims
+from fairuse_router.routing.table import GroupRecord, RoutingTable
 
 FORMAT_VERSION = 1
+READABLE = range(1, FORMAT_VERSION + 1)
 PREFIX = "fairuse_router."
 KEYS = ("audit", "candidates", "certificate", "classes", "features", "routing_table", "schema")
 
@@ -28,25 +30,38 @@ def to_json(data: Any) -> str:
 
 
 def read(properties: Mapping[str, str]) -> dict[str, Any]:
-    """Parse the metadata of a model, without the prefix.
+    """Parse and check the metadata of a model, without the prefix.
 
     Raises
     ------
     ValueError
-        If the model is no bundle, of another version, or lacks a key.
+        If the model is no bundle, of a version that is not known, lacks a key, or contradicts
+        itself.
     """
     version = properties.get(f"{PREFIX}format_version")
     if version is None:
         raise ValueError("it is an ONNX model, but no bundle: it has no fairuse_router metadata")
-    if version != str(FORMAT_VERSION):
+    if version not in map(str, READABLE):
         raise ValueError(
-            f"its format_version is {version[:20]!r}, this version of fairuse_router reads "
+            f"its format_version is {version[:20]!r}, this version of fairuse_router reads up to "
             f"{FORMAT_VERSION}; install the version that wrote it, or export it again"
         )
     missing = [key for key in KEYS if PREFIX + key not in properties]
     if missing:
         raise ValueError(f"its metadata lacks {missing}")
-    return {key: json.loads(properties[PREFIX + key]) for key in KEYS}
+    parts = {key: _from_json(properties[PREFIX + key], key) for key in KEYS}
+    check_claims(parts)
+    return parts
+
+
+def _from_json(text: str, key: str) -> Any:
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no number")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its metadata {key} is no JSON ({str(error)[:80]})") from None
 
 
 def write_classes(classes: NDArray[Any]) -> dict[str, Any]:
@@ -77,10 +92,14 @@ def onnx_labels(data: Mapping[str, Any]) -> NDArray[Any]:
 
 def read_classes(data: Mapping[str, Any]) -> NDArray[Any]:
     """Classes as the router had them."""
-    dtype = str(data["dtype"])
-    if not re.fullmatch(r"[<>=|]?[OUbiuf][0-9]{0,4}", dtype):
-        raise ValueError(f"classes have the type {dtype[:20]!r}")
-    return np.array(data["labels"], dtype=object).astype(dtype)
+    labels, dtype = data["labels"], data["dtype"]
+    try:
+        classes = np.array(labels, dtype=object).astype(dtype)
+    except (TypeError, ValueError, OverflowError):
+        classes = np.empty(0)
+    if classes.tolist() != labels:
+        raise ValueError(f"its classes {labels[:5]} are not of the type {dtype!r}")
+    return classes
 
 
 def small_groups(table: RoutingTable, min_cell: int) -> frozenset[str]:
@@ -112,10 +131,10 @@ def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> d
 
 def read_table(data: Mapping[str, Any]) -> RoutingTable:
     """Routing table of a file."""
-    schema = GroupSchema.from_dict(data["schema"])
-    if not 1 <= schema.n_reports <= MAX_REPORTS:
-        raise ValueError(f"its group attributes span {schema.n_reports} reports")
-    return RoutingTable.from_dict({**data["routing_table"], "schema": data["schema"]})
+    table = data["routing_table"]
+    known = {field.name for field in fields(GroupRecord)}
+    groups = [{k: v for k, v in group.items() if k in known} for group in table["groups"]]
+    return RoutingTable.from_dict({**table, "groups": groups, "schema": data["schema"]})
 
 
 def suppress(data: Any, hidden: frozenset[str], min_cell: int) -> Any:

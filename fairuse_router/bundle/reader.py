@@ -241,7 +241,7 @@ class Bundle:
         self._check_outputs({o["name"]: o for o in self.outputs})
 
     def _check_outputs(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
-        wanted = {"route": ("int64",)}
+        wanted: dict[str, tuple[str, ...]] = {"route": ("int64",)}
         if self.classes_ is None:
             wanted["prediction"] = ("float32", "float64")
         else:
@@ -305,8 +305,8 @@ def _check_digest(model: bytes) -> None:
     intact = is_intact(model)
     if intact is None:
         raise ValueError(
-            "it is no bundle, or a part of one: it does not carry the digest that export_bundle "
-            "writes"
+            "it is no ONNX model that export_bundle wrote, or only a part of one: it carries no "
+            "digest of itself"
         )
     if not intact:
         raise ValueError("it was changed or damaged after it was written: digests differ")

@@ -2,16 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import onnxruntime
 
+PROVIDERS = ("CPUExecutionProvider",)
 
-def open_session(model: bytes) -> Any:
-    """Return an `onnxruntime.InferenceSession` on the CPU.
+
+def open_session(
+    model: bytes, options: Mapping[str, Any] | None = None, providers: Sequence[str] = PROVIDERS
+) -> Any:
+    """Return an `onnxruntime.InferenceSession`.
 
     What is wrong with a model is told by the exception, and not by a log.
+
+    Parameters
+    ----------
+    model : bytes
+    options : dict of str to object, default=None
+        Attributes of `onnxruntime.SessionOptions`, such as ``intra_op_num_threads``; a name with
+        a dot is a configuration entry, such as ``"session.intra_op.allow_spinning": "0"``.
+    providers : sequence of str, default=("CPUExecutionProvider",)
+
+    Raises
+    ------
+    TypeError
+        For options that ONNX Runtime does not have.
     """
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    settings = onnxruntime.SessionOptions()
+    settings.log_severity_level = 4
+    for name, value in (options or {}).items():
+        _set(settings, name, value)
+    return onnxruntime.InferenceSession(model, settings, providers=list(providers))
+
+
+def _set(settings: Any, name: str, value: Any) -> None:
+    known = [n for n, v in vars(type(settings)).items() if isinstance(v, property)]
+    try:
+        if "." in name:
+            settings.add_session_config_entry(name, str(value))
+        elif name in known:
+            setattr(settings, name, value)
+        else:
+            raise TypeError(f"it has {', '.join(sorted(known))}")
+    except TypeError as error:
+        raise TypeError(
+            f"session_options: {name!r}={value!r} is not of onnxruntime.SessionOptions ({error})."
+        ) from None

@@ -1,0 +1,209 @@
+"""Claims: what a file says of itself is believed only as far as it has the right form.
+
+Every part of the metadata is held against a form (plain types, nested), then against the others:
+sizes are bounded before anything of that size is built, and every number that points somewhere
+must point at something.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from fairuse_router.groups import MAX_REPORTS
+
+# a type, [form] for a list, {name: form} for a dictionary that may hold more ("name?" may lack),
+# {str: form} for one with any names, or a tuple of forms of which one must fit
+_NUMBER = (int, float)
+_GAIN = (int, float, str, None)  # infinities are texts
+FORMS: dict[str, Any] = {
+    "schema": {
+        "attributes": [str],
+        "positions": [int],
+        "levels": [[str]],
+        "withheld": (str, None),
+        "handle_unknown": str,
+    },
+    "features": {
+        "columns": [{"name": str, "position": int, "numeric": bool, "input": str}],
+        "width": int,
+        "names": ([str], None),
+        "number?": str,
+        "report?": str,
+    },
+    "classes": ({"dtype": str, "labels": ([int], [str])}, None),
+    "routing_table": {
+        "policy": str,
+        "metric": str,
+        "alpha": _NUMBER,
+        "routes": [{"candidate": str, "group": (int, None), "strength": _NUMBER}],
+        "grid": [int],
+        "groups": [
+            {
+                "report": [str],
+                "rows": (int, None),
+                "candidate": str,
+                "reason": str,
+                "risks": {str: _GAIN},
+                "gain": _GAIN,
+                "low": _GAIN,
+                "high": _GAIN,
+                "unavailable": {str: str},
+            }
+        ],
+    },
+    "candidates": [{"name": str, "estimator": str, "models": int, "told": [str]}],
+    "certificate": {"rows": int, "reports": int, "checks": int, "tolerance": _NUMBER},
+    "audit": (dict, None),
+}
+_MOST_CELLS = 10_000_000
+_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+
+
+def check_claims(parts: Mapping[str, Any]) -> None:
+    """Refuse metadata of the wrong form, or whose parts contradict each other.
+
+    Parameters
+    ----------
+    parts : dict of str to object
+        Parsed JSON by key, without the prefix.
+
+    Raises
+    ------
+    ValueError
+        The message names the place.
+    """
+    for key, form in FORMS.items():
+        _expect(parts[key], form, key)
+    _check_schema(parts["schema"])
+    _check_features(parts["features"], parts["schema"])
+    _check_classes(parts["classes"])
+    _check_table(parts["routing_table"], parts["schema"], parts["candidates"])
+
+
+def _expect(data: Any, form: Any, place: str) -> None:
+    """Hold data against a form."""
+    problem = _misfit(data, form, place)
+    if problem:
+        raise ValueError(problem)
+
+
+def _misfit(data: Any, form: Any, place: str) -> str | None:
+    """What is wrong with data, if anything is."""
+    if isinstance(form, tuple):
+        problems = [_misfit(data, f, place) for f in form]
+        return None if None in problems else next(p for p in problems if p)
+    if isinstance(form, list):
+        if not isinstance(data, list):
+            return _wrong(data, place, "a list")
+        found = (_misfit(v, form[0], f"{place}[{i}]") for i, v in enumerate(data))
+        return next((p for p in found if p), None)
+    if isinstance(form, dict):
+        return _misfit_dict(data, form, place)
+    if form is None:
+        return None if data is None else _wrong(data, place, "nothing")
+    fits = isinstance(data, form) and (form is bool or not isinstance(data, bool))
+    return None if fits else _wrong(data, place, _NAMES.get(form, form.__name__))
+
+
+def _misfit_dict(data: Any, form: Mapping[Any, Any], place: str) -> str | None:
+    if not isinstance(data, dict):
+        return _wrong(data, place, "a dictionary")
+    if str in form:
+        found = (_misfit(v, form[str], f"{place}.{k}") for k, v in data.items())
+    else:
+        missing = [k for k in form if not k.endswith("?") and k not in data]
+        if missing:
+            return f"its metadata has no {place}.{missing[0]}"
+        inner = {k.removesuffix("?"): f for k, f in form.items()}
+        found = (_misfit(data[k], f, f"{place}.{k}") for k, f in inner.items() if k in data)
+    return next((p for p in found if p), None)
+
+
+def _wrong(data: Any, place: str, wanted: str) -> str:
+    shown = repr(data)[:40] if isinstance(data, (str, int, float)) else type(data).__name__
+    return f"its metadata has {shown} as {place[:80]}, where {wanted} belongs"
+
+
+def _require(holds: bool, problem: str) -> None:
+    if not holds:
+        raise ValueError(f"its metadata contradicts itself: {problem}")
+
+
+def _check_schema(schema: Mapping[str, Any]) -> None:
+    attributes, levels = schema["attributes"], schema["levels"]
+    k = len(attributes)
+    _require(k > 0, "it has no group attributes")
+    _require(len(set(attributes)) == k, "two group attributes share a name")
+    _require(len(schema["positions"]) == len(levels) == k, f"it has {k} group attributes, not all")
+    reports = math.prod(len(texts) + 1 for texts in levels)
+    _require(reports <= MAX_REPORTS, f"its group attributes span {reports:.3g} reports")
+    for name, texts in zip(attributes, levels, strict=True):
+        _require(len(texts) > 0, f"the group attribute {name[:40]!r} has no levels")
+        _require(len(set(texts)) == len(texts), f"two levels of {name[:40]!r} share a text")
+        marks = {"", schema["withheld"]} & set(texts)
+        _require(not marks, f"{name[:40]!r} has the level {marks}, which withholds")
+    _require(schema["handle_unknown"] in ("error", "withhold"), "handle_unknown is not known")
+
+
+def _check_features(features: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    columns, width, names = features["columns"], features["width"], features["names"]
+    positions = [c["position"] for c in columns] + schema["positions"]
+    _require(len(columns) > 0, "it has no features")
+    _require(width == len(positions), f"it has {width} columns, and places for {len(positions)}")
+    _require(sorted(positions) == list(range(len(positions))), "its columns do not add up")
+    if names is not None:
+        _require(len(names) == width, f"it has {width} columns, and names for {len(names)}")
+        told = [(c["name"], c["position"]) for c in columns]
+        told += zip(schema["attributes"], schema["positions"], strict=True)
+        _require(all(names[p] == name for name, p in told), "its columns have two names each")
+    _require(features.get("number", "float32") in ("float32", "float64"), "its numbers are odd")
+    _require(features.get("report", "texts") in ("texts", "codes"), "its reports are odd")
+    inputs = [c["input"] for c in columns]
+    fit = all(re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name) for name in inputs)
+    _require(fit, "its inputs are no identifiers")
+    alone = 1 if all(c["numeric"] for c in columns) else len(columns)
+    _require(len(set(inputs)) == alone, f"its features have {len(set(inputs))} inputs, not {alone}")
+
+
+def _check_classes(classes: Mapping[str, Any] | None) -> None:
+    if classes is None:
+        return
+    dtype, labels = classes["dtype"], classes["labels"]
+    _require(bool(re.fullmatch(r"[<>=|]?[OUbiuf][0-9]{0,4}", dtype)), f"classes are {dtype[:20]!r}")
+    _require(len(labels) > 1, "it has fewer than two classes")
+    _require(len(set(labels)) == len(labels), "two classes are one")
+    is_text = isinstance(labels[0], str)
+    _require(is_text == (dtype.lstrip("<>=|")[0] in "OU"), f"classes are {dtype[:20]!r}")
+    width = int(re.sub(r"\D", "", dtype) or 1)
+    _require(width * len(labels) <= _MOST_CELLS, f"{len(labels)} classes are {dtype[:20]!r}")
+
+
+def _check_table(
+    table: Mapping[str, Any], schema: Mapping[str, Any], candidates: Sequence[Mapping[str, Any]]
+) -> None:
+    sizes = [len(texts) for texts in schema["levels"]]
+    groups, reports = math.prod(sizes), math.prod(size + 1 for size in sizes)
+    routes, grid, records = table["routes"], table["grid"], table["groups"]
+    _require(0 < table["alpha"] < 1, f"alpha is {table['alpha']}")
+    _require(len(grid) == reports, f"it has routes for {len(grid)} of {reports} reports")
+    _require(len(records) == groups, f"it has records of {len(records)} of {groups} groups")
+    _require(len(routes) > 0, "it has no routes")
+    past = [r for r in grid if not 0 <= r < len(routes)]
+    _require(not past, f"its routing table points at route {past[:1]} of {len(routes)}")
+    names = {candidate["name"] for candidate in candidates}
+    for route in routes:
+        group = route["group"]
+        _require(route["candidate"] in names, f"no candidate {route['candidate'][:40]!r} serves")
+        _require(group is None or 0 <= group < groups, f"a route is for group {group} of {groups}")
+        _require(0 < route["strength"] <= 1, f"a route has the strength {route['strength']}")
+    for g, record in enumerate(records):
+        told = []
+        for texts in reversed(schema["levels"]):
+            g, level = divmod(g, len(texts))
+            told.append(texts[level])
+        _require(record["report"] == told[::-1], "its records are not those of its groups")
+        for value in [record["gain"], record["low"], record["high"], *record["risks"].values()]:
+            _require(not isinstance(value, str) or value in ("inf", "-inf"), f"a gain is {value!r}")
