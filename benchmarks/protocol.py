@@ -68,7 +68,7 @@ def models(trees: int = 100) -> dict[str, Any]:
     return {
         "logistic regression": preprocessed(LogisticRegression(max_iter=2000)),
         "random forest": preprocessed(forest),
-        "neural net": CalibratedClassifierCV(preprocessed(net), method="sigmoid", cv=3),
+        "neural net": preprocessed(CalibratedClassifierCV(net, method="sigmoid", cv=3)),
     }
 
 
