@@ -15,6 +15,7 @@ from fairuse_router.fitting import Scores, score_prefit
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.recipes import TrainingRows
+from fairuse_router.routing.evidence import served_predictions
 from fairuse_router.routing.policies import Choice
 from fairuse_router.routing.table import GENERIC, GroupRecord, RoutingTable
 
@@ -35,7 +36,12 @@ def audit_choices(
     The same rows chose the routes, so the gains of the routing flatter it; they are evidence of
     the choice, not a claim.
     """
-    routed = _routed(choices, scores, data.groups)
+    routed = served_predictions(
+        choices,
+        data.groups,
+        {name: s.predictions for name, s in scores.items()},
+        {name: s.margins for name, s in scores.items() if s.margins is not None},
+    )
     return _audit(data, scores, schema, unavailable, metrics, alpha, routed, None, evidence)
 
 
@@ -99,6 +105,7 @@ def group_records(
             risks[g],
             *gains[g],
             {name: reasons[g] for name, reasons in unavailable.items() if g in reasons},
+            choices[g].strength,
         )
         for g, code in enumerate(schema.group_codes)
     ]
@@ -138,24 +145,6 @@ def _audit(
         evidence=evidence,
         **options,
     )
-
-
-def _routed(
-    choices: Sequence[Choice], scores: Mapping[str, Scores], groups: NDArray[np.int64]
-) -> Predictions:
-    """Out-of-fold predictions of the candidate that each row's group was given."""
-    base = scores[GENERIC].predictions
-    label = base.label.copy()
-    proba = None if base.proba is None else base.proba.copy()
-    for g, choice in enumerate(choices):
-        if choice.candidate == GENERIC:
-            continue
-        rows = groups == g
-        chosen = scores[choice.candidate].predictions
-        label[rows] = chosen.label[rows]
-        if proba is not None and chosen.proba is not None:
-            proba[rows] = chosen.proba[rows]
-    return Predictions(label, proba)
 
 
 class _Deployed(Mapping[str, Predictions]):

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
+from fairuse_router.corrected import Corrected
 from fairuse_router.routing.table import RoutingTable
 
 
@@ -54,7 +55,8 @@ class Candidate:
     Parameters
     ----------
     name : str
-        ``"generic"``, ``"onehot"``, ``"intersectional"``, ``"decoupled"``, or a name of the user's.
+        ``"generic"``, ``"onehot"``, ``"intersectional"``, ``"decoupled"``, ``"multilevel"``, or a
+        name of the user's.
     models : tuple of fitted estimators
         One, or one per group that has its own.
     model_of_group : ndarray of int64, shape (m,)
@@ -77,9 +79,37 @@ class Candidate:
     positions: tuple[int, ...] | None = None
     unavailable: Mapping[int, str] = field(default_factory=dict)
 
+    @property
+    def corrected(self) -> Corrected | None:
+        """Its one model, if that is generic with corrections."""
+        model = self.models[0] if self.models else None
+        return model if isinstance(model, Corrected) else None
+
     def served_as(self, model: int, added: frames.Table | None) -> ServedModel:
         """Return one of its models with the added columns of some routes."""
         return ServedModel(self.name, self.models[model], added, self.added_names, self.positions)
+
+    def under_routes(
+        self, model: int, groups: NDArray[np.int64], strengths: NDArray[np.float64]
+    ) -> ServedModel:
+        """Return one of its models as routes with these groups and strengths use it.
+
+        Raises
+        ------
+        ValueError
+            For a strength below 1 of a model that is no correction of generic.
+        """
+        if self.corrected is not None:
+            estimator = self.corrected.under_routes(groups, strengths)
+            codes = np.arange(len(groups), dtype=np.float64)[:, None]
+            return ServedModel(self.name, estimator, codes, self.added_names)
+        if (strengths < 1).any():
+            raise ValueError(
+                f"A route uses {self.name!r} with strength {strengths.min()}; only 'multilevel' "
+                "can be used in part. Give the route strength 1."
+            )
+        added = None if self.added is None else frames.take_rows(self.added, groups)
+        return self.served_as(model, added)
 
     def evaluate(
         self, features: frames.Table, groups: NDArray[np.int64], method: str, classes: Any
@@ -103,17 +133,16 @@ def served_models(
     models: list[ServedModel] = []
     index: dict[tuple[str, int], int] = {}
     of_route = np.zeros(len(table.routes), dtype=np.int64)
-    groups = [route.group or 0 for route in table.routes]
+    groups = np.array([route.group or 0 for route in table.routes], dtype=np.int64)
     for r, route in enumerate(table.routes):
         candidate = candidates[route.candidate]
         which = 0 if route.group is None else int(candidate.model_of_group[route.group])
         key = (route.candidate, which)
         if key not in index:
             index[key] = len(models)
-            added = candidate.added
-            if added is not None:
-                added = frames.take_rows(added, np.array(groups))
-            models.append(candidate.served_as(which, added))
+            own = np.array([s.candidate == route.candidate for s in table.routes])
+            strengths = np.where(own, [s.strength for s in table.routes], 1.0)
+            models.append(candidate.under_routes(which, groups, strengths))
         of_route[r] = index[key]
     return models, of_route
 

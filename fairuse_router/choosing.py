@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -14,6 +15,7 @@ from fairuse_router.groups import GroupSchema
 from fairuse_router.honest import HonestGains, honest_gains
 from fairuse_router.metrics import Metric
 from fairuse_router.recipes import TrainingRows
+from fairuse_router.routing.evidence import MULTILEVEL
 from fairuse_router.routing.policies import (
     CERTIFICATION_SHARE,
     CERTIFIED,
@@ -24,6 +26,7 @@ from fairuse_router.routing.policies import (
 )
 from fairuse_router.splitting import split_rows
 
+FEW_ROWS = 1000
 Unavailable = Mapping[str, Mapping[int, str]]
 Pool = tuple[Mapping[str, Candidate], Mapping[str, Scores], Unavailable]
 
@@ -50,6 +53,7 @@ def fit_and_choose(
     alpha: float,
     random_state: object,
     n_resamples: int = 0,
+    max_harmed: float = 0.5,
 ) -> Chosen:
     """Fit the pool and choose by a policy.
 
@@ -60,7 +64,7 @@ def fit_and_choose(
         that each cannot serve.
     data : TrainingRows
     schema : GroupSchema
-    policy, metric, min_group_size, alpha, random_state, n_resamples
+    policy, metric, min_group_size, alpha, random_state, n_resamples, max_harmed
         As the router's.
 
     Returns
@@ -82,6 +86,8 @@ def fit_and_choose(
             rows.weight,
             rows.clusters,
             alpha,
+            {name: s.margins for name, s in scores.items() if s.margins is not None},
+            max_harmed,
         )
 
     honest = None
@@ -92,6 +98,15 @@ def fit_and_choose(
         )[0]
         inner, audited = data.take(inner_rows), data.take(outer_rows)
         candidates, first, unavailable = fit_pool(inner)
+        if MULTILEVEL in candidates and len(data.y) < FEW_ROWS:
+            warnings.warn(
+                f"policy='certified' on {len(data.y)} rows: every group is compared with the "
+                f"generic that is deployed, which was trained on {len(inner.y)} of them. With "
+                "so few rows it can be worse than a generic trained on all by more than the groups "
+                "gain; policy='slope' uses all rows.",
+                UserWarning,
+                stacklevel=3,
+            )
         scores: Mapping[str, Scores] = score_prefit(candidates, audited, [metric])
         choices = choose_certified(
             evidence(inner, first, unavailable), evidence(audited, scores, unavailable)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -13,9 +14,19 @@ from numpy.typing import NDArray
 from fairuse_router import frames
 from fairuse_router.audit import MisreportMoments
 from fairuse_router.candidates import Candidate
+from fairuse_router.corrected import answer
 from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.misreports import predict_as, under_reports
-from fairuse_router.recipes import Recipe, Rows, TrainingRows, first_line, fit_candidate
+from fairuse_router.multilevel import fit_multilevel
+from fairuse_router.recipes import (
+    Recipe,
+    Rows,
+    TrainingRows,
+    first_line,
+    fit_candidate,
+)
+from fairuse_router.routing.evidence import MULTILEVEL
+from fairuse_router.routing.table import GENERIC
 
 
 @dataclass
@@ -29,16 +40,22 @@ class Scores:
     scored : ndarray of bool, shape (n,)
     misreports : MisreportMoments or None
         Its predictions under the reports of other groups, reduced.
+    margins : ndarray of shape (n, 2) or None
+        Generic's margin and its own, where it corrects generic's.
     """
 
     predictions: Predictions
     scored: NDArray[np.bool_]
     misreports: MisreportMoments | None = None
+    margins: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class _Part:
-    """What one task brings home: a candidate fitted on all rows, or scores on one fold."""
+    """What a task brings home: a candidate fitted on all rows, or scores on one fold.
+
+    A candidate may come in variants, of which the pooled scores keep one.
+    """
 
     name: str
     candidate: Candidate | None = None
@@ -46,51 +63,106 @@ class _Part:
     predictions: Predictions | None = None
     misreports: MisreportMoments | None = None
     unavailable: Mapping[int, str] = field(default_factory=dict)
+    margins: NDArray[np.float64] | None = None
+    variant: int = 0
+
+
+def _teams(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
+    """Recipes that are fitted in one task: multilevel corrects the generic that is deployed."""
+    alone = [[recipe] for recipe in recipes if recipe.name not in (GENERIC, MULTILEVEL)]
+    return [[recipe for recipe in recipes if recipe.name in (GENERIC, MULTILEVEL)], *alone]
 
 
 def _run(
-    recipe: Recipe,
+    team: Sequence[Recipe],
     data: TrainingRows,
     fold: tuple[Rows, Rows, Rows] | None,
     min_group_size: int,
     envy: Sequence[Metric],
-) -> _Part:
-    """Fit one candidate on all rows, or fit it on a fold's training rows and score the others."""
-    n_groups = data.n_groups
-    try:
-        if fold is None:
-            everything = np.arange(len(data.y))
-            candidate = fit_candidate(recipe, data, everything, min_group_size)
-            return _Part(recipe.name, candidate, unavailable=candidate.unavailable)
-        candidate = fit_candidate(recipe, data, fold[0], min_group_size)
-        return _score(candidate, data, fold[1], fold[2], envy)
-    except Exception as error:
-        if recipe.name == "generic":
-            error.add_note(
-                "This error arose while fitting the generic candidate: the estimator as given, on "
-                "X without its group columns. Steps that name group columns, other than the "
-                "selectors of a ColumnTransformer, must be edited."
-            )
-            raise
-        return _Part(recipe.name, unavailable=dict.fromkeys(range(n_groups), first_line(error)))
+) -> list[_Part]:
+    """Fit a team on all rows, or fit it on a fold's training rows and score the others."""
+    training = np.arange(len(data.y)) if fold is None else fold[0]
+    generic: Candidate | None = None
+    parts: list[_Part] = []
+    for recipe in sorted(team, key=lambda recipe: recipe.name != GENERIC):
+        try:
+            if recipe.name == MULTILEVEL and generic is not None:
+                fitted = fit_multilevel(recipe, generic, data, training)
+            else:
+                fitted = [fit_candidate(recipe, data, training, min_group_size)]
+            if recipe.name == GENERIC:
+                generic = fitted[0]
+            if fold is None:
+                own = [_Part(c.name, c, unavailable=c.unavailable) for c in fitted]
+            else:
+                own = _score(fitted, data, fold[1], fold[2], envy)
+            parts += [replace(part, variant=i) for i, part in enumerate(own)]
+        except Exception as error:
+            if recipe.name == GENERIC:
+                error.add_note(
+                    "This error arose while fitting the generic candidate: the estimator as given, "
+                    "on X without its group columns. Steps that name group columns, other than the "
+                    "selectors of a ColumnTransformer, must be edited."
+                )
+                raise
+            reasons = dict.fromkeys(range(data.n_groups), first_line(error))
+            parts.append(_Part(recipe.name, unavailable=reasons))
+    return parts
 
 
 def _score(
-    candidate: Candidate, data: TrainingRows, rows: Rows, first: Rows, envy: Sequence[Metric]
-) -> _Part:
-    """Score one candidate on rows that it has not seen; misreports only of the rows in `first`."""
-    if candidate.name != "generic":
+    variants: Sequence[Candidate],
+    data: TrainingRows,
+    rows: Rows,
+    first: Rows,
+    envy: Sequence[Metric],
+) -> list[_Part]:
+    """Score a candidate on rows that it has not seen; misreports only of the rows in `first`."""
+    candidate = variants[0]
+    if candidate.name != GENERIC:
         groups = data.groups[rows]
         rows = rows[(groups >= 0) & (candidate.model_of_group[groups] >= 0)]
+    if candidate.corrected is not None:
+        return _score_corrections(variants, data, rows, first, envy)
     rows, own, broken = _own_answers(candidate, data, rows)
     unavailable = {**candidate.unavailable, **broken}
     if own is None:
-        return _Part(candidate.name, unavailable=unavailable)
+        return [_Part(candidate.name, unavailable=unavailable)]
     misreports = None
-    if candidate.name != "generic" and envy:
-        new = np.isin(rows, first)
-        misreports = _misreports(candidate, data, rows[new], own[new], envy)
-    return _Part(candidate.name, None, rows, own, misreports, unavailable)
+    new = np.isin(rows, first)
+    if candidate.name != GENERIC and envy and new.any():
+        groups, features = data.groups[rows[new]], frames.take_rows(data.features, rows[new])
+        proba = any(metric.needs_proba for metric in envy)
+        under = under_reports(candidate, features, groups, own[new], data.classes, proba)
+        misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
+    return [_Part(candidate.name, None, rows, own, misreports, unavailable)]
+
+
+def _score_corrections(
+    variants: Sequence[Candidate],
+    data: TrainingRows,
+    rows: Rows,
+    first: Rows,
+    envy: Sequence[Metric],
+) -> list[_Part]:
+    """Score corrections of one generic, which is asked once for all of them and all reports."""
+    models = [c.corrected for c in variants if c.corrected is not None]
+    if not len(rows):
+        return [_Part(c.name, unavailable=c.unavailable) for c in variants]
+    prepared = models[0].prepare(frames.take_rows(data.features, rows))
+    new = np.isin(rows, first)
+    prepared_new = prepared[new]
+    parts = []
+    for candidate, model in zip(variants, models, strict=True):
+        margin = model.margin(prepared, data.groups[rows])
+        own = answer(margin, data.classes is None)
+        margins = np.column_stack([prepared.margin, margin])
+        misreports = None
+        if envy and new.any():
+            under = partial(model.answer_as, prepared_new)
+            misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
+        parts.append(_Part(candidate.name, None, rows, own, misreports, {}, margins))
+    return parts
 
 
 def _own_answers(
@@ -120,14 +192,14 @@ def _own_answers(
 
 
 def _misreports(
-    candidate: Candidate, data: TrainingRows, rows: Rows, own: Predictions, envy: Sequence[Metric]
-) -> MisreportMoments | None:
+    candidate: Candidate,
+    data: TrainingRows,
+    rows: Rows,
+    own: Predictions,
+    under: Callable[[int], Predictions],
+    envy: Sequence[Metric],
+) -> MisreportMoments:
     """What the reports of the other groups would have brought, reduced report by report."""
-    if not len(rows):
-        return None
-    groups, features = data.groups[rows], frames.take_rows(data.features, rows)
-    proba = any(metric.needs_proba for metric in envy)
-    under = under_reports(candidate, features, groups, own, data.classes, proba)
     answers: dict[int, Predictions] = {}
 
     def answered() -> Iterator[int]:
@@ -142,7 +214,7 @@ def _misreports(
         data.target[rows],
         own,
         answers.pop,
-        groups,
+        data.groups[rows],
         data.n_groups,
         envy,
         weight=None if data.weight is None else data.weight[rows],
@@ -187,20 +259,46 @@ def cross_fit(
     """
     work = [None, *_with_first_judged(folds, len(data.y))]
     # the largest tasks first, so that no core waits for a late one
-    tasks = [(recipe, fold) for fold in work for recipe in recipes]
-    jobs = (delayed(_run)(recipe, data, fold, min_group_size, envy) for recipe, fold in tasks)
-    start, parts = time.perf_counter(), []
-    for part in Parallel(n_jobs=n_jobs, return_as="generator")(jobs):
-        parts.append(part)
+    tasks = [(team, fold) for fold in work for team in _teams(recipes)]
+    jobs = (delayed(_run)(team, data, fold, min_group_size, envy) for team, fold in tasks)
+    start = time.perf_counter()
+    parts: list[_Part] = []
+    for done, brought in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
+        parts += brought
         if report is not None:
-            report(len(parts), len(tasks), time.perf_counter() - start)
+            report(done, len(tasks), time.perf_counter() - start)
     unavailable: dict[str, dict[int, str]] = {recipe.name: {} for recipe in recipes}
     for part in parts:
         for g, reason in part.unavailable.items():
             unavailable[part.name].setdefault(g, reason)
+    parts = _best_variants(parts, data)
     candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
     scored = [part for part in parts if part.predictions is not None]
     return candidates, _gather_all([r.name for r in recipes], scored, data), unavailable
+
+
+def _best_variants(parts: Sequence[_Part], data: TrainingRows) -> list[_Part]:
+    """Keep of each candidate the variant with the smallest loss over all scored rows.
+
+    The loss is the log loss, or the squared error of a regression.
+    """
+    loss: dict[str, dict[int, float]] = {}
+    for part in parts:
+        if part.margins is not None:
+            own = loss.setdefault(part.name, {})
+            own[part.variant] = own.get(part.variant, 0.0) + _margin_loss(part, data)
+    best = {name: min(own, key=own.__getitem__) for name, own in loss.items()}
+    return [part for part in parts if part.variant == best.get(part.name, 0)]
+
+
+def _margin_loss(part: _Part, data: TrainingRows) -> float:
+    """Sum of the log loss or the squared error of a part's margins."""
+    assert part.rows is not None
+    assert part.margins is not None
+    margin, y = part.margins[:, 1], data.target[part.rows]
+    squared = data.classes is None
+    rows = (y - margin) ** 2 if squared else np.logaddexp(0, margin) - y * margin
+    return float(rows.sum() if data.weight is None else data.weight[part.rows] @ rows)
 
 
 def _with_first_judged(
@@ -218,7 +316,7 @@ def score_prefit(
 ) -> dict[str, Scores]:
     """Score candidates that were fitted elsewhere on rows that they have not seen."""
     everything = np.arange(len(data.y))
-    parts = [_score(c, data, everything, everything, envy) for c in candidates.values()]
+    parts = [_score([c], data, everything, everything, envy)[0] for c in candidates.values()]
     return _gather_all(candidates, [p for p in parts if p.predictions is not None], data)
 
 
@@ -237,6 +335,7 @@ def _gather(parts: Sequence[_Part], data: TrainingRows, with_proba: bool) -> Sco
     width = 1 if data.classes is None else len(data.classes)
     votes, proba = np.zeros((n, width)), np.zeros((n, width)) if with_proba else None
     misreports: MisreportMoments | None = None
+    margins: NDArray[np.float64] | None = None
     for part in parts:
         assert part.rows is not None
         assert part.predictions is not None
@@ -248,6 +347,9 @@ def _gather(parts: Sequence[_Part], data: TrainingRows, with_proba: bool) -> Sco
             votes[part.rows, label] += 1
         if proba is not None and part.predictions.proba is not None:
             proba[part.rows] += part.predictions.proba
+        if part.margins is not None:
+            margins = np.zeros((n, 2)) if margins is None else margins
+            margins[part.rows] += part.margins
         if part.misreports is not None:
             misreports = part.misreports if misreports is None else misreports + part.misreports
     scored = times > 0
@@ -257,4 +359,5 @@ def _gather(parts: Sequence[_Part], data: TrainingRows, with_proba: bool) -> Sco
         label = votes[:, 0] / share
     else:  # a tied vote goes to the likelier class
         label = (votes if mean is None else votes + mean / 2).argmax(axis=1)
-    return Scores(Predictions(label, mean), scored, misreports)
+    margins = None if margins is None else margins / share[:, None]
+    return Scores(Predictions(label, mean), scored, misreports, margins)

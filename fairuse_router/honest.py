@@ -140,7 +140,7 @@ def honest_gains(
 
 def _gains(evidence: Evidence, rows: NDArray[np.int64], choices: list[Any]) -> NDArray[np.float64]:
     """Gain of the chosen routes on some rows: overall, then in every group."""
-    part = evidence.take(rows).served([c.candidate for c in choices])
+    part = evidence.take(rows).served(choices)
     each = part.gains(evidence.metric, "nominee")
     weight = part.weight
     risks = [

@@ -14,10 +14,16 @@ from fairuse_router import frames
 from fairuse_router.candidates import Candidate
 from fairuse_router.groups import GroupSchema
 from fairuse_router.injection import inject
+from fairuse_router.routing.evidence import MULTILEVEL
 from fairuse_router.weighting import weight_keyword
 
 Rows = NDArray[np.int64]
 CANDIDATES = ("generic", "onehot", "intersectional", "decoupled")
+KNOWN = (*CANDIDATES, MULTILEVEL)
+
+
+class Unavailable(Exception):
+    """Why a candidate cannot be had here, in words for the routing table."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +33,11 @@ class Recipe:
     Parameters
     ----------
     name : str
-        One of `CANDIDATES`.
+        One of `KNOWN`.
     estimator : estimator
         Unfitted; takes the features and the added columns.
     added : ndarray of shape (m, k) or None
-        Dummies of each group.
+        Dummies of each group: the columns that are added, or multilevel's main effects.
     added_names : tuple of str
         Their names.
     """
@@ -91,7 +97,7 @@ def make_recipes(
     Raises
     ------
     ValueError
-        For a name that is not in `CANDIDATES`, if generic is missing, or if a dummy has the name
+        For a name that is not in `KNOWN`, if generic is missing, or if a dummy has the name
         of a feature.
     """
     if isinstance(names, (str, Mapping)):
@@ -100,16 +106,19 @@ def make_recipes(
             "models goes with cv='prefit'."
         )
     names = tuple(names)
-    wrong = [name for name in names if name not in CANDIDATES]
+    wrong = [name for name in names if name not in KNOWN]
     if wrong or "generic" not in names or len(set(names)) < len(names):
         raise ValueError(
-            f"candidates={names} is not allowed: name each of {CANDIDATES} at most once, "
+            f"candidates={names} is not allowed: name each of {KNOWN} at most once, "
             "'generic' always among them."
         )
     encodings = {"onehot": schema.onehot, "intersectional": schema.intersectional}
     ids = schema.report_ids(schema.group_codes)
     recipes = []
     for name in names:
+        if name == MULTILEVEL:
+            recipes.append(Recipe(name, estimator, schema.onehot()[0][ids]))
+            continue
         if name not in encodings:
             recipes.append(Recipe(name, estimator))
             continue
@@ -133,12 +142,13 @@ def fit_candidate(recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size
         # group -1, the last row: whoever withholds something is all zeros
         dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])
         features = frames.append_columns(features, dummies[data.groups[rows]], recipe.added_names)
-    model = _fit(recipe.estimator, features, data, rows)
+    model = fit_model(recipe.estimator, features, data, rows)
     everyone = np.zeros(data.n_groups, dtype=np.int64)
     return Candidate(recipe.name, (model,), everyone, recipe.added, recipe.added_names)
 
 
-def _fit(estimator: Any, features: frames.Table, data: TrainingRows, rows: Rows) -> Any:
+def fit_model(estimator: Any, features: frames.Table, data: TrainingRows, rows: Rows) -> Any:
+    """Fit a clone of an estimator to the labels and weights of some rows."""
     params = {}
     if data.weight is not None:
         params[weight_keyword(estimator)] = data.weight[rows]
@@ -156,7 +166,8 @@ def _fit_decoupled(
         reason = _too_little(data, own, min_group_size)
         if reason is None:
             try:
-                model = _fit(recipe.estimator, frames.take_rows(data.features, own), data, own)
+                features = frames.take_rows(data.features, own)
+                model = fit_model(recipe.estimator, features, data, own)
                 reason = _missing_class(model, data.classes)
             except Exception as error:  # one group's trouble must not stop the others
                 reason = first_line(error)
@@ -187,6 +198,8 @@ def _missing_class(model: Any, classes: NDArray[Any] | None) -> str | None:
 
 
 def first_line(error: Exception) -> str:
-    """An error's kind and the first line of its text."""
+    """An error's kind and the first line of its text; the text alone of `Unavailable`."""
+    if isinstance(error, Unavailable):
+        return str(error)
     text = str(error).strip().splitlines()
     return f"{type(error).__name__}: {text[0] if text else ''}"

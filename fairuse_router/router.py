@@ -63,19 +63,25 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
     candidates : sequence of str or dict, default=("generic", "onehot", "intersectional", \
 "decoupled")
         Models to train, ``"generic"`` always among them; with ``cv="prefit"`` a dict of fitted
-        models.
+        models. ``"multilevel"`` may be added for two classes or a regression: generic's margin with
+        a linear correction per group, the groups lending each other evidence. Policy ``"slope"``
+        trains it in any case.
     metric : str, callable or Metric, default="error"
         What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
         a risk of your own (lower is better).
-    policy : {"shrunken", "best", "tested", "certified", "assign_generic"}, default="shrunken"
+    policy : {"shrunken", "best", "tested", "certified", "assign_generic", "slope"}, \
+default="shrunken"
         How a group's route is chosen, and what that promises: see
         `fairuse_router.routing.policies.choose`; and `choose_certified` for ``"certified"``, which
-        trains on 60% of the rows and opens the other 40% once.
+        trains on 60% of the rows and opens the other 40% once. ``"slope"`` uses as much of the
+        ``"multilevel"`` correction as is surely real in the group.
     cv : int, float, splitter, iterable or "prefit", default=5
         Folds (stratified by group and class), the share of one hold-out, a splitter, or
         ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
     alpha : float, default=0.1
         Intervals are at level ``1 - alpha``; verdicts have family-wise error `alpha`.
+    max_harmed : float, default=0.5
+        For policy ``"slope"``: how many groups a sceptic may expect to be harmed; 0.3 is cautious.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
         decoupled model is trained. Smaller groups are served by generic.
@@ -151,6 +157,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         policy: str = "shrunken",
         cv: Any = 5,
         alpha: float = 0.1,
+        max_harmed: float = 0.5,
         min_group_size: int = 20,
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
@@ -167,6 +174,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
         self.policy = policy
         self.cv = cv
         self.alpha = alpha
+        self.max_harmed = max_harmed
         self.min_group_size = min_group_size
         self.withheld = withheld
         self.handle_unknown = handle_unknown
@@ -215,6 +223,7 @@ class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
             alpha=self.alpha,
             random_state=self.random_state,
             n_resamples=self.n_resamples,
+            max_harmed=self.max_harmed,
         )
         self.honest_gains_ = chosen.honest
         self.candidates_, self.audit_ = dict(chosen.candidates), chosen.audit

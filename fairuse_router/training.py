@@ -16,6 +16,7 @@ from fairuse_router.metrics import Metric
 from fairuse_router.prefit import prefit_candidates
 from fairuse_router.pruning import prune
 from fairuse_router.recipes import TrainingRows, make_recipes
+from fairuse_router.routing.evidence import MULTILEVEL
 from fairuse_router.splitting import split_rows
 from fairuse_router.weighting import weight_keyword
 
@@ -46,7 +47,7 @@ def make_pool(
     names = frames.column_names(table)
     pruned = prune(router.estimator, names, router.n_features_in_, schema.positions)
     feature_names = [c.name for c in router.feature_columns_] if names else None
-    recipes = make_recipes(router.candidates, pruned, schema, feature_names)
+    recipes = make_recipes(_names(router), pruned, schema, feature_names)
 
     def fit(rows: TrainingRows) -> Pool:
         if rows.weight is not None:
@@ -72,6 +73,14 @@ def make_pool(
         )
 
     return fit
+
+
+def _names(router: Any) -> Any:
+    """The candidates to train: those asked for, and the one that the policy weighs."""
+    names = router.candidates
+    if router.policy == "slope" and isinstance(names, (tuple, list)) and MULTILEVEL not in names:
+        return (*names, MULTILEVEL)
+    return names
 
 
 def _print_progress(done: int, tasks: int, seconds: float) -> None:

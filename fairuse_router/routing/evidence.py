@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.audit.compare import Rows
+from fairuse_router.corrected import answer
 from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.routing.table import GENERIC
 
 Matrix = NDArray[np.float64]
+MULTILEVEL = "multilevel"
 
 
 @dataclass(frozen=True)
 class Choice:
-    """The candidate that is to serve a group, and why, in a sentence."""
+    """The candidate that is to serve a group, and why, in a sentence.
+
+    The strength, in (0, 1], is how much of the candidate's margin is to be used.
+    """
 
     candidate: str
     reason: str
+    strength: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -47,6 +53,10 @@ class Evidence:
     weight, clusters : ndarray of shape (n,) or None
     alpha : float, default=0.1
         Level of the policies that test.
+    margins : dict of str to ndarray of shape (n, 2)
+        Generic's margin and the candidate's own, of candidates that correct generic's.
+    max_harmed : float, default=0.5
+        How many groups a sceptic may expect policy ``"slope"`` to harm.
     """
 
     target: NDArray[np.float64] | NDArray[np.int64]
@@ -60,6 +70,8 @@ class Evidence:
     weight: NDArray[np.float64] | None = None
     clusters: NDArray[np.int64] | None = None
     alpha: float = 0.1
+    margins: Mapping[str, Matrix] = field(default_factory=dict)
+    max_harmed: float = 0.5
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Return the evidence of some rows; a row given twice counts twice."""
@@ -71,6 +83,7 @@ class Evidence:
             scored={name: s[rows] for name, s in self.scored.items()},
             weight=None if self.weight is None else self.weight[rows],
             clusters=None if self.clusters is None else self.clusters[rows],
+            margins={name: m[rows] for name, m in self.margins.items()},
         )
 
     @property
@@ -114,20 +127,50 @@ class Evidence:
         with np.errstate(invalid="ignore"):
             return risks[0] - risks[1]
 
-    def served(self, candidates: list[str]) -> Evidence:
-        """Return the evidence with one more rival, ``"nominee"``: each group by its candidate."""
-        base = self.predictions[GENERIC]
-        label, scored = base.label.copy(), self.scored[GENERIC].copy()
-        proba = None if base.proba is None else base.proba.copy()
-        for g, name in enumerate(candidates):
+    def served(self, choices: Sequence[Choice]) -> Evidence:
+        """Return the evidence with one more rival, ``"nominee"``: each group by its choice."""
+        scored = self.scored[GENERIC].copy()
+        for g, choice in enumerate(choices):
             rows = self.groups == g
-            label[rows] = self.predictions[name].label[rows]
-            scored[rows] &= self.scored[name][rows]
-            other = self.predictions[name].proba
-            if proba is not None and other is not None:
-                proba[rows] = other[rows]
+            scored[rows] &= self.scored[choice.candidate][rows]
+        nominee = served_predictions(choices, self.groups, self.predictions, self.margins)
         return replace(
             self,
-            predictions={**self.predictions, "nominee": Predictions(label, proba)},
+            predictions={**self.predictions, "nominee": nominee},
             scored={**self.scored, "nominee": scored},
         )
+
+
+def served_predictions(
+    choices: Sequence[Choice],
+    groups: NDArray[np.int64],
+    predictions: Mapping[str, Predictions],
+    margins: Mapping[str, Matrix],
+) -> Predictions:
+    """Predictions for every row by the choice for its group, by generic where it has none.
+
+    Parameters
+    ----------
+    choices : sequence of Choice, one per group
+    groups : ndarray of shape (n,)
+        Group of each row; -1 for none.
+    predictions, margins
+        As in `Evidence`.
+    """
+    base = predictions[GENERIC]
+    label = base.label.copy()
+    proba = None if base.proba is None else base.proba.copy()
+    for g, choice in enumerate(choices):
+        if choice.candidate == GENERIC:
+            continue
+        rows = groups == g
+        own = predictions[choice.candidate]
+        if choice.strength < 1:
+            without, full = margins[choice.candidate][rows].T
+            part = answer(without + choice.strength * (full - without), own.proba is None)
+        else:
+            part = own[rows]
+        label[rows] = part.label
+        if proba is not None and part.proba is not None:
+            proba[rows] = part.proba
+    return Predictions(label, proba)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.routing.evidence import Choice, Evidence
+from fairuse_router.routing.evidence import MULTILEVEL, Choice, Evidence
 from fairuse_router.routing.shrunken import shrunken
+from fairuse_router.routing.slope import slope, slope_nominees
 from fairuse_router.routing.table import GENERIC
 from fairuse_router.routing.tested import assign_generic, certify, tested
 
@@ -23,7 +24,7 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
 
     Parameters
     ----------
-    policy : {"shrunken", "best", "tested", "assign_generic"}
+    policy : {"shrunken", "best", "tested", "assign_generic", "slope"}
         ``"best"``: the largest out-of-fold gain in the metric, ties to generic. Promises nothing:
         with several candidates the largest gain is in part luck. With ``cv=0.2`` it is the best of
         three on a hold-out of Suriyakumar et al. (2023, section 5).
@@ -44,6 +45,14 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         ``"assign_generic"``: the first candidate after generic serves every group but those in
         which the same test shows a violation, Holm-corrected: the intervention of that name of
         Suriyakumar et al. Promises nothing: what cannot be shown is deployed.
+
+        ``"slope"``: weighs the candidate ``"multilevel"`` only. The part of its correction, a
+        quarter, half, three quarters or all, with the largest expected Brier gain, among those that
+        harm with probability of at most 2% by the posterior of the correction's calibration slope,
+        and of at most ``max_harmed / m`` by that of a sceptic who lets no group borrow a gain.
+        Promises about ``max_harmed`` harmed groups at the most, by the sceptic's reckoning, for
+        independent rows and an unchanged population: a tuned gate, no guarantee; nothing under
+        label shift.
     evidence : Evidence
 
     Returns
@@ -72,16 +81,22 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
 def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     """Choose on some rows, open the others once, and deploy what they show.
 
-    Nominates by the ``"shrunken"`` policy on `inner`; then each nominee is tested against generic
+    Nominates on `inner`, by the posterior of the correction's slope where ``"multilevel"`` is among
+    the candidates, else by the ``"shrunken"`` policy; then each nominee is tested against generic
     on `outer`, one-sided in the metric (exact McNemar for errors), Holm-corrected with weights n_g.
     The models must have seen no row of `outer`, and be deployed as they are, without a refit.
 
     For independent rows and errors the guarantee is exact: the probability that any deployed group
     is truly worse than the generic that is deployed with it is at most alpha. That generic was
-    trained on a part of the rows only.
+    trained on a part of the rows only: against one trained on all rows nothing is promised, and
+    with few rows (500, say) the loss of training rows outweighs what the groups gain.
     """
-    nominees = choose("shrunken", inner)
-    opened = certify([n.candidate for n in nominees], outer, "on rows opened once")
+    eligible = inner.eligible()
+    if MULTILEVEL in inner.rivals and eligible.any():
+        nominees = slope_nominees(inner, eligible)
+    else:
+        nominees = choose("shrunken", inner)
+    opened = certify(nominees, outer, "on rows opened once")
     return [
         new if old.candidate != GENERIC else old for old, new in zip(nominees, opened, strict=True)
     ]
@@ -104,5 +119,6 @@ RULES: dict[str, Rule] = {
     "best": _best,
     "tested": tested,
     "assign_generic": assign_generic,
+    "slope": slope,
 }
 POLICIES = (*RULES, CERTIFIED)

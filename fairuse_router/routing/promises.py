@@ -31,4 +31,9 @@ PROMISES: dict[str, Promise] = {
         '(`candidates=("generic", "onehot")`)',
         "none",
     ),
+    "slope": Promise(
+        'as much of the `"multilevel"` correction as is surely real in the group: a quarter, half, '
+        "three quarters, all or none of it",
+        "about `max_harmed` harmed groups at the most; tuned on known truth, no guarantee",
+    ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,36 +19,38 @@ def tested(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     """Nominate by shrunken log-loss gain, then test each nominee on the same rows."""
     posterior = posterior_gains(evidence, eligible, log_loss_moments)
     value = np.where(eligible, np.nan_to_num(posterior.m1, nan=-np.inf), -np.inf)
-    nominees = [evidence.rivals[int(row.argmax())] if row.max() > 0 else GENERIC for row in value]
+    names = [evidence.rivals[int(row.argmax())] if row.max() > 0 else GENERIC for row in value]
+    nominees = [Choice(name, "") for name in names]
     return certify(nominees, evidence, "out of fold")
 
 
-def certify(nominees: Sequence[str], evidence: Evidence, where: str) -> list[Choice]:
+def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[Choice]:
     """Keep the nominees whose gain a one-sided test shows; Holm over them, weighted by rows.
 
     Parameters
     ----------
-    nominees : sequence of str
-        Candidate of each group; generic where there is none.
+    nominees : sequence of Choice
+        What is to be tested in each group; generic where nothing is.
     evidence : Evidence
         The rows to test on.
     where : str
         Those rows, in the words of the reason.
     """
-    named = np.array([name != GENERIC for name in nominees])
+    named = np.array([nominee.candidate != GENERIC for nominee in nominees])
     test = _test(nominees, evidence)
     p = np.where(named, test.p_gain, np.nan)
     size = np.maximum(np.asarray(test.n, dtype=np.float64), 1)
     corrected = adjust(p, "holm", weight=size)
     choices = []
-    for g, name in enumerate(nominees):
+    for g, nominee in enumerate(nominees):
+        name = nominee.candidate
         if not named[g]:
             choices.append(Choice(GENERIC, "no other candidate is expected to gain"))
         elif np.isnan(corrected[g]):
             choices.append(Choice(GENERIC, f"{name} cannot be tested {where}: {test.reason[g]}"))
         elif corrected[g] <= evidence.alpha:
             reason = f"gain shown {where} ({test.test}, corrected p = {corrected[g]:.3g})"
-            choices.append(Choice(name, reason))
+            choices.append(replace(nominee, reason=reason))
         else:
             reason = f"no gain of {name} shown {where} ({test.test}, corrected p = "
             choices.append(Choice(GENERIC, f"{reason}{corrected[g]:.2g})"))
@@ -57,20 +60,20 @@ def certify(nominees: Sequence[str], evidence: Evidence, where: str) -> list[Cho
 def assign_generic(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     """Serve every group by the first rival, but by generic where a violation is shown."""
     rival = evidence.rivals[0]
-    nominees = [rival if allowed else GENERIC for allowed in eligible[:, 0]]
+    nominees = [Choice(rival if allowed else GENERIC, "") for allowed in eligible[:, 0]]
     test = _test(nominees, evidence)
     corrected = adjust(np.where(eligible[:, 0], test.p_violation, np.nan), "holm")
     return [
         Choice(GENERIC, f"violation of {rival} shown (corrected p = {corrected[g]:.3g})")
         if corrected[g] <= evidence.alpha
-        else Choice(nominees[g], f"no violation of {rival} shown")
+        else replace(nominees[g], reason=f"no violation of {rival} shown")
         for g in range(evidence.n_groups)
     ]
 
 
-def _test(nominees: Sequence[str], evidence: Evidence) -> PairedTest:
+def _test(nominees: Sequence[Choice], evidence: Evidence) -> PairedTest:
     """Compare each group's nominee with generic; error rates by the exact McNemar test."""
-    served = evidence.served(list(nominees))
+    served = evidence.served(nominees)
     rows = served.rows_of("nominee")
     exact = evidence.metric.name == "error" and rows.plain
     test = default_test(evidence.metric, rows, "exact McNemar" if exact else None)

@@ -1,0 +1,177 @@
+"""The multilevel candidate: generic's margin, corrected per group, the groups lending each other.
+
+Linear families: a logistic regression with shared and own slopes, fitted to all rows at once. Every
+other family: only what differs between groups is fitted, on top of generic's margin, which must
+then come from models that have not seen the row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_regressor
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
+from sklearn.utils.class_weight import compute_sample_weight
+
+from fairuse_router import frames
+from fairuse_router.candidates import Candidate
+from fairuse_router.corrected import (
+    CorrectedClassifier,
+    CorrectedRegressor,
+    answer,
+    as_matrix,
+    base_margin,
+    final_step,
+    has_log_odds,
+)
+from fairuse_router.inference import multilevel_path
+from fairuse_router.recipes import Recipe, Rows, TrainingRows, Unavailable, fit_model
+from fairuse_router.splitting import split_rows
+
+PENALTIES = (100.0, 30.0, 10.0, 3.0)  # on the groups' own slopes; the folds choose one
+_INNER_FOLDS = 5
+_MOST_FEATURES = 500  # the fit needs m matrices of this size squared
+_LOOKED_AT = 1000
+
+
+def fit_multilevel(
+    recipe: Recipe, generic: Candidate, data: TrainingRows, rows: Rows
+) -> list[Candidate]:
+    """Fit the multilevel candidate on some rows, once for each penalty in `PENALTIES`.
+
+    Parameters
+    ----------
+    recipe : Recipe
+        Its `added` are the dummies of the groups' main effects.
+    generic : Candidate
+        Fitted on the same rows.
+    data : TrainingRows
+    rows : ndarray of int
+
+    Returns
+    -------
+    list of Candidate
+        They differ in how much the slopes of groups may differ.
+
+    Raises
+    ------
+    Unavailable
+        If the estimator, the classes or the features do not allow it.
+    """
+    part, model = data.take(rows), generic.models[0]
+    _check_classes(model, part)
+    final, reached = final_step(model, part.features)
+    matrix = _numbers(reached)
+    mean, sd = _scale(matrix)
+    x = np.nan_to_num((matrix - mean) / sd, nan=0.0)
+    regression = part.classes is None
+    linear = _is_linear(final, regression)
+    if not regression:
+        _check_labels(final, reached)
+    assert recipe.added is not None
+    fits = multilevel_path(
+        x,
+        part.groups,
+        part.target,
+        recipe.added,
+        PENALTIES,
+        offset=None if linear else _out_of_fold(recipe, part),
+        weight=_weight(final, part),
+        squared=regression,
+    )
+    kind = CorrectedRegressor if regression else CorrectedClassifier
+    codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
+    candidates = []
+    for fit in fits:
+        slopes = fit.coef / sd
+        table = np.column_stack([slopes, fit.intercept - slopes @ mean])
+        if linear:
+            table -= np.append(np.ravel(final.coef_), np.ravel(final.intercept_))
+        candidates.append(
+            Candidate(
+                recipe.name,
+                (kind(model, table, mean),),
+                np.zeros(part.n_groups, dtype=np.int64),
+                codes,
+                ("multilevel group",),
+            )
+        )
+    return candidates
+
+
+def _is_linear(final: Any, regression: bool) -> bool:
+    if regression:
+        return type(final) in (LinearRegression, Ridge, RidgeCV) and np.ndim(final.coef_) == 1
+    return has_log_odds(final)
+
+
+def _check_classes(model: Any, part: TrainingRows) -> None:
+    if part.classes is None:
+        return
+    if len(part.classes) != 2:
+        raise Unavailable(
+            f"multilevel corrects one margin, and there are {len(part.classes)} classes"
+        )
+    if not hasattr(model, "predict_proba"):
+        raise Unavailable("multilevel corrects log-odds, and the estimator has no predict_proba")
+
+
+def _check_labels(final: Any, reached: Any) -> None:
+    """Refuse labels that are not those of the likelier class, as of a tuned threshold."""
+    first = np.arange(min(_LOOKED_AT, frames.shape(reached)[0]))
+    some = reached[first] if hasattr(reached, "nnz") else frames.take_rows(reached, first)
+    likelier = answer(base_margin(final, some), False).label
+    differ = int((np.asarray(final.predict(some)) != np.asarray(final.classes_)[likelier]).sum())
+    if differ > 0.01 * len(first):
+        raise Unavailable(
+            f"{type(final).__name__} does not label by the likelier class in {differ} of "
+            f"{len(first)} rows, so that its labels cannot be corrected by log-odds"
+        )
+
+
+def _numbers(reached: Any) -> NDArray[np.float64]:
+    """Features at the final step as a dense array."""
+    width = frames.shape(reached)[1]
+    if width > _MOST_FEATURES:
+        raise Unavailable(
+            f"{width} features reach the final step; multilevel takes up to {_MOST_FEATURES}"
+        )
+    try:
+        matrix = as_matrix(reached)
+    except (ValueError, TypeError) as error:
+        raise Unavailable(
+            f"multilevel needs numbers at the final step, and a feature there is none ({error})"
+        ) from error
+    return np.asarray(matrix.toarray() if hasattr(matrix, "nnz") else matrix, dtype=np.float64)
+
+
+def _scale(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean and standard deviation of each feature; 0 and 1 where there is none."""
+    known = ~np.isnan(matrix)
+    count = np.maximum(known.sum(axis=0), 1)
+    mean = np.where(known, matrix, 0.0).sum(axis=0) / count
+    sd = np.sqrt((np.where(known, matrix - mean, 0.0) ** 2).sum(axis=0) / count)
+    return mean, np.where(sd > 1e-12 * np.maximum(np.abs(mean), 1e-300), sd, 1.0)
+
+
+def _weight(final: Any, part: TrainingRows) -> NDArray[np.float64] | None:
+    """Row weights, and the class weights that the estimator balances by."""
+    balance = final.get_params(deep=False).get("class_weight")
+    if balance is None or is_regressor(final):
+        return part.weight
+    weight = compute_sample_weight(balance, part.y)
+    return weight if part.weight is None else weight * part.weight
+
+
+def _out_of_fold(recipe: Recipe, part: TrainingRows) -> NDArray[np.float64]:
+    """Generic's margin for each of its training rows, from models that have not seen the row."""
+    strata = None if part.classes is None else part.target
+    folds = split_rows(_INNER_FOLDS, part.features, part.y, part.groups, strata, part.clusters, 0)
+    margin = np.empty(len(part.y))
+    for training, judging in folds:
+        features = frames.take_rows(part.features, training)
+        model = fit_model(recipe.estimator, features, part, training)
+        margin[judging] = base_margin(*final_step(model, frames.take_rows(part.features, judging)))
+    return margin

@@ -1,0 +1,191 @@
+"""The slope policy: as much of the personal correction as is surely real in the group."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.inference import (
+    SLOPES,
+    STRENGTHS,
+    group_moments,
+    slope_evidence,
+    slope_posterior,
+)
+from fairuse_router.metrics import row_losses
+from fairuse_router.routing.evidence import MULTILEVEL, Choice, Evidence, Matrix
+from fairuse_router.routing.shrunken import proper_metric
+from fairuse_router.routing.table import GENERIC
+
+_POOL_RISK = 0.02
+_SCEPTIC_MEAN = 0.2
+_NOMINEE_RISK = 0.2  # a test on other rows follows
+_STRAY = 0.2
+_STEADY = 0.05
+_WORDS = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "all"}
+
+
+@dataclass(frozen=True)
+class _Weighed:
+    """Every strength in every group: what it should gain, and how likely it harms.
+
+    Parameters
+    ----------
+    expected, risk, sceptical : ndarray of shape (m, 4)
+        Expected Brier gain, probability of harm, and that probability for a sceptic.
+    mean, low, high : ndarray of shape (m,)
+        Posterior of the slope: how much of the correction is real.
+    level : float
+        Of the interval from `low` to `high`.
+    """
+
+    expected: Matrix
+    risk: Matrix
+    sceptical: Matrix
+    mean: Matrix
+    low: Matrix
+    high: Matrix
+    level: float
+
+    def best(self, allowed: NDArray[np.bool_]) -> Matrix:
+        """The allowed strength that should gain most in each group; 0 where none should."""
+        value = np.where(allowed & (self.expected > 0), self.expected, -np.inf)
+        return np.where(value.max(axis=1) > 0, STRENGTHS[value.argmax(axis=1)], 0.0)
+
+    def real(self, g: int) -> str:
+        """How much of the correction is real in a group, in words."""
+        return (
+            f"{_number(self.mean[g])} real here, {100 * self.level:.0f}% interval "
+            f"{_number(self.low[g])} to {_number(self.high[g])}"
+        )
+
+
+def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
+    """Use as much of the multilevel candidate's correction as is surely real in each group.
+
+    A strength is allowed if it harms with probability of at most 2% by what all groups say of the
+    correction's slope, and of at most ``max_harmed / m`` by a sceptic, who lets no group borrow a
+    gain; m counts the groups that multilevel may serve. The largest expected Brier gain wins.
+    """
+    column = _eligible_column(evidence, eligible)
+    weighed = _weigh(evidence, column, stray=0.0)
+    sure = weighed.risk <= _POOL_RISK
+    own = weighed.sceptical <= evidence.max_harmed / max(1, int(column.sum()))
+    strength = weighed.best(sure & own & column[:, None])
+    borrowed = weighed.best(sure & column[:, None]) > 0
+    return [
+        _choice(evidence, weighed, g, float(strength[g]), bool(borrowed[g]))
+        if column[g]
+        else Choice(GENERIC, evidence.why_none(g))
+        for g in range(evidence.n_groups)
+    ]
+
+
+def slope_nominees(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
+    """Nominate strengths for a test on other rows: bolder, as the test guards the groups.
+
+    A fifth of the prior of every slope is N(0, 1), harm may be 20% likely, and the Brier gain of
+    the strength must be above a standard error out of fold.
+    """
+    column = _eligible_column(evidence, eligible)
+    weighed = _weigh(evidence, column, stray=_STRAY)
+    strength = weighed.best((weighed.risk <= _NOMINEE_RISK) & column[:, None])
+    choices = [
+        Choice(MULTILEVEL, weighed.real(g), s) if s else Choice(GENERIC, "no gain is expected")
+        for g, s in enumerate(strength.tolist())
+    ]
+    shown = _standard_errors_gained(evidence.served(choices)) > 1
+    return [
+        choice if shown[g] else Choice(GENERIC, f"too small a gain to test: {choice.reason}")
+        for g, choice in enumerate(choices)
+    ]
+
+
+def _eligible_column(evidence: Evidence, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether multilevel may serve each group."""
+    if MULTILEVEL not in evidence.rivals:
+        raise ValueError(
+            f"policy 'slope' weighs the candidate {MULTILEVEL!r}, which is not among "
+            f"{[GENERIC, *evidence.rivals]}. Add it to the predictions."
+        )
+    return eligible[:, evidence.rivals.index(MULTILEVEL)]
+
+
+def _weigh(evidence: Evidence, column: NDArray[np.bool_], stray: float) -> _Weighed:
+    groups = evidence.groups_of(MULTILEVEL)
+    groups = np.where((groups >= 0) & column[groups], groups, -1)
+    margins = evidence.margins.get(MULTILEVEL, np.zeros((len(groups), 2)))
+    rows = slope_evidence(
+        evidence.target,
+        margins[:, 0],
+        margins[:, 1],
+        groups,
+        evidence.n_groups,
+        weight=evidence.weight,
+        clusters=evidence.clusters,
+        squared=evidence.metric.regression,
+    )
+    pool = slope_posterior(rows.log_lik, stray=stray)
+    sceptic = slope_posterior(rows.log_lik, highest_mean=_SCEPTIC_MEAN, stray=stray)
+    low, high = (_quantile(pool, q) for q in (evidence.alpha / 2, 1 - evidence.alpha / 2))
+    return _Weighed(
+        np.einsum("glr,gr->gl", rows.gain, pool),
+        np.einsum("glr,gr->gl", rows.gain < 0, pool),
+        np.einsum("glr,gr->gl", rows.gain < 0, sceptic),
+        pool @ SLOPES,
+        low,
+        high,
+        1 - evidence.alpha,
+    )
+
+
+def _quantile(posterior: Matrix, q: float) -> Matrix:
+    """Quantile of each row, the mass of a grid point spread evenly around it."""
+    step = SLOPES[1] - SLOPES[0]
+    ends = np.append(SLOPES - step / 2, SLOPES[-1] + step / 2)
+    mass = np.concatenate([np.zeros((len(posterior), 1)), posterior.cumsum(axis=1)], axis=1)
+    return np.array([np.interp(q, row, ends) for row in mass])
+
+
+def _choice(
+    evidence: Evidence, weighed: _Weighed, g: int, strength: float, borrowed: bool
+) -> Choice:
+    real = weighed.real(g)
+    if strength:
+        part = _WORDS[strength]
+        reason = f"{part} of the personal correction; the correction is {real}"
+        return Choice(MULTILEVEL, reason, strength)
+    if borrowed:
+        return Choice(
+            GENERIC,
+            "the personal correction helps in other groups, but this one shows too little of it: "
+            f"it is {real}",
+        )
+    return Choice(GENERIC, f"no part of the personal correction is sure to help: it is {real}")
+
+
+def _standard_errors_gained(evidence: Evidence) -> Matrix:
+    """Gain of the nominees in the proper score, in standard errors steadied by 0.05 a row."""
+    metric = proper_metric(evidence.predictions[GENERIC], evidence.metric.regression)
+    losses = [
+        row_losses(metric, evidence.target, evidence.predictions[name])
+        for name in (GENERIC, "nominee")
+    ]
+    mean, ss, n = group_moments(
+        losses[0] - losses[1],
+        evidence.groups_of("nominee"),
+        evidence.n_groups,
+        weight=evidence.weight,
+        clusters=evidence.clusters,
+    )
+    # a Brier score is 0.25 where nothing is known; a squared error is then the variance of y
+    unit = float(np.var(evidence.target)) / 0.25 if evidence.metric.regression else 1.0
+    sd = np.sqrt(ss / np.maximum(n, 1))
+    return np.nan_to_num(np.sqrt(n) * mean / (sd + _STEADY * unit))
+
+
+def _number(value: float) -> str:
+    text = f"{value:.1f}"
+    return "0.0" if text == "-0.0" else text
