@@ -66,7 +66,7 @@ def test_route_names_the_model_that_serves_each_row(rows, fitted):
         assert routed.reason[i] == mine.reason
     for backend in ("pandas", "polars", "pyarrow"):
         frame = routed.to_frame(backend)
-        assert frame.shape == (320, 4)
+        assert frame.shape == (320, 8)
         assert [str(name) for name in frame["candidate"]] == list(routed.candidate)
 
 

@@ -22,6 +22,7 @@ from fairuse_router.inference.bootstrap import (
     mean_replicates,
     paired_bootstrap,
 )
+from fairuse_router.inference.combine import combine_intervals
 from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
 from fairuse_router.inference.multilevel import MultilevelFit, multilevel_path
 from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
@@ -53,6 +54,7 @@ __all__ = [
     "area_replicates",
     "auc_parts",
     "bbc",
+    "combine_intervals",
     "delong",
     "delong_from_moments",
     "delong_gains",

@@ -1,5 +1,17 @@
 """Routing: the table from reports to models, and the policies that choose it."""
 
-from fairuse_router.routing.table import GroupRecord, Route, RoutedRows, RoutingTable
+from fairuse_router.routing.collapse import Price
+from fairuse_router.routing.plan import DisclosurePlan, Step
+from fairuse_router.routing.routed import RoutedRows
+from fairuse_router.routing.table import Change, GroupRecord, Route, RoutingTable
 
-__all__ = ["GroupRecord", "Route", "RoutedRows", "RoutingTable"]
+__all__ = [
+    "Change",
+    "DisclosurePlan",
+    "GroupRecord",
+    "Price",
+    "Route",
+    "RoutedRows",
+    "RoutingTable",
+    "Step",
+]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,9 +13,11 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.groups import GroupSchema
+from fairuse_router.inference import combine_intervals
 from fairuse_router.routing import display
-
-GENERIC = "generic"
+from fairuse_router.routing.collapse import give_up
+from fairuse_router.routing.plan import DisclosurePlan
+from fairuse_router.routing.routed import GENERIC, RoutedRows
 
 
 @dataclass(frozen=True)
@@ -74,38 +76,33 @@ class GroupRecord:
 
 
 @dataclass(frozen=True)
-class RoutedRows:
-    """Which route serves each row, and why. Arrays of shape (n,).
+class Change:
+    """One group that was sent back to generic after the routes had been chosen.
 
     Parameters
     ----------
-    report : list of tuple of str
-        The report of each row, as it was understood.
-    route : ndarray of int64
-        Index into ``RoutingTable.routes``.
-    candidate : ndarray of str
-        The candidate that serves the row.
-    reason : ndarray of str
-        Why.
+    event : {"collapsed", "withdrawn"}
+        To ask less, or because rows from deployment showed a violation.
+    report : tuple of str
+        Levels of the group.
+    candidate : str
+        The candidate that had served it.
+    reason : str
+        Why, in a sentence.
+    rows : int or None
+        Rows that this rests on; None where a bundle leaves small counts out.
+    gain, low, high : float or None
+        Gain over generic that was given up, and its interval, on those rows.
     """
 
-    report: list[tuple[str, ...]]
-    route: NDArray[np.int64]
-    candidate: NDArray[np.str_]
-    reason: NDArray[np.str_]
-
-    def __len__(self) -> int:
-        return len(self.route)
-
-    def to_frame(self, backend: str = "pandas") -> Any:
-        """Return the rows as a dataframe of the named backend (pandas, polars or pyarrow)."""
-        data = {
-            "report": [", ".join(r) for r in self.report],
-            "route": self.route,
-            "candidate": self.candidate.tolist(),
-            "reason": self.reason.tolist(),
-        }
-        return frames.from_columns(data, backend)
+    event: str
+    report: tuple[str, ...]
+    candidate: str
+    reason: str
+    rows: int | None = None
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +123,8 @@ class RoutingTable:
         How the routes were chosen, and the metric of the risks.
     alpha : float, default=0.1
         The intervals are at level ``1 - alpha``.
+    history : tuple of Change, default=()
+        What has been changed since the routes were chosen, oldest first.
     """
 
     schema: GroupSchema
@@ -135,6 +134,7 @@ class RoutingTable:
     policy: str
     metric: str
     alpha: float = 0.1
+    history: tuple[Change, ...] = ()
 
     def __post_init__(self) -> None:
         if self.grid.shape != self.schema.shape:
@@ -180,16 +180,40 @@ class RoutingTable:
         return self.grid.ravel()[self.schema.report_ids(codes)]
 
     def explain(self, codes: NDArray[np.int64]) -> RoutedRows:
-        """Which route serves each report of codes [n, k], and why."""
+        """Which route serves each report of codes [n, k], why, and what it gained."""
         ids, inverse = np.unique(self.schema.report_ids(codes), return_inverse=True)
         distinct = self.schema.report_codes[ids]
         routes = self.look_up(distinct)
         texts = [self.schema.report_texts(code) for code in distinct]
         reasons = np.array([self.reason(code) for code in distinct], dtype=str)
-        names = np.array([self.routes[r].candidate for r in routes], dtype=str)
+        candidates = np.array([self.routes[r].candidate for r in routes], dtype=str)
+        numbers = np.array([self.standing(code) for code in distinct]).reshape(-1, 4)
+        names = np.array([self.schema.report_name(code) for code in distinct], dtype=str)
         return RoutedRows(
-            [texts[i] for i in inverse], routes[inverse], names[inverse], reasons[inverse]
+            [texts[i] for i in inverse],
+            routes[inverse],
+            candidates[inverse],
+            reasons[inverse],
+            names[inverse],
+            numbers[inverse],
+            self.metric,
+            self.alpha,
         )
+
+    def standing(self, code: NDArray[np.int64]) -> tuple[float, float, float, float]:
+        """Training rows behind one report (k codes), and the gain, low and high of its route.
+
+        Of all groups that it may come from together; 0 under generic, nan where undefined.
+        """
+        records = [self.groups[g] for g in self.schema.completions(code)]
+        rows = float(np.sum([_or_nan(r.rows) for r in records]))
+        if self.routes[int(self.grid[tuple(code)])].candidate == GENERIC:
+            return (rows, 0.0, 0.0, 0.0)
+        share = np.array([1.0]) if len(records) == 1 else np.array([r.rows or 0 for r in records])
+        parts = np.array([[_or_nan(v) for v in (r.gain, r.low, r.high)] for r in records])
+        gain, low, high = parts.T
+        with np.errstate(invalid="ignore"):
+            return (rows, *combine_intervals(gain, low, high, share / share.sum()))
 
     def reason(self, code: NDArray[np.int64]) -> str:
         """Why one report (k codes) is served by its route, in a sentence."""
@@ -204,6 +228,97 @@ class RoutingTable:
                 return "all groups it may come from are served by generic"
             return "the groups it may come from are served differently: generic"
         return "all groups it may come from share this route"
+
+    def weights(self) -> NDArray[np.float64]:
+        """Training rows of every group, shape (m,); 1 where a bundle leaves small counts out."""
+        rows = np.array([1 if r.rows is None else r.rows for r in self.groups], dtype=np.float64)
+        return rows if rows.any() else np.ones_like(rows)
+
+    def disclosure_plan(
+        self, collapse: float | None = None, per: str = "everyone"
+    ) -> DisclosurePlan:
+        """Which attributes each person needs to be asked, in which order, and where to stop.
+
+        Parameters
+        ----------
+        collapse : float or None, default=None
+            None asks as little as possible at no loss. Else gain may be given up, in the unit of
+            the metric, to ask less: see `collapse`.
+        per : {"everyone", "group"}, default="everyone"
+            As in `collapse`.
+
+        Returns
+        -------
+        DisclosurePlan
+            Print it, plot it, or ask it for the next question. With `collapse` it is for the
+            collapsed table, ``plan.table``.
+        """
+        return DisclosurePlan(self if collapse is None else self.collapse(collapse, per), self)
+
+    def collapse(self, tolerance: float, per: str = "everyone") -> RoutingTable:
+        """Give up gains to ask less: send groups back to generic where that saves questions.
+
+        Parameters
+        ----------
+        tolerance : float
+            Most gain to give up, in the unit of the metric: 0.01 is one point of error. It is held
+            against the upper limit of the interval of what is lost, not against the estimate.
+        per : {"everyone", "group"}, default="everyone"
+            ``"everyone"``: the mean loss over all people is within the tolerance. ``"group"``: that
+            of every group is.
+
+        Returns
+        -------
+        RoutingTable
+            Deploy it by ``router.with_table(table)``. `history` names what was given up.
+
+        Raises
+        ------
+        ValueError
+            For a negative tolerance or another `per`.
+        """
+        return self.to_generic(give_up(self, tolerance, per), "collapsed")
+
+    def to_generic(self, reasons: Mapping[int, str], event: str, **evidence: Any) -> RoutingTable:
+        """Send some groups back to generic, and nothing else, and keep a record of it.
+
+        Parameters
+        ----------
+        reasons : dict of int to str
+            The groups, by number, and why.
+        event : {"collapsed", "withdrawn"}
+        **evidence
+            ``rows``, ``gain``, ``low``, ``high``: dicts by group; the group's record if left out.
+
+        Returns
+        -------
+        RoutingTable
+            Partial reports follow if their groups no longer share a route. Routes that serve nobody
+            any more are dropped.
+        """
+        groups, changes = list(self.groups), []
+        grid, full = self.grid.copy(), self.schema.group_codes
+        for g, reason in reasons.items():
+            old = groups[g]
+            numbers = {
+                name: evidence[name][g] if name in evidence else getattr(old, name)
+                for name in ("rows", "gain", "low", "high")
+            }
+            changes.append(Change(event, old.report, old.candidate, reason, **numbers))
+            groups[g] = _as_generic(old, reason)
+            grid[tuple(full[g])] = 0
+        ends = grid[tuple(full.T)]
+        for code in self.schema.report_codes[grid.ravel() > 0]:
+            if (ends[self.schema.completions(code)] != grid[tuple(code)]).any():
+                grid[tuple(code)] = 0
+        used = np.union1d([0], grid)
+        return replace(
+            self,
+            routes=tuple(self.routes[r] for r in used),
+            grid=np.searchsorted(used, grid),
+            groups=tuple(groups),
+            history=(*self.history, *changes),
+        )
 
     def __str__(self) -> str:
         return display.as_text(self)
@@ -253,6 +368,16 @@ class RoutingTable:
                 }
                 for g in self.groups
             ],
+            "history": [
+                {
+                    **{name: getattr(c, name) for name in ("event", "candidate", "reason", "rows")},
+                    "report": list(c.report),
+                    "gain": _to_plain(c.gain),
+                    "low": _to_plain(c.low),
+                    "high": _to_plain(c.high),
+                }
+                for c in self.history
+            ],
         }
 
     @classmethod
@@ -267,6 +392,7 @@ class RoutingTable:
             data["policy"],
             data["metric"],
             data["alpha"],
+            tuple(_change(c) for c in data.get("history", ())),
         )
 
     def to_json(self) -> str:
@@ -287,6 +413,34 @@ def _to_plain(value: float | None) -> float | str | None:
 def _from_plain(value: float | str | None) -> float | None:
     """Inverse of `_to_plain`."""
     return None if value is None else float(value)
+
+
+def _or_nan(value: float | None) -> float:
+    """A number, nan for None."""
+    return math.nan if value is None else float(value)
+
+
+def _as_generic(record: GroupRecord, reason: str) -> GroupRecord:
+    """A group's record once generic serves it."""
+    risks = dict(record.risks)
+    if "routed" in risks:
+        risks["routed"] = risks.get(GENERIC)
+    return replace(
+        record,
+        candidate=GENERIC,
+        reason=reason,
+        risks=risks,
+        gain=0.0,
+        low=0.0,
+        high=0.0,
+        strength=1.0,
+    )
+
+
+def _change(data: Mapping[str, Any]) -> Change:
+    """An entry of the history from plain data."""
+    numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
+    return Change(**{**data, **numbers, "report": tuple(data["report"])})
 
 
 def _record(data: Mapping[str, Any]) -> GroupRecord:

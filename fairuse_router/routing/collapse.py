@@ -1,0 +1,188 @@
+"""Giving up gains to ask less: which groups go back to generic, and at what price."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.inference import combine_intervals
+from fairuse_router.metrics import named_metric
+from fairuse_router.routing.asking import order_questions, settled, spread, trade_offs
+
+if TYPE_CHECKING:
+    from fairuse_router.routing.table import RoutingTable
+
+Floats = NDArray[np.float64]
+_MANY = 2000  # reports with questions left; beyond, fewer trades are kept for each
+
+
+@dataclass(frozen=True)
+class Price:
+    """What asking less costs.
+
+    Parameters
+    ----------
+    asked : float
+        Attributes asked, mean over people.
+    gain : float
+        Gain over generic that is left, mean over people; nan where undefined.
+    given_up : float
+        Gain given up, mean over people, as estimated when the routes were chosen.
+    at_most : float
+        Upper limit of its interval.
+    groups : tuple of int
+        Groups that go back to generic.
+    """
+
+    asked: float
+    gain: float
+    given_up: float
+    at_most: float
+    groups: tuple[int, ...] = ()
+
+
+def give_up(table: RoutingTable, tolerance: float, per: str) -> dict[int, str]:
+    """Groups to send back to generic so that least is asked within a tolerance, and why.
+
+    Raises
+    ------
+    ValueError
+        For a negative tolerance or an unknown `per`.
+    """
+    if per not in ("everyone", "group"):
+        raise ValueError(
+            f"per={per!r} is not allowed: pass 'everyone' (the mean loss over all people is within "
+            "the tolerance) or 'group' (that of every group is)."
+        )
+    if isinstance(tolerance, bool) or not isinstance(tolerance, (int, float, np.number)):
+        raise TypeError(f"tolerance={tolerance!r} is a {type(tolerance).__name__}; pass a number.")
+    if not tolerance >= 0:
+        raise ValueError(
+            f"tolerance={tolerance!r} is not allowed: pass a gain to give up, 0 or more, in the "
+            "unit of the metric (0.01 is one point of error)."
+        )
+    groups: tuple[int, ...]
+    if per == "group":
+        groups = _small_gains(table, tolerance)
+    else:
+        within = [price for price in prices(table) if price.at_most <= tolerance]
+        groups = within[-1].groups if within else ()
+    return {g: _why(table, g) for g in groups}
+
+
+def prices(table: RoutingTable) -> list[Price]:
+    """The best ways to trade gain for questions, from asking all that helps to asking nothing.
+
+    Trades are found for the upper limits of what each group may lose, which add up; each is then
+    priced by the interval of the sum.
+    """
+    weight = spread(_on_grid(table, table.weights()), np.sum)
+    free = settled(table.grid)
+    loss = _losses(table)
+    most = 64 if int((~free).sum()) <= _MANY else 8
+    found = {}
+    for trade in trade_offs(free, weight, loss, most):
+        groups = tuple(sorted({g for r in trade.stops for g in _served_below(table, r)}))
+        found[groups] = price(table, groups)
+    best: list[Price] = []
+    for candidate in sorted(found.values(), key=lambda p: (p.at_most, p.asked)):
+        if not best or candidate.asked < best[-1].asked:
+            best.append(candidate)
+    return best
+
+
+def price(table: RoutingTable, groups: tuple[int, ...] = ()) -> Price:
+    """Price of sending some groups back to generic."""
+    weight = table.weights()
+    grid = table.grid
+    if groups:
+        grid = table.to_generic(dict.fromkeys(groups, ""), "collapsed").grid
+    questions = order_questions(settled(grid), spread(_on_grid(table, weight), np.sum))
+    kept = [g for g in served_groups(table) if g not in groups]
+    given_up, _, at_most = mean_gain(table, groups)
+    return Price(questions.per_person, mean_gain(table, kept)[0], given_up, at_most, groups)
+
+
+def mean_gain(
+    table: RoutingTable, groups: tuple[int, ...] | list[int]
+) -> tuple[float, float, float]:
+    """Gain of some groups' routes, and its interval, as a mean over all people."""
+    if not len(groups):
+        return (0.0, 0.0, 0.0)
+    share = table.weights() / table.weights().sum()
+    gain, low, high = np.array([gain_of(table, g) for g in groups]).T
+    with np.errstate(invalid="ignore"):
+        return combine_intervals(gain, low, high, share[list(groups)])
+
+
+def gain_of(table: RoutingTable, g: int) -> tuple[float, float, float]:
+    """Gain of a group's route and its interval; nan where undefined."""
+    record = table.groups[g]
+    gain, low, high = (
+        math.nan if v is None else float(v) for v in (record.gain, record.low, record.high)
+    )
+    return gain, low, high
+
+
+def served_groups(table: RoutingTable) -> list[int]:
+    """Groups that another model than generic serves."""
+    return np.flatnonzero(table.grid[tuple(table.schema.group_codes.T)] != 0).tolist()
+
+
+def _small_gains(table: RoutingTable, tolerance: float) -> tuple[int, ...]:
+    """Groups to give up if each may lose so much: where that saves questions."""
+    may = np.ones(len(table.groups), dtype=bool)
+    for g in served_groups(table):
+        may[g] = gain_of(table, g)[2] <= tolerance
+    stop = spread(_on_grid(table, may), np.min) & (table.grid == 0)
+    free = settled(table.grid)
+    weight = spread(_on_grid(table, table.weights()), np.sum)
+    ask = order_questions(free | stop, weight).ask.ravel()
+    groups: set[int] = set()
+    reports, ids = [np.zeros(table.grid.ndim, dtype=np.int64)], table.schema.report_ids
+    while reports:
+        code = reports.pop()
+        report = int(ids(code[None, :])[0])
+        if ask[report] >= 0:
+            for level in range(1, table.grid.shape[ask[report]]):
+                after = code.copy()
+                after[ask[report]] = level
+                reports.append(after)
+        elif not free.flat[report]:
+            groups |= set(_served_below(table, report))
+    return tuple(sorted(groups))
+
+
+def _losses(table: RoutingTable) -> Floats:
+    """Most that the people under each report lose if it stops there, summed over people."""
+    most, weight = np.zeros(len(table.groups)), table.weights()
+    for g in served_groups(table):
+        high = gain_of(table, g)[2]
+        most[g] = math.inf if math.isnan(high) else weight[g] * max(high, 0.0)
+    loss = spread(_on_grid(table, most), np.sum)
+    return np.where(table.grid == 0, loss, math.inf)
+
+
+def _served_below(table: RoutingTable, report: int) -> list[int]:
+    """Groups under a report that another model than generic serves."""
+    below = set(table.schema.completions(table.schema.report_codes[report]).tolist())
+    return [g for g in served_groups(table) if g in below]
+
+
+def _on_grid(table: RoutingTable, values: NDArray) -> NDArray:
+    """Values of the groups, one axis per attribute."""
+    return values.reshape([len(levels) for levels in table.schema.levels])
+
+
+def _why(table: RoutingTable, g: int) -> str:
+    """Why a group goes back to generic, in a sentence."""
+    metric = named_metric(table.metric)
+    gain, _, high = gain_of(table, g)
+    return (
+        f"collapsed to ask less: gives up a gain of {metric.format_gain(gain)} by "
+        f"{table.groups[g].candidate}, at most {metric.format_gain(high)}"
+    )

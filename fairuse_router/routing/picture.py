@@ -1,0 +1,77 @@
+"""The disclosure plan as a picture: a tree of questions, from left to right."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_ASK = {"boxstyle": "round,pad=0.4", "facecolor": "#dbe9f6", "edgecolor": "#2166ac"}
+_END = {"boxstyle": "round,pad=0.3", "facecolor": "#f0f0f0", "edgecolor": "#bdbdbd"}
+_OWN = {"boxstyle": "round,pad=0.3", "facecolor": "#d9f0d3", "edgecolor": "#1b7837"}
+_STEP = 2.6  # inches between one question and the next
+_LINE = 0.42  # inches between two ends
+
+
+def draw_tree(tree: Mapping[str, Any], attributes: tuple[str, ...], ax: Any = None) -> Any:
+    """Draw the questions of a disclosure plan.
+
+    Parameters
+    ----------
+    tree : dict
+        ``DisclosurePlan.to_dict()["tree"]``.
+    attributes : tuple of str
+        For the title.
+    ax : matplotlib Axes, default=None
+        None makes a new figure of the size that the tree needs.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib: ``pip install "fairuse-router[plot]"``.
+    """
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('plot needs matplotlib: pip install "fairuse-router[plot]".') from error
+    ends, depth = _size(tree)
+    if ax is None:
+        size = (max(_STEP * (depth + 0.7), 4.5), _LINE * max(ends, 2) + 0.8)
+        _, ax = plt.subplots(figsize=size, layout="constrained")
+    _draw(ax, tree, 0.0, 0.0, depth)
+    ax.set_xlim(-0.1, depth + 0.6)
+    ax.set_ylim(ends - 0.4, -0.6)
+    ax.set_axis_off()
+    ax.set_title(f"What to ask of {', '.join(attributes)}", loc="left", fontsize=10)
+    return ax
+
+
+def _size(node: Mapping[str, Any]) -> tuple[int, int]:
+    """Ends below a node, and questions on the longest way."""
+    if "ask" not in node:
+        return 1, 0
+    below = [_size(after) for after in node["branches"].values()]
+    return sum(n for n, _ in below), 1 + max(d for _, d in below)
+
+
+def _draw(ax: Any, node: Mapping[str, Any], x: float, top: float, depth: int) -> float:
+    """Draw a node and all below it; return its height on the page."""
+    if "ask" not in node:
+        box = _END if node["route"] == 0 else _OWN
+        text = f"{node['candidate']}  ({node['rows']:,})"
+        ax.text(x, top, text, va="center", ha="left", fontsize=8, bbox=box, zorder=3)
+        return top
+    places, start = [], top
+    for level, after in node["branches"].items():
+        y = _draw(ax, after, x + 1, start, depth)
+        places.append((level, y))
+        start += _size(after)[0]
+    y = (places[0][1] + places[-1][1]) / 2
+    for level, end in places:
+        ax.plot([x, x + 0.5, x + 0.97], [y, end, end], color="#737373", lw=1, zorder=1)
+        ax.text(x + 0.53, end - 0.08, level, va="bottom", ha="left", fontsize=8)
+    ax.text(x, y, f"{node['ask']}?", va="center", ha="left", fontsize=9, bbox=_ASK, zorder=3)
+    return y
