@@ -9,7 +9,9 @@ from sklearn.metrics import accuracy_score, brier_score_loss, log_loss
 
 from fairuse_router.datasets import make_population
 
-EFFECTS = ["none", "intercept", "interaction", "slopes", "mixed", "label_shift"]
+EFFECTS = [
+    *("none", "linear", "intercept", "interaction", "slopes", "curves", "mixed", "label_shift"),
+]
 
 
 def logit(law, ids, x):
@@ -86,6 +88,18 @@ def test_slopes_flip_three_of_the_six_largest_in_a_third_of_the_groups(n_groups,
     np.testing.assert_array_equal(np.abs(flipped), np.abs(plain))
     largest = set(np.argsort(-np.abs(plain[0]))[:6])
     assert all(set(np.flatnonzero(row)) <= largest for row in differs)
+
+
+def test_without_bends_the_logit_is_linear_and_curves_bend_a_third_of_the_groups():
+    laws = {e: make_population(10, effect=e, random_state=2).law for e in ("linear", "curves")}
+    x = np.random.default_rng(0).standard_normal((6, 10))
+    second = {}  # a second difference along x3 is 0 of a linear logit, 2 * 0.35 of an unbent one
+    for effect, law in laws.items():
+        steps = [x + np.outer(np.ones(6), np.eye(10)[2] * k) for k in (-1, 0, 1)]
+        low, mid, high = (logit(law, np.arange(6), step) for step in steps)
+        second[effect] = high - 2 * mid + low
+    assert second["linear"] == pytest.approx(np.zeros(6), abs=1e-9)
+    assert sorted(second["curves"]) == pytest.approx([-1.4, -1.4, 0.7, 0.7, 0.7, 0.7])
 
 
 def test_mixed_is_the_three_effects_together():

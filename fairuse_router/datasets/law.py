@@ -6,7 +6,8 @@ at the sample sizes of clinical data, small enough that it is not obvious which.
 - ``d`` covariates x, standard normal, or rows of a given matrix, standardized, drawn with
   replacement and jittered by N(0, 0.3) noise; per group their means shift by N(0, 0.25).
 - Without a group effect, logit P(y = 1 | x) = -0.4 + w.x + 0.35 (x3^2 - 1) + 0.35 x1 x4, with w.x
-  of standard deviation 1.5 before the shift of the means. A linear model misses the last two terms.
+  of standard deviation 1.5 before the shift of the means. A linear model misses the last two
+  terms, which are absent under the effect "linear".
 - Groups are the cells of a grid of independent attributes with geometric marginals, such that the
   smallest group holds 1% of the people.
 
@@ -25,7 +26,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.special import expit
 
-Effect = Literal["none", "intercept", "interaction", "slopes", "mixed", "label_shift"]
+Effect = Literal[
+    "none", "linear", "intercept", "interaction", "slopes", "curves", "mixed", "label_shift"
+]
 Floats = NDArray[np.float64]
 
 EFFECTS: tuple[str, ...] = get_args(Effect)
@@ -40,6 +43,7 @@ _CURVATURE = 0.35
 _PRODUCT = 0.35
 _LEVEL_SD = 0.8
 _CHECKER = 1.0
+_BENT = -2.0
 _N_FLIPPED, _N_LARGEST = 3, 6
 _KEPT_POSITIVES = 0.35
 
@@ -66,6 +70,8 @@ class PopulationLaw:
         Constant of the logit in each group.
     coefs : ndarray of shape (m, d)
         Linear coefficients of the logit in each group.
+    bends : ndarray of shape (m,)
+        Factor of the two terms that are not linear, in each group.
     kept_positives : ndarray of shape (m,)
         Share of the positives that reach the training rows; 1 without label shift.
     covariates : ndarray of shape (N, d) or None
@@ -79,6 +85,7 @@ class PopulationLaw:
     mean_shifts: Floats
     intercepts: Floats
     coefs: Floats
+    bends: Floats
     kept_positives: Floats
     covariates: Floats | None
 
@@ -164,7 +171,8 @@ class PopulationLaw:
     def _probability(self, x: Floats, ids: NDArray[np.int64]) -> Floats:
         """P(y = 1 | x, g) by group number."""
         logit = self.intercepts[ids] + np.einsum("ij,ij->i", x, self.coefs[ids])
-        logit += _CURVATURE * (x[:, 2] ** 2 - 1) + _PRODUCT * x[:, 0] * x[:, 3]
+        bend = _CURVATURE * (x[:, 2] ** 2 - 1) + _PRODUCT * x[:, 0] * x[:, 3]
+        logit += self.bends[ids] * bend
         return np.asarray(expit(logit))
 
 
@@ -199,6 +207,9 @@ def draw_law(
         intercepts += sum(numbers[cells[j]] for j, numbers in enumerate(by_level))
     if effect in ("interaction", "mixed"):
         intercepts += _CHECKER * (1 - 2 * (cells.sum(axis=0) % 2))
+    bends = np.full(m, 0.0 if effect == "linear" else 1.0)
+    if effect == "curves":
+        bends[third] = _BENT
     kept_positives = np.ones(m)
     if effect == "label_shift":
         kept_positives[third] = _KEPT_POSITIVES
@@ -211,6 +222,7 @@ def draw_law(
         mean_shifts=mean_shifts,
         intercepts=intercepts,
         coefs=w * (signs if effect in ("slopes", "mixed") else np.ones((m, d))),
+        bends=bends,
         kept_positives=kept_positives,
         covariates=base,
     )

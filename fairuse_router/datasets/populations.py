@@ -212,12 +212,15 @@ def make_population(
         ================  ====================================================================
         "none"            Not at all. (Groups differ in their means, so a model that misses the
                           curvature of the logit may still gain a little per group.)
+        "linear"          Not at all, and the logit is linear: a linear generic is right already.
         "intercept"       The logit gains the sum of one N(0, 0.8) number per attribute level.
         "interaction"     It gains +1 or -1 like the colours of a chessboard: no sum of
                           attributes can say it (one-hot cannot, intersectional can).
         "slopes"          A third of the groups flip the signs of 3 of the 6 largest
                           coefficients: dummies cannot say it, a decoupled model can.
-        "mixed"           The three above together.
+        "curves"          In a third of the groups the two terms that are not linear have factor
+                          -2: nothing that is linear within groups can say it.
+        "mixed"           Intercept, interaction and slopes together.
         "label_shift"     None in deployment, but a third of the groups lose 65% of their
                           positives in training: odds there are 0.35 of the true ones.
         ================  ====================================================================
