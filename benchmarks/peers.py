@@ -204,9 +204,9 @@ def main() -> None:
             f"{good[0][0]['withheld']}{f'; failed on {failed}' if failed else ''}"
         )
     print(
-        "\nHarm is against generic trained on all rows. certified promises no harm against the "
-        "generic that is\ndeployed with it, which is trained on 60% of them. Failed: a group of one "
-        "class, or absent from training."
+        "\nHarm is against generic trained on all rows; certified promises none against the "
+        "generic that is deployed\nwith it, which is trained on 60% of them. Failed: a group of "
+        "one class, or absent from training."
     )
 
 
