@@ -1,0 +1,361 @@
+"""The multilevel candidate: what it fits, what it serves, and where it cannot be had."""
+
+import json
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import FixedThresholdClassifier, GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import LinearSVC
+
+from fairuse_router import FairUseRouter, GroupSchema, RoutingTable
+from fairuse_router.candidates import served_models
+from fairuse_router.corrected import CLIP
+from fairuse_router.fitting import cross_fit
+from fairuse_router.inference import multilevel_path
+from fairuse_router.metrics import get_metric
+from fairuse_router.multilevel import PENALTIES, fit_multilevel
+from fairuse_router.recipes import TrainingRows, Unavailable, fit_candidate, make_recipes
+from fairuse_router.routing.table import GroupRecord
+from fairuse_router.splitting import split_rows
+
+LOGISTIC = make_pipeline(StandardScaler(), LogisticRegression(C=10.0))
+FOREST = RandomForestClassifier(15, random_state=0)
+
+
+def draw(n=400, seed=0):
+    """Features whose first slope flips in one of four groups; groups; labels."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(1.0, 3.0, size=(n, 3))
+    groups = rng.integers(4, size=n)
+    margin = np.where(groups == 3, -1, 1) * (X[:, 0] - 1) / 3 + 0.5 * groups - 1
+    return X, groups, (margin + 0.5 * rng.logistic(size=n) > 0).astype(int)
+
+
+def training_rows(X, groups, y, **more):
+    classes = np.unique(y)
+    target = np.searchsorted(classes, y)
+    return TrainingRows(X, groups, y, target, classes, 4, **more)
+
+
+def make_schema():
+    table = pd.DataFrame({"sex": ["F", "F", "M", "M"], "age": ["old", "young"] * 2})
+    return GroupSchema.from_table(table, ["sex", "age"])
+
+
+def fit_all(estimator, data, **more):
+    """Generic and the multilevel variants on all rows, and the recipe."""
+    generic, recipe = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
+    rows = np.arange(len(data.y))
+    base = fit_candidate(generic, data, rows, 20)
+    return base, fit_multilevel(recipe, base, data, rows), recipe
+
+
+def log_odds(proba):
+    p = np.clip(proba[:, 1], CLIP, 1 - CLIP)
+    return np.log(p / (1 - p))
+
+
+def test_a_linear_family_is_the_multilevel_regression_itself():
+    X, groups, y = draw()
+    _, variants, recipe = fit_all(LOGISTIC, training_rows(X, groups, y))
+    z = (X - X.mean(axis=0)) / X.std(axis=0)
+    fits = multilevel_path(z, groups, y, recipe.added, PENALTIES)
+    for fit, candidate in zip(fits, variants, strict=True):
+        margin = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
+        found = candidate.evaluate(X, groups, "decision_function", None)
+        np.testing.assert_allclose(found, margin, atol=1e-9)
+        proba = candidate.evaluate(X, groups, "predict_proba", np.array([0, 1]))
+        np.testing.assert_allclose(proba[:, 1], 1 / (1 + np.exp(-margin)), atol=1e-12)
+        labels = candidate.evaluate(X, groups, "predict", np.array([0, 1]))
+        np.testing.assert_array_equal(labels, margin > 0)
+
+
+def test_any_other_family_is_corrected_by_margins_out_of_fold():
+    X, groups, y = draw()
+    data = training_rows(X, groups, y)
+    base, variants, recipe = fit_all(FOREST, data)
+    offset = np.empty(len(y))
+    for training, judging in split_rows(5, X, y, groups, y, None, 0):
+        inner = RandomForestClassifier(15, random_state=0).fit(X[training], y[training])
+        offset[judging] = log_odds(inner.predict_proba(X[judging]))
+    z = (X - X.mean(axis=0)) / X.std(axis=0)
+    fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, offset=offset)[-1]
+    served = log_odds(base.models[0].predict_proba(X))  # by the model fitted to all rows
+    margin = served + np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
+    found = variants[-1].evaluate(X, groups, "decision_function", None)
+    np.testing.assert_allclose(found, margin, atol=1e-9)
+
+
+@pytest.mark.parametrize("estimator", [LOGISTIC, FOREST], ids=["linear", "forest"])
+def test_a_route_blends_margins_by_its_strength(estimator):
+    X, groups, y = draw()
+    base, variants, _ = fit_all(estimator, training_rows(X, groups, y))
+    pool = {"generic": base, "multilevel": variants[0]}
+    strengths = [0.25, 1.0, 0.75, 0.5]
+    schema = make_schema()
+    records = [
+        GroupRecord(schema.report_texts(code), 99, "multilevel", "", strength=s)
+        for code, s in zip(schema.group_codes, strengths, strict=True)
+    ]
+    table = RoutingTable.from_choices(schema, records, policy="slope", metric="error", alpha=0.1)
+    models, of_route = served_models(pool, table)
+    assert [m.candidate for m in models] == ["generic", "multilevel"]
+    model = base.models[0]
+    generic = log_odds(model.predict_proba(X))
+    if estimator is LOGISTIC:
+        generic = model.decision_function(X)
+    full = variants[0].evaluate(X, groups, "decision_function", None)
+    corrected = models[of_route[1]]
+    X_told = corrected.complete(X, groups + 1)  # route 0 is generic
+    want = generic + np.array(strengths)[groups] * (full - generic)
+    np.testing.assert_allclose(corrected.estimator.decision_function(X_told), want, atol=1e-9)
+    again = pickle.loads(pickle.dumps(corrected.estimator))
+    np.testing.assert_array_equal(again.predict(X_told), (want > 0).astype(int))
+
+
+def test_a_strength_of_another_candidate_is_refused():
+    X, groups, y = draw()
+    recipe = make_recipes(["generic", "onehot"], LOGISTIC, make_schema(), None)
+    data = training_rows(X, groups, y)
+    pool = {r.name: fit_candidate(r, data, np.arange(400), 20) for r in recipe}
+    schema = make_schema()
+    records = [
+        GroupRecord(schema.report_texts(c), 9, "onehot", "", strength=0.5)
+        for c in schema.group_codes
+    ]
+    table = RoutingTable.from_choices(schema, records, policy="x", metric="error", alpha=0.1)
+    with pytest.raises(ValueError, match=r"'onehot' with strength 0\.5; only 'multilevel'"):
+        served_models(pool, table)
+
+
+def test_strengths_survive_json_and_older_tables_have_none():
+    schema = make_schema()
+    records = [
+        GroupRecord(schema.report_texts(c), 9, "multilevel", "", strength=0.25)
+        for c in schema.group_codes
+    ]
+    table = RoutingTable.from_choices(schema, records, policy="slope", metric="error", alpha=0.1)
+    assert [r.strength for r in table.routes] == [1.0, 0.25, 0.25, 0.25, 0.25]
+    assert RoutingTable.from_json(table.to_json()) == table
+    plain = json.loads(table.to_json())
+    for group in plain["groups"]:
+        del group["strength"]
+    assert [g.strength for g in RoutingTable.from_dict(plain).groups] == [1.0] * 4
+
+
+@pytest.mark.parametrize("estimator", [LOGISTIC, FOREST], ids=["linear", "forest"])
+def test_the_penalty_with_the_smallest_pooled_log_loss_is_kept(estimator):
+    X, groups, y = draw(600)
+    data = training_rows(X, groups, y)
+    recipes = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
+    folds = split_rows(3, X, y, groups, y, None, 0)
+    candidates, scores, lacks = cross_fit(recipes, data, folds, min_group_size=20)
+    loss = np.zeros(len(PENALTIES))
+    for training, judging in folds:
+        base = fit_candidate(recipes[0], data, training, 20)
+        for i, variant in enumerate(fit_multilevel(recipes[1], base, data, training)):
+            classes = np.array([0, 1])
+            p = variant.evaluate(X[judging], groups[judging], "predict_proba", classes)
+            loss[i] -= np.log(p[np.arange(len(judging)), y[judging]]).sum()
+    margins = scores["multilevel"].margins
+    np.testing.assert_allclose(np.logaddexp(0, -(2 * y - 1) * margins[:, 1]).sum(), loss.min())
+    _, variants, _ = fit_all(estimator, data)
+    kept, want = candidates["multilevel"].models[0], variants[loss.argmin()].models[0]
+    np.testing.assert_allclose(kept.table, want.table, atol=1e-9)
+    assert lacks == {"generic": {}, "multilevel": {}}
+    if estimator is FOREST:  # the margin without correction is generic's own, clipped
+        p = scores["generic"].predictions.proba
+        np.testing.assert_allclose(margins[:, 0], log_odds(p), atol=1e-9)
+
+
+def test_envy_is_measured_on_the_kept_variant():
+    X, groups, y = draw(600)
+    data = training_rows(X, groups, y)
+    recipes = make_recipes(["generic", "multilevel"], LOGISTIC, make_schema(), None)
+    folds = split_rows(3, X, y, groups, y, None, 0)
+    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=20, envy=[get_metric("error")])
+    own, kept = scores["multilevel"].predictions.label, []
+    for training, judging in folds:  # the same penalty in every fold
+        base = fit_candidate(recipes[0], data, training, 20)
+        variants = fit_multilevel(recipes[1], base, data, training)
+        margin = scores["multilevel"].margins[judging, 1]
+        said = [
+            v.evaluate(X[judging], groups[judging], "decision_function", None) for v in variants
+        ]
+        kept.append(variants[int(np.argmin([np.abs(s - margin).max() for s in said]))])
+    expected = np.zeros((4, 4))
+    for h in range(4):
+        for (_, judging), variant in zip(folds, kept, strict=True):
+            said = variant.evaluate(X[judging], np.full(len(judging), h), "predict", np.arange(2))
+            gain = (said != y[judging]).astype(float) - (own[judging] != y[judging])
+            expected[:, h] += np.bincount(groups[judging], gain, 4)
+    found = scores["multilevel"].misreports.test("error").gain
+    np.testing.assert_allclose(found, expected / np.bincount(groups)[:, None], atol=1e-12)
+
+
+class Memory(ClassifierMixin, BaseEstimator):
+    """A nearest neighbour that writes down the rows (first column) of every fit."""
+
+    fits: list = []  # noqa: RUF012
+
+    def fit(self, X, y):
+        Memory.fits.append(X[:, 0].astype(int))
+        self.model_ = KNeighborsClassifier(1).fit(X[:, 1:], y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X[:, 1:])
+
+    def predict_proba(self, X):
+        return self.model_.predict_proba(X[:, 1:])
+
+
+def test_no_cluster_is_split_by_the_inner_folds():
+    X, groups, y = draw(120)
+    ids = np.arange(240)
+    X, groups, y = (np.repeat(part, 2, axis=0) for part in (X, groups, y))
+    Memory.fits.clear()
+    clusters = ids // 2
+    data = training_rows(np.column_stack([ids, X]), groups, y, clusters=clusters)
+    fit_all(Memory(), data)
+    assert len(Memory.fits) == 6
+    for rows in Memory.fits:
+        counts = np.bincount(clusters[rows], minlength=120)
+        assert set(counts) <= {0, 2}
+
+
+def test_weights_and_class_weights_reach_the_fit():
+    X, groups, y = draw()
+    weight = np.random.default_rng(0).uniform(0.5, 2, size=400)
+    balanced = LogisticRegression(class_weight="balanced")
+    data = training_rows(X, groups, y, weight=weight)
+    _, variants, recipe = fit_all(balanced, data)
+    share = np.bincount(y) / 400
+    z = (X - X.mean(axis=0)) / X.std(axis=0)
+    both = weight * (0.5 / share)[y]
+    fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, weight=both)[0]
+    margin = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
+    found = variants[0].evaluate(X, groups, "decision_function", None)
+    np.testing.assert_allclose(found, margin, atol=1e-9)
+
+
+def test_sparse_and_dense_features_at_the_final_step_agree():
+    X, groups, y = draw()
+    frame = pd.DataFrame(X, columns=["a", "b", "c"]).assign(site=np.array(["n", "s"])[y ^ 1])
+    answers = []
+    for sparse in (True, False):
+        encoder = make_column_transformer(
+            (OneHotEncoder(sparse_output=sparse), ["site"]),
+            (StandardScaler(), ["a"]),
+            sparse_threshold=1.0 if sparse else 0.0,
+        )
+        clf = make_pipeline(encoder, LogisticRegression(solver="newton-cg", tol=1e-10))
+        _, variants, _ = fit_all(clf, training_rows(frame, groups, y))
+        answers.append(variants[1].evaluate(frame, groups, "decision_function", None))
+    np.testing.assert_allclose(*answers, atol=1e-5)
+
+
+def test_gaps_at_the_final_step_count_as_the_mean():
+    X, groups, y = draw()
+    X[::7, 1] = np.nan
+    _, variants, _ = fit_all(
+        HistGradientBoostingClassifier(max_iter=5, random_state=0), training_rows(X, groups, y)
+    )
+    model = variants[-1].models[0]
+    np.testing.assert_allclose(model.fill[1], np.nanmean(X[:, 1]))
+    prepared = model.prepare(X)
+    np.testing.assert_allclose(prepared.features[::7, 1], np.nanmean(X[:, 1]))
+    assert np.isfinite(model.margin(prepared, groups)).all()
+
+
+def test_searches_are_followed_to_the_final_step():
+    X, groups, y = draw()
+    search = GridSearchCV(LOGISTIC, {"logisticregression__C": [10.0]}, cv=2)
+    plain, searched = (
+        fit_all(clf, training_rows(X, groups, y))[1][0].evaluate(
+            X, groups, "decision_function", None
+        )
+        for clf in (LOGISTIC, search)
+    )
+    np.testing.assert_allclose(plain, searched)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "change", "reason"),
+    [
+        (LinearSVC(), {}, "no predict_proba"),
+        (LOGISTIC, {"y": np.arange(400) % 3}, "there are 3 classes"),
+        (FixedThresholdClassifier(LogisticRegression(), threshold=0.2), {}, "likelier class"),
+        (
+            HistGradientBoostingClassifier(max_iter=2, categorical_features="from_dtype"),
+            {"X": pd.DataFrame({"c": pd.Categorical(list("ab") * 200), "x": np.arange(400.0)})},
+            "needs numbers at the final step",
+        ),
+        (LogisticRegression(), {"X": np.random.default_rng(0).normal(size=(400, 501))}, "501"),
+    ],
+)
+def test_where_it_cannot_be_had_the_reason_says_so(estimator, change, reason):
+    X, groups, y = draw()
+    given = {"X": X, "y": y, **change}
+    data = training_rows(given["X"], groups, given["y"])
+    with pytest.raises(Unavailable, match=reason):
+        fit_all(estimator, data)
+    recipes = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
+    folds = split_rows(2, X, given["y"], groups, given["y"], None, 0)
+    candidates, _, lacks = cross_fit(recipes, data, folds, min_group_size=20)
+    assert "multilevel" not in candidates
+    assert all(reason in lacks["multilevel"][g] for g in range(4))
+    assert not any("Unavailable" in text for text in lacks["multilevel"].values())
+
+
+@pytest.mark.parametrize(
+    "estimator", [Ridge(), RandomForestRegressor(15, random_state=0)], ids=["linear", "forest"]
+)
+def test_a_regression_is_corrected_in_its_own_units(estimator):
+    X, groups, _ = draw(800)
+    noise = np.random.default_rng(1).normal(size=800)
+    y = X[:, 0] * np.where(groups == 3, -1, 1) + 4 * groups + noise
+    (X, fresh), (groups, theirs), (y, truth) = (np.split(part, 2) for part in (X, groups, y))
+    data = TrainingRows(X, groups, y, y, None, 4)
+    base, variants, _ = fit_all(estimator, data)
+    error = [
+        np.mean((truth - candidate.evaluate(fresh, theirs, "predict", None)) ** 2)
+        for candidate in (base, variants[-1])
+    ]
+    assert error[1] < 0.5 * error[0]
+    twice = fit_all(estimator, TrainingRows(X, groups, 2 * y, 2 * y, None, 4))[1]
+    np.testing.assert_allclose(  # units do not matter
+        twice[-1].evaluate(X, groups, "predict", None),
+        2 * variants[-1].evaluate(X, groups, "predict", None),
+        rtol=1e-6,
+    )
+
+
+def test_whoever_withholds_something_is_answered_by_generic(many_rows):
+    router = FairUseRouter(
+        LogisticRegression(), many_rows.groups, policy="slope", random_state=0
+    ).fit(many_rows.frame, many_rows.y)
+    table = router.routing_table_
+    assert {r.candidate for r in table.groups} == {"multilevel"}
+    features = many_rows.frame.drop(columns=many_rows.groups)
+    plain = LogisticRegression().fit(features, many_rows.y)
+    for withheld in (["sex"], ["age"], ["sex", "age"]):
+        hidden = many_rows.frame.assign(**dict.fromkeys(withheld, "?"))
+        proba = router.predict_proba(hidden)
+        np.testing.assert_allclose(proba, plain.predict_proba(features), atol=1e-9)
+    again = pickle.loads(pickle.dumps(router))
+    np.testing.assert_array_equal(again.predict(many_rows.frame), router.predict(many_rows.frame))
