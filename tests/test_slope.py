@@ -1,0 +1,274 @@
+"""The slope policy: how much of a correction is used where, and what its reasons say."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression, Ridge
+
+from fairuse_router import FairUseRouter
+from fairuse_router.datasets import make_population
+from fairuse_router.inference import STRENGTHS, slope_evidence, slope_posterior
+from fairuse_router.metrics import Predictions, get_metric
+from fairuse_router.routing.evidence import Choice, Evidence, served_predictions
+from fairuse_router.routing.policies import choose, choose_certified
+
+LOGISTIC = LogisticRegression(solver="newton-cholesky")
+
+
+def make_evidence(slopes, sizes, *, seed=0, size=1.0, regression=False, **more):
+    """Groups whose corrections of sd `size` are real by `slopes`."""
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(len(sizes)), sizes)
+    n = len(groups)
+    base, delta = rng.normal(size=n), size * rng.normal(size=n)
+    truth = base + np.asarray(slopes)[groups] * delta
+    if regression:
+        target = truth + rng.normal(size=n)
+        predictions = {"generic": Predictions(base), "multilevel": Predictions(base + delta)}
+    else:
+        target = (truth + rng.logistic(size=n) > 0).astype(int)
+        predictions = {
+            name: Predictions.from_proba(expit(margin))
+            for name, margin in (("generic", base), ("multilevel", base + delta))
+        }
+    return Evidence(
+        target,
+        groups,
+        len(sizes),
+        predictions,
+        {name: np.ones(n, dtype=bool) for name in predictions},
+        {},
+        get_metric("squared_error" if regression else "error"),
+        20,
+        margins={"multilevel": np.column_stack([base, base + delta])},
+        **more,
+    )
+
+
+@pytest.mark.parametrize("regression", [False, True])
+def test_strength_follows_how_much_of_the_correction_is_real(regression):
+    sizes = [4000] * 4
+    given = make_evidence([1.0, 0.5, 0.0, -1.0], sizes, size=1.5, regression=regression)
+    choices = choose("slope", given)
+    assert [c.candidate for c in choices] == ["multilevel", "multilevel", "generic", "generic"]
+    assert [c.strength for c in choices][:2] == [1.0, 0.5]
+
+
+def test_the_choice_is_the_rule_of_the_two_posteriors():
+    given = make_evidence([1.0, 0.6, 0.4, 0.1], [120, 60, 300, 40], seed=3)
+    rows = slope_evidence(given.target, *given.margins["multilevel"].T, given.groups, 4)
+    pool = slope_posterior(rows.log_lik)
+    sceptic = slope_posterior(rows.log_lik, highest_mean=0.2)
+    for max_harmed in (0.1, 0.5, 2.0):
+        choices = choose("slope", make_evidence([1.0, 0.6, 0.4, 0.1], [120, 60, 300, 40], seed=3,
+                                                max_harmed=max_harmed))  # fmt: skip
+        for g, choice in enumerate(choices):
+            best, strength = 0.0, None
+            for j, lam in enumerate(STRENGTHS):
+                harms = rows.gain[g, j] < 0
+                if pool[g][harms].sum() <= 0.02 and sceptic[g][harms].sum() <= max_harmed / 4:
+                    expected = pool[g] @ rows.gain[g, j]
+                    if expected > best:
+                        best, strength = expected, lam
+            assert (choice.candidate == "multilevel") == (strength is not None)
+            assert strength is None or choice.strength == strength
+
+
+def test_a_group_that_shows_nothing_borrows_no_gain():
+    given = make_evidence([1.0, 1.0, 1.0, 0.0], [3000, 3000, 3000, 25], size=0.8, seed=1)
+    last = choose("slope", given)[3]
+    assert last.candidate == "generic"
+    assert last.reason.startswith("the personal correction helps in other groups, but this one")
+
+
+def test_reasons_say_it_in_words():
+    given = make_evidence([1.0, 0.5, 0.0], [4000] * 3, size=1.5)
+    all_, half, none = (choice.reason for choice in choose("slope", given))
+    number = r"-?\d\.\d"
+    real = rf"{number} real here, 90% interval {number} to {number}"
+    assert re.fullmatch(rf"all of the personal correction; the correction is {real}", all_)
+    assert re.fullmatch(rf"half of the personal correction; the correction is {real}", half)
+    assert re.fullmatch(rf"no part of the personal correction is sure to help: it is {real}", none)
+    low, high = map(float, re.findall(number, half)[1:])
+    assert 0.3 <= low < 0.5 < high <= 0.7
+
+
+def test_a_smaller_knob_deploys_no_more_groups():
+    for seed in range(10):
+        served = [
+            sum(
+                c.candidate == "multilevel"
+                for c in choose(
+                    "slope",
+                    make_evidence([1.0, 0.8, 0.4, 0.0], [80] * 4, seed=seed, max_harmed=k),
+                )
+            )
+            for k in (0.05, 0.3, 0.5, 4.0)
+        ]
+        assert served == sorted(served)
+
+
+def test_groups_too_small_and_candidates_missing_are_named():
+    given = make_evidence([1.0, 1.0], [500, 15])
+    assert choose("slope", given)[1].reason == ("too few rows to choose: 15, min_group_size is 20")
+    with pytest.raises(ValueError, match=r"weighs the candidate 'multilevel', which is not among"):
+        choose(
+            "slope",
+            Evidence(
+                given.target,
+                given.groups,
+                2,
+                {"generic": given.predictions["generic"], "onehot": given.predictions["generic"]},
+                {name: np.ones(515, dtype=bool) for name in ("generic", "onehot")},
+                {},
+                given.metric,
+                20,
+            ),
+        )
+
+
+def test_weights_and_clusters_count():
+    plain = make_evidence([1.0], [100], seed=2, size=0.7)
+    thrice = plain.take(np.repeat(np.arange(100), 3))
+    naive = choose("slope", thrice)[0]
+    clustered = choose(
+        "slope",
+        Evidence(**{**vars(thrice), "clusters": np.repeat(np.arange(100), 3)}),
+    )[0]
+    assert clustered == choose("slope", plain)[0]
+    assert naive != clustered
+
+
+def test_predictions_of_a_part_are_blended_margins():
+    given = make_evidence([1.0, 0.5], [50, 50])
+    choices = [Choice("multilevel", "", 0.25), Choice("generic", "")]
+    served = served_predictions(choices, given.groups, given.predictions, given.margins)
+    base, full = given.margins["multilevel"].T
+    p = expit(np.where(given.groups == 0, base + 0.25 * (full - base), base))
+    np.testing.assert_allclose(served.proba[:, 1], p)
+    np.testing.assert_array_equal(served.label, p > 0.5)
+    gain = given.served(choices).gains(get_metric("error"), "nominee")
+    wrong = [(label != given.target)[:50].mean() for label in (base > 0, served.label)]
+    np.testing.assert_allclose(gain, [wrong[0] - wrong[1], 0.0])
+
+
+def test_a_router_chooses_shows_audits_and_corrects_parts_of_a_correction():
+    population = make_population(500, n_groups=4, effect="slopes", random_state=8)
+    router = FairUseRouter(
+        LOGISTIC,
+        population.group_columns,
+        candidates=("generic", "multilevel"),
+        policy="slope",
+        n_resamples=20,
+        random_state=0,
+    ).fit(population.to_array(), population.y)
+    table = router.routing_table_
+    strengths = [r.strength for r in table.groups if r.candidate == "multilevel"]
+    assert any(s < 1 for s in strengths), "the seed should show a part"
+    text = str(table)
+    assert "of the personal correction" in text.replace("\n      ", " ")
+    assert max(map(len, text.splitlines())) <= 80
+    fresh = population.sample(400, random_state=1)
+    X = fresh.to_array()
+    proba, ids = router.predict_proba(X)[:, 1], router.schema_.group_ids(router.schema_.encode(X))
+    model = router.candidates_["multilevel"].models[0]
+    prepared = model.prepare(fresh.features)
+    lam = np.array([r.strength * (r.candidate == "multilevel") for r in table.groups])
+    full = model.margin(prepared, ids)
+    blended = prepared.margin + lam[ids] * (full - prepared.margin)
+    np.testing.assert_allclose(proba, expit(blended), atol=1e-9)
+    audit = router.audit(X, fresh.y)
+    risk = {r.candidate: r.risk for r in audit.risks if r.group is None}
+    assert risk["routed"] == pytest.approx(np.mean((blended > 0) != fresh.y))
+    assert audit.truthfulness
+    assert router.honest_gains_.n_resamples == 20
+
+
+def test_certified_tests_a_part_on_rows_opened_once():
+    slopes, sizes = [1.0, 1.0, 0.0], [1500, 1500, 1500]
+    inner = make_evidence(slopes, sizes, size=1.5)
+    choices = choose_certified(inner, make_evidence(slopes, sizes, size=1.5, seed=1))
+    assert [c.candidate for c in choices] == ["multilevel", "multilevel", "generic"]
+    assert all("gain shown on rows opened once" in c.reason for c in choices[:2])
+    # rows that speak against it overrule what the inner rows said
+    against = choose_certified(inner, make_evidence([-1.0, 1.0, 0.0], sizes, size=1.5, seed=1))
+    assert [c.candidate for c in against] == ["generic", "multilevel", "generic"]
+
+
+def test_certified_warns_where_rows_are_few():
+    population = make_population(500, n_groups=4, effect="interaction", random_state=0)
+    router = FairUseRouter(
+        LOGISTIC,
+        population.group_columns,
+        candidates=("generic", "multilevel"),
+        policy="certified",
+        random_state=0,
+    )
+    with pytest.warns(UserWarning, match="on 500 rows: every group is compared with the generic"):
+        router.fit(population.to_array(), population.y)
+    larger = make_population(1200, n_groups=4, effect="interaction", random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        router.fit(larger.to_array(), larger.y)
+
+
+def test_settings_that_cannot_be_are_refused(rows):
+    with pytest.raises(ValueError, match=r"max_harmed=0 is not allowed: pass a positive number"):
+        FairUseRouter(LOGISTIC, rows.groups, policy="slope", max_harmed=0).fit(rows.frame, rows.y)
+    with pytest.raises(ValueError, match="must train itself"):
+        FairUseRouter(None, rows.groups, policy="slope", cv="prefit",
+                      candidates={"generic": LOGISTIC.fit(rows.frame[["x"]], rows.y)}).fit(
+            rows.frame, rows.y)  # fmt: skip
+
+
+def test_where_multilevel_cannot_be_had_the_table_says_why(rows):
+    y = np.arange(len(rows.y)) % 3
+    router = FairUseRouter(LOGISTIC, rows.groups, candidates=("generic",), policy="slope")
+    table = router.fit(rows.frame, y).routing_table_
+    assert {r.candidate for r in table.groups} == {"generic"}
+    assert all("there are 3 classes" in r.reason for r in table.groups)
+
+
+def test_a_regression_routes_parts(rows):
+    y = np.where(rows.cells == "M/old", -1, 1) * np.array(rows.columns["x"])
+    y = y + np.random.default_rng(0).normal(size=len(y))
+    router = FairUseRouter(
+        Ridge(), rows.groups, policy="slope", metric="squared_error", random_state=0
+    ).fit(rows.frame, y)
+    served = {", ".join(r.report): r for r in router.routing_table_.groups}
+    assert served["M, old"].candidate == "multilevel"
+    assert served["M, old"].gain > 0.5
+    assert router.score(rows.frame, y) > 0.3
+
+
+@pytest.mark.slow
+def test_without_an_effect_hardly_a_group_is_harmed():
+    harmed = []
+    for seed in range(40):
+        population = make_population(500, n_groups=4, effect="linear", random_state=seed)
+        router = FairUseRouter(
+            LOGISTIC, population.group_columns, candidates=("generic",), policy="slope",
+            random_state=seed,
+        ).fit(population.to_array(), population.y)  # fmt: skip
+        fresh = population.sample(60_000, random_state=seed + 1000)
+        base = router.candidates_["generic"].models[0].predict(fresh.features)
+        routed = router.predict(fresh.to_array())
+        gain = fresh.true_group_risks(base) - fresh.true_group_risks(routed)
+        harmed.append(gain.min() < -0.002)
+    assert np.mean(harmed) <= 0.05  # SE 0.03 at a rate of 0.02
+
+
+@pytest.mark.slow
+def test_a_forest_is_corrected_where_it_should_be():
+    population = make_population(2000, n_groups=4, effect="interaction", random_state=0)
+    forest = RandomForestClassifier(30, min_samples_leaf=5, random_state=0)
+    router = FairUseRouter(
+        forest, population.group_columns, candidates=("generic",), policy="slope", random_state=0
+    ).fit(population.to_array(), population.y)
+    fresh = population.sample(20_000, random_state=1)
+    base = router.candidates_["generic"].models[0].predict(fresh.features)
+    assert fresh.true_risk(router.predict(fresh.to_array())) < fresh.true_risk(base) - 0.02
