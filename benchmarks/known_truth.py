@@ -318,7 +318,7 @@ def main() -> None:
     families, effects = options.families.split(","), options.effects.split(",")
     rules, sizes = options.rules.split(","), [int(n) for n in options.sizes.split(",")]
     if not set(rules) <= set(RULES) or not set(families) <= set(FAMILIES):
-        parser.error(f"--rules are among {",".join(RULES)}; --families among {[*FAMILIES]}")
+        parser.error(f"--rules are among {', '.join(RULES)}; --families among {[*FAMILIES]}")
     cells = itertools.cycle(itertools.product(effects, sizes, (4, 6, 12)))
     settings = list(itertools.islice(cells, options.populations))
     work = [
