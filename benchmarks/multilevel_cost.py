@@ -1,0 +1,92 @@
+"""What the multilevel candidate and the slope policy cost: fitting, and choosing.
+
+Run ``python -m benchmarks.multilevel_cost``. Fitting is compared with a one-hot logistic regression
+of the same rows: the multilevel candidate for all four penalties (what a fold fits), generic being
+there already. Choosing is the whole policy on out-of-fold predictions. Medians over repeats, with
+half the distance of the quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.linear_model import LogisticRegression
+
+from benchmarks.data import rotterdam_population
+from fairuse_router import GroupSchema
+from fairuse_router.fitting import cross_fit
+from fairuse_router.metrics import get_metric
+from fairuse_router.multilevel import fit_multilevel
+from fairuse_router.recipes import TrainingRows, fit_candidate, make_recipes
+from fairuse_router.routing.policies import Evidence, choose
+from fairuse_router.splitting import split_rows
+
+
+def milliseconds(task: Callable[[], object], repeats: int) -> tuple[float, float]:
+    """Median time of a task, and half the distance of its quartiles."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        task()
+        times.append(1000 * (time.perf_counter() - start))
+    low, middle, high = np.quantile(times, [0.25, 0.5, 0.75])
+    return float(middle), float(high - low) / 2
+
+
+def main() -> None:
+    """Print one line for every number of rows and groups."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--seed", type=int, default=0)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    print(
+        f"seed {options.seed}, {options.repeats} repeats, ms: median (half the quartile distance)"
+    )
+    print(f"{'rows':>7}{'groups':>8}{'one-hot fit':>17}{'multilevel fit':>17}{'ratio':>7}"
+          f"{'slope chooses':>17}")  # fmt: skip
+    for n, m in ((500, 4), (2000, 6), (2000, 12), (10_000, 12), (50_000, 12)):
+        population = rotterdam_population(n, n_groups=m, effect="mixed", random_state=options.seed)
+        X = population.to_array()
+        schema = GroupSchema.from_table(X, population.group_columns)
+        groups = schema.group_ids(schema.encode(X))
+        y, classes = population.y, np.array([0, 1])
+        rows = TrainingRows(population.features, groups, y, y, classes, schema.n_groups)
+        names = ("generic", "onehot", "multilevel")
+        recipes = make_recipes(names, LogisticRegression(max_iter=500), schema, None)
+        everything = np.arange(n)
+        generic = fit_candidate(recipes[0], rows, everything, 20)
+        onehot = milliseconds(
+            lambda r=rows, k=recipes, e=everything: fit_candidate(k[1], r, e, 20), options.repeats
+        )
+        multilevel = milliseconds(
+            lambda r=rows, k=recipes, e=everything, g=generic: fit_multilevel(k[2], g, r, e),
+            options.repeats,
+        )
+        folds = split_rows(5, rows.features, y, groups, y, None, 0)
+        _, scores, lacks = cross_fit([recipes[0], recipes[2]], rows, folds, min_group_size=20)
+        evidence = Evidence(
+            y,
+            groups,
+            schema.n_groups,
+            {name: s.predictions for name, s in scores.items()},
+            {name: s.scored for name, s in scores.items()},
+            lacks,
+            get_metric("error"),
+            20,
+            margins={name: s.margins for name, s in scores.items() if s.margins is not None},
+        )
+        chosen = milliseconds(lambda e=evidence: choose("slope", e), options.repeats)
+        cells = [f"{middle:.1f} ({spread:.1f})" for middle, spread in (onehot, multilevel, chosen)]
+        print(
+            f"{n:>7,}{m:>8}{cells[0]:>17}{cells[1]:>17}{multilevel[0] / onehot[0]:>7.1f}"
+            f"{cells[2]:>17}"
+        )
+    print(f"{time.perf_counter() - start:.0f} s in all")
+
+
+if __name__ == "__main__":
+    main()
