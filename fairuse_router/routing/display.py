@@ -43,7 +43,7 @@ def as_text(table: RoutingTable) -> str:
             initial_indent="   ",
             subsequent_indent="      ",
         )
-    lines += ["", *_withholding(table)]
+    lines += ["", *_withholding(table), *_changes(table)]
     return "\n".join(lines)
 
 
@@ -93,6 +93,18 @@ def _withholding(table: RoutingTable) -> list[str]:
         )
         text = f"Whoever withholds an attribute is served by generic, except {shown}."
     return textwrap.wrap(text, WIDTH)
+
+
+def _changes(table: RoutingTable) -> list[str]:
+    """Say what was changed after the routes had been chosen."""
+    if not table.history:
+        return []
+    shown = "; ".join(
+        f"({', '.join(change.report)}) from {change.candidate}, {change.event}"
+        for change in table.history[:5]
+    )
+    more = f" and {len(table.history) - 5} more" if len(table.history) > 5 else ""
+    return textwrap.wrap(f"Since then back to generic: {shown}{more}.", WIDTH)
 
 
 def as_html(table: RoutingTable) -> str:
