@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,20 @@ from fairuse_router.routing.policies import Choice
 from fairuse_router.routing.table import GENERIC, GroupRecord, RoutingTable
 
 
+class Grouping(NamedTuple):
+    """Groups to audit by that no model and no route knows of: their schema, the group of each row.
+
+    Parameters
+    ----------
+    schema : GroupSchema
+    ids : ndarray of shape (n,)
+        -1 where the group is not known.
+    """
+
+    schema: GroupSchema
+    ids: NDArray[np.int64]
+
+
 def audit_choices(
     choices: Sequence[Choice],
     scores: Mapping[str, Scores],
@@ -30,11 +44,12 @@ def audit_choices(
     alpha: float,
     *,
     evidence: str,
+    by: Grouping | None = None,
 ) -> Audit:
     """Audit the chosen routes and all candidates on the scores that chose them.
 
     The same rows chose the routes, so the gains of the routing flatter it; they are evidence of
-    the choice, not a claim.
+    the choice, not a claim. `by` audits other groups than those that are routed.
     """
     routed = served_predictions(
         choices,
@@ -42,6 +57,8 @@ def audit_choices(
         {name: s.predictions for name, s in scores.items()},
         {name: s.margins for name, s in scores.items() if s.margins is not None},
     )
+    if by is not None:
+        return _audit_by(by, data, scores, metrics, alpha, routed, evidence)
     return _audit(data, scores, schema, unavailable, metrics, alpha, routed, None, evidence)
 
 
@@ -54,13 +71,18 @@ def audit_deployed(
     codes: NDArray[np.int64],
     metrics: Sequence[Metric],
     alpha: float,
+    by: Grouping | None = None,
     **options: Any,
 ) -> Audit:
     """Audit the deployed routing and all candidates on rows that no model has seen.
 
-    `options` go to `audit_rows`: `correction`, `tests`, `n_resamples`, `seed`.
+    `by` audits other groups than those that are routed; `options` go to `audit_rows`:
+    `correction`, `tests`, `n_resamples`, `seed`.
     """
     deployed = _Deployed(models, model_of_route, table, data)
+    if by is not None:
+        scores, routed = score_prefit(candidates, data), deployed.under(table.look_up(codes))
+        return _audit_by(by, data, scores, metrics, alpha, routed, "held-out rows", **options)
     unavailable = {name: dict(c.unavailable) for name, c in candidates.items()}
     return _audit(
         data,
@@ -141,6 +163,33 @@ def _audit(
         misreports={n: s.misreports for n, s in scores.items() if s.misreports is not None},
         truthfulness=truthfulness,
         available=can_serve,
+        alpha=alpha,
+        evidence=evidence,
+        **options,
+    )
+
+
+def _audit_by(
+    by: Grouping,
+    data: TrainingRows,
+    scores: Mapping[str, Scores],
+    metrics: Sequence[Metric],
+    alpha: float,
+    routed: Predictions,
+    evidence: str,
+    **options: Any,
+) -> Audit:
+    """Audit rationality alone: nobody reports these groups, so there is nothing to misreport."""
+    return audit_rows(
+        data.target,
+        {name: s.predictions for name, s in scores.items()},
+        np.where(scores[GENERIC].scored, by.ids, -1),
+        by.schema,
+        routed=routed,
+        metrics=metrics,
+        weight=data.weight,
+        clusters=data.clusters,
+        scored={name: s.scored for name, s in scores.items()},
         alpha=alpha,
         evidence=evidence,
         **options,

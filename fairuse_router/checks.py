@@ -39,6 +39,11 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
         )
     if prefit:
         check_models(router.candidates)
+        if router.audit_only is not None:
+            raise ValueError(
+                "audit_only cannot be kept from models that are fitted already (cv='prefit'). Drop "
+                "these columns from X, and audit with audit_predictions."
+            )
     trainable = hasattr(template, "fit") and hasattr(template, "get_params")
     if not prefit and (not trainable or isinstance(template, type)):
         raise TypeError(

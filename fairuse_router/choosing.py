@@ -7,8 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
 
+import numpy as np
+
 from fairuse_router.audit import OUT_OF_FOLD, Audit
-from fairuse_router.auditing import audit_choices
+from fairuse_router.auditing import Grouping, audit_choices
 from fairuse_router.candidates import Candidate
 from fairuse_router.fitting import Scores, score_prefit
 from fairuse_router.groups import GroupSchema
@@ -40,6 +42,7 @@ class Chosen:
     unavailable: Unavailable
     audit: Audit
     honest: HonestGains | None = None
+    audit_only: Audit | None = None
 
 
 def fit_and_choose(
@@ -54,6 +57,7 @@ def fit_and_choose(
     random_state: object,
     n_resamples: int = 0,
     max_harmed: float = 0.5,
+    audit_only: Grouping | None = None,
 ) -> Chosen:
     """Fit the pool and choose by a policy.
 
@@ -66,6 +70,8 @@ def fit_and_choose(
     schema : GroupSchema
     policy, metric, min_group_size, alpha, random_state, n_resamples, max_harmed
         As the router's.
+    audit_only : Grouping or None
+        Groups to audit by that no model knows of.
 
     Returns
     -------
@@ -114,7 +120,7 @@ def fit_and_choose(
         which = "rows opened once to certify"
     else:
         candidates, scores, unavailable = fit_pool(data)
-        audited = data
+        audited, outer_rows = data, np.arange(len(data.y))
         seen = evidence(data, scores, unavailable)
         choices = choose(policy, seen)
         which = OUT_OF_FOLD
@@ -123,7 +129,13 @@ def fit_and_choose(
             honest = honest_gains(
                 policy, seen, schema.group_names(), n_resamples=n_resamples, seed=int(seed)
             )
-    audit = audit_choices(
-        choices, scores, unavailable, audited, schema, [metric], alpha, evidence=which
-    )
-    return Chosen(candidates, choices, unavailable, audit, honest)
+
+    def audit(by: Grouping | None) -> Audit:
+        return audit_choices(
+            choices, scores, unavailable, audited, schema, [metric], alpha, evidence=which, by=by
+        )
+
+    others = None
+    if audit_only is not None:
+        others = audit(Grouping(audit_only.schema, audit_only.ids[outer_rows]))
+    return Chosen(candidates, choices, unavailable, audit(None), honest, others)

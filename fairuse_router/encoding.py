@@ -11,6 +11,7 @@ from sklearn.base import is_regressor
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import frames
+from fairuse_router.auditing import Grouping
 from fairuse_router.checks import (
     check_clusters,
     check_target,
@@ -74,12 +75,13 @@ def learn_rows(
         handle_unknown=router.handle_unknown,
         max_levels=router.max_levels,
     )
-    d = router.n_features_in_
-    positions = [j for j in range(d) if j not in router.schema_.positions]
+    router.audit_schema_ = _learn_audit_only(router, table)
+    d, kept_out = router.n_features_in_, kept_out_of_features(router)
+    positions = [j for j in range(d) if j not in kept_out]
     if not positions:
         raise ValueError(
-            f"X has {d} feature(s), all of them group_attributes; generic needs at least one "
-            "column that is none."
+            f"X has {d} feature(s), all of them group_attributes or audit_only; generic needs at "
+            "least one column that is neither."
         )
     router.feature_columns_ = frames.input_columns(table, positions)
     if not is_regressor(template):
@@ -97,18 +99,71 @@ def learn_rows(
     return rows, codes
 
 
+def _learn_audit_only(router: Any, table: frames.Table) -> GroupSchema | None:
+    """Groups by the attributes that are audited and never used."""
+    if router.audit_only is None:
+        return None
+    schema = grouping(router, table, router.audit_only, "audit_only").schema
+    both = sorted(set(schema.positions) & set(router.schema_.positions))
+    if both:
+        raise ValueError(
+            f"audit_only={router.audit_only!r} names columns that are group_attributes too. An "
+            "attribute is either used for predictions or only audited; name it once."
+        )
+    return schema
+
+
+def audit_only_groups(router: Any, table: frames.Table) -> Grouping | None:
+    """Group rows by the attributes that are only audited."""
+    schema = router.audit_schema_
+    return None if schema is None else Grouping(schema, schema.group_ids(schema.encode(table)))
+
+
+def grouping(router: Any, table: frames.Table, columns: Any, argument: str) -> Grouping:
+    """Group rows by any columns of X.
+
+    Parameters
+    ----------
+    router : FairUseRouter
+    table : table of n rows
+    columns : str, int, or sequence of them
+    argument : str
+        What the user calls them, for messages.
+
+    Raises
+    ------
+    ValueError
+        If a column is unknown, named twice, or has more than ``max_levels`` levels.
+    """
+    try:
+        schema = GroupSchema.from_table(
+            table, columns, withheld=router.withheld, max_levels=router.max_levels
+        )
+    except ValueError as error:
+        error.add_note(f"The columns are those of {argument}={columns!r}.")
+        raise
+    return Grouping(schema, schema.group_ids(schema.encode(table)))
+
+
+def kept_out_of_features(router: Any) -> tuple[int, ...]:
+    """Positions in X of the columns that generic does not see."""
+    only = () if router.audit_schema_ is None else router.audit_schema_.positions
+    return (*router.schema_.positions, *only)
+
+
 def split_columns(router: Any, X: Any) -> tuple[frames.Table, Codes]:
     """Split the rows of a fitted router's user into features and report codes."""
     return _split(router, check_columns(router, X, reset=False))
 
 
 def labelled_rows(
-    router: Any, X: Any, y: Any, sample_weight: Any, clusters: Any
-) -> tuple[TrainingRows, Codes]:
-    """Split rows with known labels, that `fit` never saw, into what an audit needs."""
+    router: Any, X: Any, y: Any, sample_weight: Any, clusters: Any, by: Any = None
+) -> tuple[TrainingRows, Codes, Grouping | None]:
+    """Split rows with known labels, that `fit` never saw, into what an audit (by others) needs."""
     table = check_columns(router, X, reset=False)
     y = check_target(y, frames.shape(table)[0], router)
-    return _rows(router, table, y, sample_weight, clusters)
+    others = None if by is None else grouping(router, table, by, "by")
+    return *_rows(router, table, y, sample_weight, clusters), others
 
 
 def _split(router: Any, table: frames.Table) -> tuple[frames.Table, Codes]:

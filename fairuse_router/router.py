@@ -20,7 +20,13 @@ from fairuse_router.auditing import audit_deployed, group_records
 from fairuse_router.candidates import evaluate, served_models
 from fairuse_router.checks import check_settings
 from fairuse_router.choosing import fit_and_choose
-from fairuse_router.encoding import check_columns, labelled_rows, learn_rows, split_columns
+from fairuse_router.encoding import (
+    audit_only_groups,
+    check_columns,
+    labelled_rows,
+    learn_rows,
+    split_columns,
+)
 from fairuse_router.groups import WITHHELD
 from fairuse_router.recipes import CANDIDATES
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
@@ -90,6 +96,9 @@ default="shrunken"
         ordinary level.
     handle_unknown : {"error", "withhold"}, default="error"
         What a level not seen in training does: raise, or count as withheld.
+    audit_only : sequence of str or int, default=None
+        Columns of X to audit by that no model and no route may use: what must not decide may
+        still have to be measured. See ``audit_only_``, and ``audit(X, y, by=...)``.
     max_levels : int, default=100
         Most levels of one attribute; more look like a continuous column, and raise.
     n_resamples : int, default=0
@@ -108,6 +117,8 @@ default="shrunken"
     audit_ : Audit
         Out-of-fold comparison of all candidates and of the routing: evidence of the choice, which
         flatters it; the claim is ``audit(X_test, y_test)``.
+    audit_only_ : Audit or None
+        As ``audit_``, by the attributes of `audit_only`.
     honest_gains_ : HonestGains or None
         Gains of the routing corrected for having been chosen on the same rows (BBC-CV), if
         `n_resamples` asks for them; None under ``"certified"``, whose audit is on other rows.
@@ -161,6 +172,7 @@ default="shrunken"
         min_group_size: int = 20,
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
+        audit_only: Sequence[str | int] | str | int | None = None,
         max_levels: int = 100,
         n_resamples: int = 0,
         n_jobs: int | None = None,
@@ -178,6 +190,7 @@ default="shrunken"
         self.min_group_size = min_group_size
         self.withheld = withheld
         self.handle_unknown = handle_unknown
+        self.audit_only = audit_only
         self.max_levels = max_levels
         self.n_resamples = n_resamples
         self.n_jobs = n_jobs
@@ -224,7 +237,9 @@ default="shrunken"
             random_state=self.random_state,
             n_resamples=self.n_resamples,
             max_harmed=self.max_harmed,
+            audit_only=audit_only_groups(self, table),
         )
+        self.audit_only_ = chosen.audit_only
         self.honest_gains_ = chosen.honest
         self.candidates_, self.audit_ = dict(chosen.candidates), chosen.audit
         records = group_records(
@@ -295,6 +310,7 @@ default="shrunken"
         clusters: Any = None,
         *,
         metrics: Any = None,
+        by: Any = None,
         alpha: float | None = None,
         correction: str = "holm",
         tests: Mapping[str, str] | None = None,
@@ -310,6 +326,9 @@ default="shrunken"
             As for `fit`.
         metrics : str, callable, Metric, or sequence of them, default=None
             None: the router's own metric.
+        by : str, int, or sequence of them, default=None
+            Columns of X to audit by in place of the group attributes: those of `audit_only`, or a
+            site. Nobody reports these, so rationality is all there is to test.
         alpha : float, default=None
             None: the router's own.
         correction, tests, n_resamples
@@ -323,7 +342,7 @@ default="shrunken"
             of the routing over all reports.
         """
         check_is_fitted(self)
-        data, codes = labelled_rows(self, X, y, sample_weight, clusters)
+        data, codes, others = labelled_rows(self, X, y, sample_weight, clusters, by)
         return audit_deployed(
             self.candidates_,
             self._models,
@@ -333,6 +352,7 @@ default="shrunken"
             codes,
             read_metrics(self.metric if metrics is None else metrics),
             self.alpha if alpha is None else alpha,
+            others,
             correction=correction,
             tests=tests,
             n_resamples=n_resamples,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.choosing import Pool
+from fairuse_router.encoding import kept_out_of_features
 from fairuse_router.fitting import cross_fit, score_prefit
 from fairuse_router.metrics import Metric
 from fairuse_router.prefit import prefit_candidates
@@ -45,7 +46,7 @@ def make_pool(
         unavailable = {name: dict(c.unavailable) for name, c in fitted.items()}
         return lambda rows: (fitted, score_prefit(fitted, rows, [metric]), unavailable)
     names = frames.column_names(table)
-    pruned = prune(router.estimator, names, router.n_features_in_, schema.positions)
+    pruned = prune(router.estimator, names, router.n_features_in_, kept_out_of_features(router))
     feature_names = [c.name for c in router.feature_columns_] if names else None
     recipes = make_recipes(_names(router), pruned, schema, feature_names)
 
