@@ -95,4 +95,4 @@ def test_refusals():
             None, ["sex"], candidates={"generic": fitted}, cv="prefit", audit_only=["race"]
         ).fit(X, y)
     with pytest.raises(ValueError, match="all of them group_attributes or audit_only"):
-        FairUseRouter(CLF, ["sex"], audit_only=["race", "x", "w"]).fit(X, y)
+        FairUseRouter(CLF, ["sex"], audit_only=["race", "x", "w"], max_levels=999).fit(X, y)
