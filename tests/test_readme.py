@@ -4,6 +4,8 @@ import contextlib
 import io
 import re
 import shlex
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ def blocks():
 
 def test_every_block_is_of_a_kind_that_is_run():
     kinds = [(kind, command) for command, kind, _ in blocks()]
-    assert {kind for kind, _ in kinds} <= {"python", "text", "sh"}
+    assert {kind for kind, _ in kinds} <= {"python", "js", "text", "sh"}
     assert [command for kind, command in kinds if command] == ["run", "test"]
 
 
@@ -30,25 +32,51 @@ def test_policies_promise_what_cards_say():
         assert f'| `"{policy}"` | {rule} | {promise} |' in text
 
 
-@pytest.mark.slow
-def test_python_blocks_print_what_they_say(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def shown_after(place):
+    """What the README says that a block prints: the text block that follows, if one does."""
+    following = blocks()[place + 1 : place + 2]
+    return following[0][2].splitlines() if following and following[0][1] == "text" else []
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """All Python blocks, run in one folder: the folder, and the lines that each printed."""
+    folder = tmp_path_factory.mktemp("readme")
     scope: dict = {}
-    found = blocks()
-    for i, (_, kind, text) in enumerate(found):
-        if kind != "python":
-            continue
-        printed = io.StringIO()
-        with contextlib.redirect_stdout(printed):
-            exec(compile(text, f"README block {i}", "exec"), scope)
-        lines = [line.rstrip() for line in printed.getvalue().splitlines()]
+    lines = {}
+    with contextlib.chdir(folder):
+        for i, (_, kind, text) in enumerate(blocks()):
+            if kind == "python":
+                printed = io.StringIO()
+                with contextlib.redirect_stdout(printed):
+                    exec(compile(text, f"README block {i}", "exec"), scope)
+                lines[i] = [line.rstrip() for line in printed.getvalue().splitlines()]
+    scope["X"][:3].to_json(folder / "patients.json", orient="records")
+    return folder, lines
+
+
+@pytest.mark.slow
+def test_python_blocks_print_what_they_say(ran):
+    for i, lines in ran[1].items():
         assert all(len(line) <= 80 for line in lines)
-        shown = (
-            found[i + 1][2].splitlines()
-            if found[i + 1 : i + 2] and found[i + 1][1] == "text"
-            else []
-        )
-        assert lines == shown, "\n".join(lines)
+        assert lines == shown_after(i), "\n".join(lines)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", [i for i, (_, kind, _) in enumerate(blocks()) if kind == "js"])
+def test_javascript_blocks_print_what_they_say(place, ran):
+    modules = Path(__file__).parent / "clients" / "node" / "node_modules"
+    if shutil.which("node") is None or not (modules / "onnxruntime-node").is_dir():
+        pytest.skip("needs node, and `npm ci --ignore-scripts` in tests/clients/node")
+    folder = ran[0]
+    (folder / "client.mjs").write_text(blocks()[place][2])
+    if not (folder / "node_modules").exists():
+        (folder / "node_modules").symlink_to(modules)
+    run = subprocess.run(
+        ["node", "client.mjs"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == shown_after(place)
 
 
 @pytest.mark.slow
