@@ -61,7 +61,7 @@ def evaluate(name: str, data: Data, kind: str, model: Any, policies: Any, seed: 
         router = FairUseRouter(
             clone(model), data.group_attributes, policy=policy, random_state=seed
         ).fit(X.iloc[train], y[train], sample_weight=weights)
-        asked = attributes_asked(router, X.iloc[test])
+        asked = router.routing_table_.disclosure_plan().asked_per_person
         for record in router.audit(X.iloc[test], y[test], metrics=METRICS).summary():
             routed = record.candidate == "routed"
             if not routed and policy != policies[0]:
@@ -89,24 +89,6 @@ def evaluate(name: str, data: Data, kind: str, model: Any, policies: Any, seed: 
                 row[kind_of] = "" if counts is None else str(counts)
             rows.append(row)
     return sorted(rows, key=lambda row: METRICS.index(row["metric"]))
-
-
-def attributes_asked(router: FairUseRouter, X: Any) -> float:
-    """Attributes that a person must be asked for on average, asked in the best fixed order."""
-    table = router.routing_table_
-    codes = router.schema_.encode(X)
-    best = np.inf
-    k = codes.shape[1]
-    for start in range(k):
-        order = [start, *(j for j in range(k) if j != start)]
-        asked = np.full(len(codes), k)
-        for stop in range(k - 1, -1, -1):
-            told = np.zeros_like(codes)
-            told[:, order[:stop]] = codes[:, order[:stop]]
-            settled = table.look_up(told) == table.look_up(codes)
-            asked = np.where(settled & (asked == stop + 1), stop, asked)
-        best = min(best, float(asked.mean()))
-    return best
 
 
 def show(rows: list[Row], paper: dict[tuple[str, ...], Row]) -> None:
