@@ -25,6 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.data import rotterdam_population
+from benchmarks.figures import Point, gain_and_harm
 from benchmarks.known_truth import EFFECTS, HARM, rate
 from fairuse_router import FairUseRouter
 
@@ -171,6 +172,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="four populations")
     parser.add_argument("--populations", type=int, default=40)
     parser.add_argument("--seed", type=int, default=9000)
+    parser.add_argument("--csv", help="file for one line per way and population")
+    parser.add_argument("--figure", help="picture of gain and harm, e.g. peers.png")
     options = parser.parse_args()
     count = 4 if options.quick else options.populations
     warnings.simplefilter("ignore")
@@ -185,6 +188,7 @@ def main() -> None:
         "of populations with a group harmed, in percent;\nfit and predict relative to one model "
         "without group attributes, medians.\n"
     )
+    points = []
     print(f"{'':<21}{'gain':>13}{'any harm':>13}{'fit':>7}{'predict':>9}  who withholds")
     for name in WAYS:
         own = [r[name] for r in results]
@@ -197,7 +201,12 @@ def main() -> None:
         times = [
             np.median([x[what] / base[what] for x, base in good]) for what in ("fit", "predict")
         ]
-        failed = len(own) - len(good)
+        failed, harmed = len(own) - len(good), float(np.mean([x["harmed"] for x, _ in good]))
+        spread = float(np.sqrt(harmed * (1 - harmed) / len(good)))
+        ours = name.startswith("router")
+        points.append(
+            Point(name, float(gain.mean()), float(error), 100 * harmed, 100 * spread, ours)
+        )
         print(
             f"{name:<21}{f'{gain.mean():+.2f} ({error:.2f})':>13}"
             f"{rate([x['harmed'] for x, _ in good]):>13}{times[0]:>7.1f}{times[1]:>9.2f}  "
@@ -208,6 +217,15 @@ def main() -> None:
         "generic that is deployed\nwith it, which is trained on 60% of them. Failed: a group of "
         "one class, or absent from training."
     )
+    if options.csv:
+        lines = [
+            {"population": i, "way": name, **values}
+            for i, result in enumerate(results)
+            for name, values in result.items()
+        ]
+        pd.DataFrame(lines).to_csv(options.csv, index=False)
+    if options.figure:
+        gain_and_harm(points, "gain in error over no personalization, points", options.figure)
 
 
 if __name__ == "__main__":

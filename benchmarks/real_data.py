@@ -24,6 +24,7 @@ from sklearn.base import clone
 from sklearn.model_selection import RepeatedStratifiedKFold
 
 from benchmarks.data import Data
+from benchmarks.figures import ways_by_data
 from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
 from fairuse_router.inference import adjust
@@ -161,6 +162,7 @@ def main() -> None:
     parser.add_argument("--data", default=",".join(DATA))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", help="file for all lines")
+    parser.add_argument("--figure", help="picture of what lies beyond the best in hindsight")
     options = parser.parse_args()
     if options.quick:
         options.repeats, options.models, options.data = 1, "logistic regression", "heart"
@@ -187,6 +189,12 @@ def main() -> None:
             writer = csv.DictWriter(file, fieldnames=list(asdict(every[0])))
             writer.writeheader()
             writer.writerows(asdict(x) for x in every)
+    if options.figure:
+        values = [
+            (f"{x.dataset}, {x.model}", x.way, x.beyond, x.low, x.high, x.way.startswith("routed"))
+            for x in every
+        ]
+        ways_by_data(values, "points of error beyond the best in hindsight", options.figure)
 
 
 if __name__ == "__main__":
