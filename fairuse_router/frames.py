@@ -217,6 +217,17 @@ def insert_columns(table: Table, others: Table, positions: Sequence[int]) -> Tab
     return nw.concat([left, right], how="horizontal")[:, order].to_native()
 
 
+def fill_columns(table: Table, positions: Sequence[int], value: float) -> Table:
+    """Put one number into all cells of the columns at `positions`."""
+    if not _is_frame(table):
+        filled = table.astype(object if table.dtype == object else np.float64)
+        filled[:, list(positions)] = value
+        return filled
+    frame = nw.from_native(table, eager_only=True)
+    names = [frame.columns[j] for j in positions]
+    return frame.with_columns(nw.lit(value).alias(name) for name in names).to_native()
+
+
 def plain_features(table: Table) -> Table:
     """Turn an object array that holds only numbers into float64; leave everything else alone.
 

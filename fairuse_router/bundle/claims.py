@@ -32,6 +32,8 @@ FORMS: dict[str, Any] = {
         "names": ([str], None),
         "number?": str,
         "report?": str,
+        "no_missing?": [str],
+        "no_infinite?": [str],
     },
     "classes": ({"dtype": str, "labels": ([int], [str])}, None),
     "routing_table": {

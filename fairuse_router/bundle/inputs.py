@@ -37,6 +37,8 @@ class Layout:
         Type of the number inputs.
     report : {"texts", "codes"}, default="texts"
         Whether the report comes as the texts of its levels or as their int64 codes.
+    no_missing, no_infinite : tuple of str, default=()
+        Features that the router refuses missing, or infinite.
     """
 
     columns: tuple[InputColumn, ...]
@@ -45,6 +47,8 @@ class Layout:
     names: tuple[str, ...] | None
     number: str = "float32"
     report: str = "texts"
+    no_missing: tuple[str, ...] = ()
+    no_infinite: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -68,16 +72,35 @@ class Layout:
         return all(c.numeric for c in self.columns)
 
     def features(self, table: frames.Table) -> dict[str, NDArray[Any]]:
-        """Tensors of the features of a table that has the columns of the training data."""
-        arrays = [
-            numbers(frames.column(table, c.position), c.name).astype(self.number)
-            if c.numeric
-            else texts(frames.column(table, c.position))
-            for c in self.columns
-        ]
+        """Tensors of the features of a table that has the columns of the training data.
+
+        Raises
+        ------
+        ValueError
+            For a number that is none, or that the router refuses.
+        """
         if self.joined:
-            return {JOINED: np.stack(arrays, axis=1)}
-        return {name: a[:, None] for name, a in zip(self.inputs, arrays, strict=True)}
+            together = np.empty((frames.shape(table)[0], len(self.columns)), dtype=self.number)
+            for j, c in enumerate(self.columns):
+                together[:, j] = self._numbers(table, c)
+            return {JOINED: together}
+        return {
+            name: (
+                self._numbers(table, c).astype(self.number)
+                if c.numeric
+                else texts(frames.column(table, c.position))
+            )[:, None]
+            for name, c in zip(self.inputs, self.columns, strict=True)
+        }
+
+    def _numbers(self, table: frames.Table, column: InputColumn) -> NDArray[Any]:
+        """Read a column of numbers; those that the router refuses are refused."""
+        values = numbers(frames.column(table, column.position), column.name)
+        if column.name in self.no_missing:
+            _refuse(np.isnan(values), column, "missing")
+        if column.name in self.no_infinite:
+            _refuse(np.isinf(values), column, "infinite")
+        return values
 
     def reports(self, schema: GroupSchema, codes: NDArray[np.int64]) -> NDArray[Any]:
         """Tensor of the reports of codes [n, k]: the codes, or texts of dtype object."""
@@ -116,6 +139,8 @@ class Layout:
             "names": None if self.names is None else list(self.names),
             "number": self.number,
             "report": self.report,
+            "no_missing": list(self.no_missing),
+            "no_infinite": list(self.no_infinite),
         }
 
     @classmethod
@@ -129,6 +154,17 @@ class Layout:
             None if data["names"] is None else tuple(data["names"]),
             data.get("number", "float32"),
             data.get("report", "texts"),
+            tuple(data.get("no_missing", ())),
+            tuple(data.get("no_infinite", ())),
+        )
+
+
+def _refuse(rows: NDArray[np.bool_], column: InputColumn, what: str) -> None:
+    if rows.any():
+        raise ValueError(
+            f"Column {column.name!r} of X is {what} in row {int(rows.argmax())} (and "
+            f"{int(rows.sum()) - 1} others), which the router refuses. Fill it in, or train with "
+            "a step that does."
         )
 
 
@@ -147,8 +183,8 @@ def cells(column: frames.Column) -> Any:
     return np.array([*column.categories, None], dtype=object)[column.category_codes]
 
 
-def numbers(column: frames.Column, name: str) -> NDArray[np.float64]:
-    """Return a column of numbers as float64; missing is NaN.
+def numbers(column: frames.Column, name: str) -> NDArray[Any]:
+    """Return a column of numbers, as float64 unless they are floats already; missing is NaN.
 
     Raises
     ------
@@ -156,6 +192,8 @@ def numbers(column: frames.Column, name: str) -> NDArray[np.float64]:
         If a cell is no number.
     """
     values = cells(column)
+    if isinstance(values, np.ndarray) and values.dtype.kind == "f":
+        return values
     if not isinstance(values, np.ndarray) or values.dtype == object:
         values = [np.nan if feature_text(v) == "" else v for v in values]
     try:

@@ -174,6 +174,54 @@ class Bundle:
         """
         return self.routing_table.explain(self._codes(self._table(X)))
 
+    def verify(self, X: Any, router: Any = None, *, max_checks: int = 200_000) -> dict[str, Any]:
+        """Check that the bundle answers here as it did where it was written.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            As for `predict`; at least one row.
+        router : FairUseRouter, default=None
+            The router that was exported: answers are compared as at export. None: the graph is
+            compared with the routing table under every report, and rows that are asked alone
+            with the same rows in a batch.
+        max_checks : int, default=200000
+            Above this many answers, evenly spaced rows are asked under every report.
+
+        Returns
+        -------
+        dict
+            ``rows``, ``reports``, ``checks``, ``label_flips`` (0) and ``max_difference``.
+
+        Raises
+        ------
+        ValueError
+            If a label differs, values differ by more than the certificate's tolerance, or the
+            graph contradicts the routing table.
+
+        Notes
+        -----
+        The certificate holds for the machine, and the onnxruntime, that wrote it. Verify where
+        the bundle is to serve.
+        """
+        from fairuse_router.bundle.verify import verify_alone, verify_router
+
+        table = self._table(X)
+        if frames.shape(table)[0] == 0:
+            raise ValueError("X has no rows; pass at least one.")
+        if router is None:
+            found = verify_alone(self, table, max_checks)
+        else:
+            found = verify_router(self, router, X, max_checks)
+        tolerance = self.certificate["tolerance"]
+        if found["label_flips"] or not found["max_difference"] <= tolerance:
+            raise ValueError(
+                f"{self._source} fails its verification: {found['label_flips']} labels of "
+                f"{found['checks']} differ, values differ by up to {found['max_difference']:.1e} "
+                f"(tolerance {tolerance:g}). Export it anew with the versions that are to serve it."
+            )
+        return found
+
     def __repr__(self) -> str:
         attributes = ", ".join(self.schema.attributes)
         kind = "regression" if self.classes_ is None else f"{len(self.classes_)} classes"
@@ -204,11 +252,15 @@ class Bundle:
                 f"({str(error).splitlines()[0][:200]})"
             ) from None
 
-    def _ask(self, names: Sequence[str], feed: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Run the graph; a forked process has the session of its parent, but not its threads."""
+    @property
+    def session(self) -> Any:
+        """The `onnxruntime.InferenceSession`, opened anew in a forked process.
+
+        A fork has the session of its parent, but not its threads.
+        """
         if self._owner != os.getpid():
             self._session, self._owner = self._open(), os.getpid()
-        return self._session.run(list(names), dict(feed))
+        return self._session
 
     def _read(self) -> None:
         parts = metadata.read(self.metadata)
@@ -275,8 +327,15 @@ class Bundle:
         codes = self._codes(table)
         feed = self.layout.features(table)
         feed[REPORT] = self.layout.reports(self.schema, codes)
+        return self._answer(feed, codes)[output]
+
+    def _answer(
+        self, feed: dict[str, NDArray[Any]], codes: NDArray[np.int64]
+    ) -> dict[str, NDArray[Any]]:
+        """Outputs by name, for tensors and the codes of their reports."""
+        names = [o["name"] for o in self.outputs]
         try:
-            answer = dict(zip(names, self._ask(names, feed), strict=True))
+            answer = dict(zip(names, self.session.run(names, feed), strict=True))
         except Exception as error:  # onnxruntime's exceptions share no base class
             raise ValueError(_why_not(error)) from error
         if not np.array_equal(answer["route"], self.routing_table.look_up(codes)):
@@ -287,7 +346,7 @@ class Bundle:
                 f"X holds missing or infinite numbers that the model cannot take: some {lost[0]} "
                 "are NaN. Fill them in, or train with a step that does."
             )
-        return answer[output]
+        return answer
 
 
 def _why_not(error: Exception) -> str:

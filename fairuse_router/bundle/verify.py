@@ -1,0 +1,87 @@
+"""Verification: whether a bundle answers here and now as it did where it was written."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.bundle.inputs import REPORT
+from fairuse_router.bundle.metadata import onnx_labels
+from fairuse_router.bundle.parity import compare
+
+_ALONE = 100
+_OF_ROUTER = {"probabilities": "predict_proba", "scores": "decision_function"}
+
+
+def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
+    """Ask a bundle for rows under every report, and for some of them one by one.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``reports``, ``checks``, ``label_flips`` and ``max_difference``, between answers
+        to batches and to single rows.
+    """
+    tensors, grid = bundle.layout.features(table), bundle.schema.report_codes
+    n = len(next(iter(tensors.values())))
+    per_report = n if n * len(grid) <= max_checks else max(1, max_checks // len(grid))
+    sample = np.linspace(0, n - 1, min(n, per_report)).round().astype(np.int64)
+    single = sample[:: max(1, len(sample) * len(grid) // _ALONE)]
+    flips, gap, checks = 0, 0.0, 0
+    for code in grid:
+        batch = _ask(bundle, tensors, sample, code)
+        checks += len(sample)
+        for row in single:
+            alone = _ask(bundle, tensors, np.array([row]), code)
+            place = int(np.searchsorted(sample, row))
+            for name, answer in alone.items():
+                if name in ("label", "route"):
+                    flips += int(answer[0] != batch[name][place])
+                else:
+                    gap = max(gap, float(np.abs(answer[0] - batch[name][place]).max()))
+    return {
+        "rows": n,
+        "reports": len(grid),
+        "checks": checks + len(single) * len(grid),
+        "label_flips": flips,
+        "max_difference": gap,
+    }
+
+
+def _ask(
+    bundle: Any,
+    tensors: dict[str, NDArray[Any]],
+    rows: NDArray[np.int64],
+    code: NDArray[np.int64],
+) -> dict[str, NDArray[Any]]:
+    codes = np.repeat(code[None, :], len(rows), axis=0)
+    feed = {name: tensor[rows] for name, tensor in tensors.items()}
+    return bundle._answer({**feed, REPORT: bundle.layout.reports(bundle.schema, codes)}, codes)
+
+
+def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str, Any]:
+    """Compare a bundle with a router as export does.
+
+    Returns
+    -------
+    dict
+        ``rows``, ``reports``, ``checks``, ``label_flips`` and ``max_difference``.
+    """
+    outputs = [output["name"] for output in bundle.outputs]
+    method = next((m for name, m in _OF_ROUTER.items() if name in outputs), None)
+    labels = None
+    if bundle.classes_ is None:
+        method = "predict"
+    else:
+        labels = onnx_labels({"labels": bundle.classes_.tolist()})
+    one_model = np.zeros(len(bundle.routing_table.routes), dtype=np.int64)
+    found = compare(bundle.session, router, X, bundle.layout, labels, one_model, method, max_checks)
+    return {
+        "rows": found.rows,
+        "reports": found.reports,
+        "checks": found.checks,
+        "label_flips": int(found.flips.sum()),
+        "max_difference": found.largest_gap,
+    }
