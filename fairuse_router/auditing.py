@@ -196,6 +196,26 @@ def _audit_by(
     )
 
 
+def predictions_under(
+    models: Sequence[ServedModel],
+    model_of_route: NDArray[np.int64],
+    data: TrainingRows,
+    routes: NDArray[np.int64],
+) -> Predictions:
+    """Predictions of all rows under the route given for each, as class indices."""
+
+    def ask(method: str) -> NDArray[np.float64]:
+        return evaluate(models, model_of_route, data.features, routes, method, data.classes)
+
+    label = ask("predict")
+    if data.classes is None:
+        return Predictions(np.asarray(label, dtype=np.float64))
+    proba = None
+    if all(hasattr(model.estimator, "predict_proba") for model in models):
+        proba = ask("predict_proba")
+    return Predictions(np.searchsorted(data.classes, label), proba)
+
+
 class _Deployed(Mapping[str, Predictions]):
     """The routing's predictions when everybody files one report, computed when asked for.
 
@@ -222,20 +242,7 @@ class _Deployed(Mapping[str, Predictions]):
 
     def under(self, routes: NDArray[np.int64]) -> Predictions:
         """Predictions of all rows under the route given for each."""
-        data = self._data
-
-        def ask(method: str) -> NDArray[np.float64]:
-            return evaluate(
-                self._models, self._model_of_route, data.features, routes, method, data.classes
-            )
-
-        label = ask("predict")
-        if data.classes is None:
-            return Predictions(np.asarray(label, dtype=np.float64))
-        proba = None
-        if all(hasattr(model.estimator, "predict_proba") for model in self._models):
-            proba = ask("predict_proba")
-        return Predictions(np.searchsorted(data.classes, label), proba)
+        return predictions_under(self._models, self._model_of_route, self._data, routes)
 
     def __getitem__(self, report: str) -> Predictions:
         route = self._reports[report]

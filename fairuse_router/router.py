@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -27,9 +29,13 @@ from fairuse_router.encoding import (
     learn_rows,
     split_columns,
 )
+from fairuse_router.explaining import Explanation, explain_rows
 from fairuse_router.groups import WITHHELD
+from fairuse_router.reauditing import Reaudit, reaudit
 from fairuse_router.recipes import CANDIDATES
+from fairuse_router.retabling import serve_table
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
+from fairuse_router.shifts import count_classes
 from fairuse_router.training import make_pool
 
 
@@ -128,6 +134,8 @@ default="shrunken"
         Group attributes, their levels, and the grid of reports.
     classes_ : ndarray of shape (K,)
         Class labels; the columns of `predict_proba`.
+    class_counts_ : ndarray of shape (m, K) or None
+        Training rows per group and class, which `reaudit` compares with; None for a regression.
     feature_columns_ : tuple of InputColumn
         The columns of X that are features.
     n_features_in_ : int
@@ -239,7 +247,7 @@ default="shrunken"
             max_harmed=self.max_harmed,
             audit_only=audit_only_groups(self, table),
         )
-        self.audit_only_ = chosen.audit_only
+        self.audit_only_, self.class_counts_ = chosen.audit_only, count_classes(data)
         self.honest_gains_ = chosen.honest
         self.candidates_, self.audit_ = dict(chosen.candidates), chosen.audit
         records = group_records(
@@ -357,6 +365,47 @@ default="shrunken"
             tests=tests,
             n_resamples=n_resamples,
         )
+
+    def explain(self, X: Any) -> Explanation:
+        """Explain the predictions of one or a few rows to the people they are about.
+
+        For each: the prediction under the report that was given, with each attribute withheld, and
+        with all; how much the report changed; how many people like this one stand behind the route,
+        and what it gained for them. Print it.
+        """
+        features, codes = self._split(X)
+        classes, proba = getattr(self, "classes_", None), hasattr(self, "predict_proba")
+        serve = partial(self._serve, features)
+        return explain_rows(serve, codes, self.routing_table_, classes, proba)
+
+    def reaudit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        clusters: Any = None,
+        *,
+        metric: Any = None,
+        alpha: float | None = None,
+        update: str | None = None,
+    ) -> Reaudit:
+        """Re-audit the deployed routes on labelled rows from deployment, see `Reaudit`.
+
+        ``update="withdraw"`` sends violated routes back to generic, and nothing else: the routing
+        table keeps a record in its `history`, ``audit_`` becomes the audit of these rows. Else as
+        for `audit`.
+        """
+        check_is_fitted(self)
+        return reaudit(self, X, y, sample_weight, clusters, metric, alpha, update)
+
+    def with_table(self, table: RoutingTable) -> FairUseRouter:
+        """Return a router with the same models that serves another table, such as a collapsed one.
+
+        What ``audit_`` says of the old routing is left out; `audit` measures the new one.
+        """
+        other = copy(self)
+        serve_table(other, table)
+        return other
 
     # the steps of fit
     def _is_prefit(self) -> bool:

@@ -24,6 +24,7 @@ from fairuse_router.inference.bootstrap import (
 )
 from fairuse_router.inference.combine import combine_intervals
 from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
+from fairuse_router.inference.moved import fisher
 from fairuse_router.inference.multilevel import MultilevelFit, multilevel_path
 from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
 from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
@@ -61,6 +62,7 @@ __all__ = [
     "delong_moments",
     "ece_swap",
     "exact_bootstrap",
+    "fisher",
     "group_moments",
     "hoeffding_rows",
     "mcnemar",

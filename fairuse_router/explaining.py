@@ -1,0 +1,239 @@
+"""Explaining predictions to the people they are about: what reporting changed, and for whom."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.routing.table import RoutingTable
+
+Codes = NDArray[np.int64]
+Serve = Callable[[Codes, str], NDArray[Any]]  # (report codes, method) -> answers
+
+_WIDTH = 80
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one person is told under one report.
+
+    Parameters
+    ----------
+    withheld : tuple of str
+        Attributes that the report leaves out.
+    report : tuple of str
+    candidate : str
+        Who serves it.
+    prediction : object
+        The label; a number for a regression.
+    probabilities : tuple of float or None
+        Of the classes; None where the model has none.
+    change : float or None
+        The report that was given against this one: how much it moves the probability of the second
+        of two classes; of more classes, half the sum of absolute differences; of a regression, the
+        prediction. None where only labels exist.
+    """
+
+    withheld: tuple[str, ...]
+    report: tuple[str, ...]
+    candidate: str
+    prediction: Any
+    probabilities: tuple[float, ...] | None
+    change: float | None
+
+
+@dataclass(frozen=True)
+class PersonExplanation:
+    """One prediction, explained.
+
+    Parameters
+    ----------
+    given : Answer
+        Under the report that was given.
+    others : tuple of Answer
+        With each attribute withheld in turn, and, if several were told, with all of them.
+    reason : str
+        Why this route, who stands behind it, and what it gained for such people, in words.
+    rows : int or None
+        Training rows of the groups that the report may come from: people like this one.
+    gain, low, high : float or None
+        Gain of the route over generic for them, and its interval; 0 under generic.
+    """
+
+    given: Answer
+    others: tuple[Answer, ...]
+    reason: str
+    rows: int | None
+    gain: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Predictions explained, one person after the other. Print it.
+
+    A gain is a mean over a group; it does not say that this person's prediction is the better one
+    (Suriyakumar et al. 2023, section 6).
+
+    Parameters
+    ----------
+    people : tuple of PersonExplanation
+    attributes : tuple of str
+        Group attributes.
+    classes : tuple or None
+        Class labels; None for a regression.
+    """
+
+    people: tuple[PersonExplanation, ...]
+    attributes: tuple[str, ...]
+    classes: tuple[Any, ...] | None
+
+    def __len__(self) -> int:
+        return len(self.people)
+
+    def __getitem__(self, row: int) -> PersonExplanation:
+        return self.people[row]
+
+    def __str__(self) -> str:
+        people = ["\n".join(self._person(i, person)) for i, person in enumerate(self.people)]
+        return "\n\n".join(
+            [*people, "A gain is a mean over a group, no promise to any one member."]
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the explanation as JSON can hold it."""
+        return {
+            "attributes": list(self.attributes),
+            "classes": None if self.classes is None else list(self.classes),
+            "people": [asdict(person) for person in self.people],
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `to_dict` as JSON with sorted keys."""
+        return json.dumps(self.to_dict(), indent=indent, sort_keys=True, ensure_ascii=False)
+
+    def _person(self, i: int, person: PersonExplanation) -> Iterator[str]:
+        """One person's explanation in lines of at most 80 columns."""
+        told = self._told(person.given)
+        others = person.others
+        head = f"Row {i} reports {told or 'nothing'}: predicted {self._shown(person.given)}."
+        yield from textwrap.wrap(head, _WIDTH)
+        yield from textwrap.wrap(person.reason, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        if not others:
+            yield "  Nothing was told that could be withheld."
+        elif all(_same(person.given, answer) for answer in others):
+            yield "  Withholding any or all of it would change nothing."
+        else:
+            for answer in others:
+                less = [a for a in answer.withheld if a not in person.given.withheld]
+                without = " and ".join(less) if len(less) < 3 else "any of it"
+                yield from textwrap.wrap(
+                    f"Without {without}: {self._shown(answer)} by {answer.candidate}; "
+                    f"{self._difference(person.given, answer)}.",
+                    _WIDTH,
+                    initial_indent="  ",
+                    subsequent_indent="    ",
+                )
+
+    def _told(self, answer: Answer) -> str:
+        names = zip(self.attributes, answer.report, strict=True)
+        return ", ".join(f"{name} = {text}" for name, text in names if name not in answer.withheld)
+
+    def _shown(self, answer: Answer) -> str:
+        """The prediction, with the probability that goes with it."""
+        if self.classes is None:
+            return f"{answer.prediction:.4g}"
+        if answer.probabilities is None:
+            return str(answer.prediction)
+        which = 1 if len(self.classes) == 2 else self.classes.index(answer.prediction)
+        return f"{answer.prediction}, P({self.classes[which]}) = {answer.probabilities[which]:.3f}"
+
+    def _difference(self, given: Answer, answer: Answer) -> str:
+        """What the fuller report changed, in words."""
+        if _same(given, answer):
+            return "telling it changed nothing"
+        flipped = self.classes is not None and given.prediction != answer.prediction
+        if answer.change is None:
+            return "telling it changed the prediction"
+        sign = "" if self.classes is not None and len(self.classes) > 2 else "+"
+        what = "telling it changed the prediction and" if flipped else "telling it"
+        return f"{what} moved it by {answer.change:{sign}.3f}"
+
+
+def _same(given: Answer, answer: Answer) -> bool:
+    """Whether two answers are the same, as far as can be told."""
+    return given.prediction == answer.prediction and not answer.change
+
+
+def explain_rows(
+    serve: Serve, codes: Codes, table: RoutingTable, classes: Sequence[Any] | None, proba: bool
+) -> Explanation:
+    """Explain the predictions of some rows.
+
+    Parameters
+    ----------
+    serve : callable
+        ``serve(codes, method)``: predictions for the rows under other reports.
+    codes : ndarray of int64, shape (n, k)
+        The reports that were given.
+    table : RoutingTable
+    classes : sequence or None
+        None for a regression.
+    proba : bool
+        Whether there are probabilities.
+    """
+    k = codes.shape[1]
+    sets = [(), *((j,) for j in range(k)), *([tuple(range(k))] if k > 1 else [])]
+    variants = []
+    for withheld in sets:
+        other = codes.copy()
+        other[:, list(withheld)] = 0
+        label = serve(other, "predict")
+        variants.append((other, label, serve(other, "predict_proba") if proba else None))
+    routed = table.explain(codes)
+    people = []
+    for i, told in enumerate(codes > 0):
+        answers = [
+            _answer(i, table, variant, variants[0], classes)
+            for withheld, variant in zip(sets, variants, strict=True)
+            if all(told[j] for j in withheld) or (len(withheld) > 1 and told.sum() > 1)
+        ]
+        numbers = [None if np.isnan(v) else float(v) for v in routed.numbers[i]]
+        rows = None if numbers[0] is None else int(numbers[0])
+        words = str(routed.words[i])
+        people.append(PersonExplanation(answers[0], tuple(answers[1:]), words, rows, *numbers[1:]))
+    labels = None if classes is None else tuple(np.asarray(classes).tolist())
+    return Explanation(tuple(people), table.schema.attributes, labels)
+
+
+def _answer(
+    i: int,
+    table: RoutingTable,
+    variant: tuple[Codes, NDArray[Any], NDArray[Any] | None],
+    given: tuple[Codes, NDArray[Any], NDArray[Any] | None],
+    classes: Sequence[Any] | None,
+) -> Answer:
+    """What row `i` is told under one variant of its report."""
+    (codes, label, proba), schema = variant, table.schema
+    change = None
+    if classes is None:
+        change = float(given[1][i] - label[i])
+    elif proba is not None and given[2] is not None:
+        moved = given[2][i] - proba[i]
+        change = float(moved[1]) if len(moved) == 2 else float(np.abs(moved).sum() / 2)
+    route = table.routes[int(table.look_up(codes[i : i + 1])[0])]
+    return Answer(
+        tuple(name for name, c in zip(schema.attributes, codes[i], strict=True) if c == 0),
+        schema.report_texts(codes[i]),
+        route.candidate,
+        np.asarray(label[i]).item(),
+        None if proba is None else tuple(float(p) for p in proba[i]),
+        change,
+    )
