@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -63,6 +64,11 @@ def test_the_choice_is_the_rule_of_the_two_posteriors():
     rows = slope_evidence(given.target, *given.margins["multilevel"].T, given.groups, 4)
     pool = slope_posterior(rows.log_lik)
     sceptic = slope_posterior(rows.log_lik, highest_mean=0.2)
+    base, delta = given.margins["multilevel"][:, 0], np.diff(given.margins["multilevel"])[:, 0]
+    wrong = np.array([
+        np.bincount(given.groups, (base + lam * delta > 0) != given.target)
+        for lam in (0.0, *STRENGTHS)
+    ])  # fmt: skip
     for max_harmed in (0.1, 0.5, 2.0):
         choices = choose("slope", make_evidence([1.0, 0.6, 0.4, 0.1], [120, 60, 300, 40], seed=3,
                                                 max_harmed=max_harmed))  # fmt: skip
@@ -70,12 +76,33 @@ def test_the_choice_is_the_rule_of_the_two_posteriors():
             best, strength = 0.0, None
             for j, lam in enumerate(STRENGTHS):
                 harms = rows.gain[g, j] < 0
+                if wrong[j + 1, g] > wrong[0, g]:
+                    continue
                 if pool[g][harms].sum() <= 0.02 and sceptic[g][harms].sum() <= max_harmed / 4:
                     expected = pool[g] @ rows.gain[g, j]
                     if expected > best:
                         best, strength = expected, lam
             assert (choice.candidate == "multilevel") == (strength is not None)
             assert strength is None or choice.strength == strength
+
+
+def test_a_strength_that_looks_worse_in_the_metric_is_not_deployed():
+    given = make_evidence([1.0, 1.0], [2000, 400], size=1.5)
+    assert choose("slope", given)[1].strength == 1.0
+    second = np.flatnonzero(given.groups == 1)
+    base, full = given.margins["multilevel"][second].T
+    flipped = (base > 0) != (full > 0)
+    target, margins = given.target.copy(), given.margins["multilevel"].copy()
+    target[second] = np.where(flipped, base > 0, full > 0)
+    margins[second[flipped], 1] = np.sign(full[flipped]) * 1e-3  # only all of it changes labels
+    multilevel = Predictions.from_proba(expit(margins[:, 1]))
+    changed = replace(
+        given,
+        target=target,
+        margins={"multilevel": margins},
+        predictions={**given.predictions, "multilevel": multilevel},
+    )
+    assert choose("slope", changed)[1].strength == 0.75
 
 
 def test_a_group_that_shows_nothing_borrows_no_gain():

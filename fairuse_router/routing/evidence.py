@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -130,8 +130,7 @@ class Evidence:
     def served(self, choices: Sequence[Choice]) -> Evidence:
         """Return the evidence with one more rival, ``"nominee"``: each group by its choice."""
         scored = self.scored[GENERIC].copy()
-        for g, choice in enumerate(choices):
-            rows = self.groups == g
+        for choice, rows in _alike(choices, self.groups):
             scored[rows] &= self.scored[choice.candidate][rows]
         nominee = served_predictions(choices, self.groups, self.predictions, self.margins)
         return replace(
@@ -139,6 +138,17 @@ class Evidence:
             predictions={**self.predictions, "nominee": nominee},
             scored={**self.scored, "nominee": scored},
         )
+
+
+def _alike(
+    choices: Sequence[Choice], groups: NDArray[np.int64]
+) -> Iterator[tuple[Choice, NDArray[np.int64]]]:
+    """Every distinct choice other than generic, and the rows of its groups."""
+    keys = [(choice.candidate, choice.strength) for choice in choices]
+    for key in dict.fromkeys(keys):
+        if key[0] != GENERIC:
+            mine = np.array([*(k == key for k in keys), False])  # the last for rows of group -1
+            yield Choice(key[0], "", key[1]), np.flatnonzero(mine[groups])
 
 
 def served_predictions(
@@ -160,10 +170,7 @@ def served_predictions(
     base = predictions[GENERIC]
     label = base.label.copy()
     proba = None if base.proba is None else base.proba.copy()
-    for g, choice in enumerate(choices):
-        if choice.candidate == GENERIC:
-            continue
-        rows = groups == g
+    for choice, rows in _alike(choices, groups):
         own = predictions[choice.candidate]
         if choice.strength < 1:
             without, full = margins[choice.candidate][rows].T

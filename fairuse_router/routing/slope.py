@@ -67,16 +67,17 @@ def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
 
     A strength is allowed if it harms with probability of at most 2% by what all groups say of the
     correction's slope, and of at most ``max_harmed / m`` by a sceptic, who lets no group borrow a
-    gain; m counts the groups that multilevel may serve. The largest expected Brier gain wins.
+    gain, and if it does not look worse out of fold in the metric, about which a Brier score may be
+    wrong where the truth is not linear. The largest expected Brier gain wins.
     """
     column = _eligible_column(evidence, eligible)
     weighed = _weigh(evidence, column, stray=0.0)
-    sure = weighed.risk <= _POOL_RISK
-    own = weighed.sceptical <= evidence.max_harmed / max(1, int(column.sum()))
-    strength = weighed.best(sure & own & column[:, None])
-    borrowed = weighed.best(sure & column[:, None]) > 0
+    sure = column[:, None] & (weighed.risk <= _POOL_RISK)
+    own = sure & (weighed.sceptical <= evidence.max_harmed / evidence.n_groups)
+    strength = weighed.best(own & ~(_gains(evidence) < 0))  # undefined is no loss
+    hopes = [weighed.best(allowed) > 0 for allowed in (own, sure)]
     return [
-        _choice(evidence, weighed, g, float(strength[g]), bool(borrowed[g]))
+        _choice(evidence, weighed, g, float(strength[g]), *(bool(hope[g]) for hope in hopes))
         if column[g]
         else Choice(GENERIC, evidence.why_none(g))
         for g in range(evidence.n_groups)
@@ -149,14 +150,29 @@ def _quantile(posterior: Matrix, q: float) -> Matrix:
     return np.array([np.interp(q, row, ends) for row in mass])
 
 
+def _gains(evidence: Evidence) -> Matrix:
+    """Out-of-fold gain in the metric of every strength in every group, shape (m, 4)."""
+    gains = []
+    for strength in STRENGTHS.tolist():
+        served = evidence.served([Choice(MULTILEVEL, "", strength)] * evidence.n_groups)
+        gains.append(served.gains(evidence.metric, "nominee"))
+    return np.column_stack(gains)
+
+
 def _choice(
-    evidence: Evidence, weighed: _Weighed, g: int, strength: float, borrowed: bool
+    evidence: Evidence, weighed: _Weighed, g: int, strength: float, own: bool, borrowed: bool
 ) -> Choice:
     real = weighed.real(g)
     if strength:
         part = _WORDS[strength]
         reason = f"{part} of the personal correction; the correction is {real}"
         return Choice(MULTILEVEL, reason, strength)
+    if own:
+        return Choice(
+            GENERIC,
+            f"the personal correction looks worse out of fold in {evidence.metric.name}, though "
+            f"it is {real}",
+        )
     if borrowed:
         return Choice(
             GENERIC,
