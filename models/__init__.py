@@ -1,0 +1,1 @@
+"""Reference bundles, with recipe, audit, card and test vectors each; `python -m models.build`."""

@@ -1,0 +1,1 @@
+2reversible defect2reversible defect2normal2normal2reversible defect2reversible defect2normal2normal2normal2normal2normal2reversible defect2normal2fixed defect2reversible defect2fixed defect2reversible defect2normalBthal

@@ -1,0 +1,1 @@
+2	upsloping2flat2	upsloping2flat2downsloping2flat2	upsloping2	upsloping2flat2	upsloping2	upsloping2flat2	upsloping2flat2	upsloping2flat2flat2flatBslope

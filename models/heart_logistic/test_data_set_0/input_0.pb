@@ -1,0 +1,1 @@
+2non-anginal2asymptomatic2non-anginal2asymptomatic2asymptomatic2non-anginal2typical angina2atypical angina2asymptomatic2atypical angina2non-anginal2non-anginal2typical angina2non-anginal2atypical angina2asymptomatic2asymptomatic2asymptomaticBcp

@@ -1,0 +1,1 @@
+2normal2normal2lv hypertrophy2lv hypertrophy2normal2lv hypertrophy2normal2normal2lv hypertrophy2normal2lv hypertrophy2lv hypertrophy2lv hypertrophy2normal2normal2normal2lv hypertrophy2lv hypertrophyBrestecg
