@@ -132,3 +132,18 @@ def spread(graph: Graph, values: str, own: NDArray[np.int64], n_classes: int) ->
 def both_signs(graph: Graph, positive: str) -> str:
     """Probabilities of two classes from that of the second, shape (n, 1)."""
     return graph.op("Concat", graph.op("Sub", graph.numbers(1), positive), positive, axis=1)
+
+
+def by_route(graph: Graph, values: NDArray[Any], route: str) -> str:
+    """Entry of `values` for the route of every row; fails for a route that does not exist.
+
+    Parameters
+    ----------
+    graph : Graph
+    values : ndarray of shape (n_routes, ...)
+        Whole numbers become int64, all other numbers the graph's own type.
+    route : str
+        Tensor of int64, shape (n,).
+    """
+    table = graph.constant(values, np.int64) if values.dtype.kind == "i" else graph.numbers(values)
+    return graph.op("Gather", table, route, axis=0, name=graph.label("unknown_level_in_report"))

@@ -66,6 +66,12 @@ class Graph:
         """Append a node with one output, and return the output's name."""
         return self._append(op_type, inputs, 1, domain, name, attrs)[0]
 
+    def ops(
+        self, op_type: str, *inputs: str, n_outputs: int, domain: str = "", **attrs: Any
+    ) -> list[str]:
+        """Append a node with several outputs, and return their names."""
+        return self._append(op_type, inputs, n_outputs, domain, None, attrs)
+
     def cast(self, tensor: str, dtype: Any) -> str:
         """Cast a tensor to a numpy type."""
         return self.op("Cast", tensor, to=helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

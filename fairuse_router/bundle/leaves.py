@@ -17,23 +17,14 @@ from sklearn.impute import SimpleImputer
 
 from fairuse_router.bundle.blocks import Answer, Block, Part, flat, merge
 from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.columns import Column
 from fairuse_router.bundle.encoders import ENCODERS, encode
-from fairuse_router.bundle.linear import (
-    LINEAR_REGRESSORS,
-    classify_linear,
-    is_linear,
-    regress_linear,
-)
+from fairuse_router.bundle.linear import answer_head, head_of
 from fairuse_router.bundle.numeric import NUMERIC, transform_numbers
 from fairuse_router.bundle.register import teach_skl2onnx
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
-from fairuse_router.bundle.trees import (
-    TREE_MODELS,
-    TREE_REGRESSORS,
-    classify_trees,
-    regress_trees,
-)
+from fairuse_router.bundle.trees import answer_trees, trees_of
 from fairuse_router.injection import is_estimator
 
 teach_skl2onnx()
@@ -61,10 +52,14 @@ def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
 def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
     """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
     part = _numbers_of(graph, block, estimator)
-    if is_linear(estimator, method):
-        return classify_linear(graph, estimator, part.tensor, method)
-    if type(estimator) in TREE_MODELS:
-        return classify_trees(graph, estimator, part.tensor, method)
+    head = head_of(estimator, method)
+    if head is not None:
+        label, values = answer_head(graph, head, part.tensor)
+        return label, values
+    trees = trees_of(estimator, _as_they_are(estimator), method, graph.kind)
+    if trees is not None:
+        label, values = answer_trees(graph, trees, part.tensor)
+        return label, values
     raw = {"raw_scores": True} if method == "decision_function" else {}
     indexed = _with_index_labels(estimator)
     model = _convert(graph, indexed, part, raw)
@@ -88,13 +83,20 @@ def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None
 def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
     """Predictions of one fitted regressor, shape (n, 1)."""
     part = _numbers_of(graph, block, estimator)
-    if type(estimator) in LINEAR_REGRESSORS:
-        return regress_linear(graph, estimator, part.tensor)
-    if type(estimator) in TREE_REGRESSORS:
-        return regress_trees(graph, estimator, part.tensor)
+    head = head_of(estimator, "predict")
+    if head is not None:
+        return answer_head(graph, head, part.tensor)[0]
+    trees = trees_of(estimator, _as_they_are(estimator), "predict", graph.kind)
+    if trees is not None:
+        return answer_trees(graph, trees, part.tensor)[0]
     model = _convert(graph, estimator, part, {})
     values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
     return graph.op("Reshape", values, graph.constant([-1, 1], np.int64))
+
+
+def _as_they_are(estimator: Any) -> list[Column]:
+    """Columns that no step has changed."""
+    return [Column(j) for j in range(estimator.n_features_in_)]
 
 
 def _numbers_of(graph: Graph, block: Block, estimator: Any) -> Part:

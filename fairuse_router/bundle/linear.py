@@ -1,10 +1,12 @@
-"""Linear models: one product, and the rule that turns scores into labels or predictions."""
+"""Linear models: one product, and the rule that turns its scores into labels or predictions."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import (
     ARDRegression,
@@ -39,8 +41,8 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
-from fairuse_router.bundle.blocks import Answer, best, both_signs, flat, share
-from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.blocks import best, both_signs, flat, share
+from fairuse_router.bundle.builder import ML, Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
 LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
@@ -55,39 +57,102 @@ LINEAR_REGRESSORS = (
 )
 
 
-def is_linear(estimator: Any, method: str | None) -> bool:
-    """Whether `classify_linear` writes this estimator with this method."""
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A linear model: scores = columns @ weights + bias, and what is made of the scores.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (width, S)
+    bias : ndarray of shape (S,)
+    finish : str
+        ``"logistic"`` (S = 1), ``"softmax"``, ``"rest"`` (one against the rest: sigmoids, divided
+        by their sum) and ``"mean"`` (the mean of S sigmoids) give labels and probabilities;
+        ``"sign"`` (S = 1) and ``"largest"`` labels and the scores; ``"identity"`` and ``"exp"``
+        are regressions.
+    """
+
+    weights: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    finish: str
+
+
+def head_of(estimator: Any, method: str | None) -> Head | None:
+    """Return the head of a fitted linear model, or None for any other estimator.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    method : {"predict_proba", "decision_function", "predict"} or None
+        What is wanted beside the label; ``"predict"`` for a regressor.
+    """
+    if type(estimator) in LINEAR_REGRESSORS:
+        finish = "exp" if _has_log_link(estimator) else "identity"
+        return Head(
+            np.reshape(estimator.coef_, (-1, 1)), np.reshape(estimator.intercept_, 1), finish
+        )
     if type(estimator) not in LINEAR:  # a subclass may decide otherwise
-        return False
-    huber = getattr(estimator, "loss", None) == "modified_huber"
-    return not (huber and method == "predict_proba")
-
-
-def classify_linear(graph: Graph, estimator: Any, tensor: str, method: str | None) -> Answer:
-    """Label index, and probabilities or scores, of a fitted linear classifier."""
+        return None
     weights = np.atleast_2d(estimator.coef_).T
     bias = np.broadcast_to(np.ravel(estimator.intercept_), (weights.shape[1],))
-    scores = graph.op("Gemm", tensor, graph.numbers(weights), graph.numbers(bias))
-    if weights.shape[1] > 1:
-        label = best(graph, scores)
-    else:
-        label = graph.cast(graph.op("Greater", flat(graph, scores), graph.numbers(0)), np.int64)
     if method != "predict_proba":
-        return label, scores
-    if weights.shape[1] > 1 and isinstance(estimator, _BY_SOFTMAX):
-        return label, graph.op("Softmax", scores, axis=1)
-    positive = graph.op("Sigmoid", scores)
-    if weights.shape[1] > 1:  # one against the rest
-        return label, share(graph, positive)
-    return label, both_signs(graph, positive)
+        return Head(weights, bias, "sign" if weights.shape[1] == 1 else "largest")
+    if getattr(estimator, "loss", None) == "modified_huber":
+        return None
+    if weights.shape[1] == 1:
+        return Head(weights, bias, "logistic")
+    return Head(weights, bias, "softmax" if isinstance(estimator, _BY_SOFTMAX) else "rest")
 
 
-def regress_linear(graph: Graph, estimator: Any, tensor: str) -> str:
-    """Predictions of a fitted linear or generalized linear regressor, shape (n, 1)."""
-    weights = np.reshape(estimator.coef_, (-1, 1))
-    bias = np.reshape(estimator.intercept_, 1)
-    scores = graph.op("Gemm", tensor, graph.numbers(weights), graph.numbers(bias))
-    return graph.op("Exp", scores) if _has_log_link(estimator) else scores
+def answer_head(graph: Graph, head: Head, tensor: str) -> list[str]:
+    """Answer by a head from a tensor of its columns: see `finish_scores`."""
+    scores = graph.op("Gemm", tensor, graph.numbers(head.weights), graph.numbers(head.bias))
+    return finish_scores(graph, scores, len(head.bias), head.finish)
+
+
+def finish_scores(graph: Graph, scores: str, width: int, finish: str) -> list[str]:
+    """Label index [n] and values [n, S or K] of scores [n, width]; a regression has values only."""
+    if finish == "identity":
+        return [scores]
+    if finish == "exp":
+        return [graph.op("Exp", scores)]
+    if finish == "logistic":
+        return _logistic(graph, scores)
+    if finish == "sign":
+        return [_sign(graph, scores), scores]
+    if finish == "mean":
+        sigmoids, axis = graph.op("Sigmoid", scores), graph.constant([1], np.int64)
+        total = graph.op("ReduceSum", sigmoids, axis, keepdims=1)
+        both = both_signs(graph, graph.op("Div", total, graph.numbers(width)))
+        return [best(graph, both), both]
+    if finish == "rest":
+        return [best(graph, scores), share(graph, graph.op("Sigmoid", scores))]
+    return [
+        best(graph, scores),
+        graph.op("Softmax", scores, axis=1) if finish == "softmax" else scores,
+    ]
+
+
+def _logistic(graph: Graph, scores: str) -> list[str]:
+    """Label and probabilities of two classes from one score, shape (n, 1)."""
+    if graph.kind != np.float32:
+        return [_sign(graph, scores), both_signs(graph, graph.op("Sigmoid", scores))]
+    # one node for both, in single precision only
+    return graph.ops(
+        "LinearClassifier",
+        scores,
+        n_outputs=2,
+        domain=ML,
+        coefficients=[-1.0, 1.0],
+        intercepts=[0.0, 0.0],
+        classlabels_ints=[0, 1],
+        multi_class=0,
+        post_transform="LOGISTIC",
+    )
+
+
+def _sign(graph: Graph, scores: str) -> str:
+    return graph.cast(graph.op("Greater", flat(graph, scores), graph.numbers(0)), np.int64)
 
 
 def _has_log_link(estimator: Any) -> bool:

@@ -75,39 +75,3 @@ def _impute(graph: Graph, imputer: SimpleImputer, tensor: str) -> tuple[str, int
     flags = graph.op("Gather", gaps, graph.constant(shown, np.int64), axis=1)
     tensor = graph.op("Concat", tensor, graph.cast(flags, graph.kind), axis=1)
     return tensor, len(kept) + len(shown)
-
-
-DECIMALS = 6
-
-
-def decimals(values: Any) -> int | None:
-    """Fewest decimals that tell a column of doubles from its float32 rounding; None beyond 6.
-
-    Examples
-    --------
-    >>> decimals(np.array([1.0, 250.0])), decimals(np.array([0.1, 2.35])), decimals([2 ** 0.5])
-    (0, 2, None)
-    """
-    values = np.asarray(values, dtype=np.float64)
-    values = values[np.isfinite(values)]
-    rounded = values.astype(np.float32).astype(np.float64)
-    for places in range(DECIMALS + 1):
-        if np.array_equal(np.round(rounded * 10.0**places) / 10.0**places, values):
-            return places
-    return None
-
-
-def recover(graph: Graph, tensor: str, places: list[int | None]) -> str:
-    """Doubles that a float32 tensor [n, d] was rounded from.
-
-    A column whose numbers had at most that many decimals is rounded to them, where that gives the
-    same float32; all other numbers stay what they are.
-    """
-    wide = graph.cast(tensor, np.float64)
-    if all(p is None for p in places):
-        return wide
-    powers = [np.nan if p is None else 10.0**p for p in places]
-    power = graph.constant(np.array([powers]), np.float64)
-    decimal = graph.op("Div", graph.op("Round", graph.op("Mul", wide, power)), power)
-    same = graph.op("Equal", graph.cast(decimal, np.float32), tensor)
-    return graph.op("Where", same, decimal, wide)

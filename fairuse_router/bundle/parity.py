@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
-from fairuse_router.bundle.inputs import REPORT, Layout, report_texts
+from fairuse_router.bundle.inputs import REPORT, Layout
 
 _BATCH = 50_000
 METHODS = {
@@ -51,7 +51,11 @@ class Parity:
     @property
     def largest_gap(self) -> float:
         """The largest gap, rounded up to one digit, so that threads do not change the file."""
-        gap = float(self.gaps.max())
+        return self.gap_of(int(np.argmax(self.gaps)))
+
+    def gap_of(self, model: int) -> float:
+        """The gap of one model, rounded up to one digit."""
+        gap = float(self.gaps[model])
         if gap == 0 or not math.isfinite(gap):
             return gap
         digit = 10.0 ** math.floor(math.log10(gap))
@@ -94,7 +98,7 @@ def compare(
     flips, gaps, checks = np.zeros(n_models, np.int64), np.zeros(n_models), 0
     for rows, asked in _questions(codes, grid, sample):
         feed = {name: tensor[rows] for name, tensor in tensors.items()}
-        answer = _ask_bundle(session, {**feed, REPORT: report_texts(table.schema, asked)})
+        answer = _ask_bundle(session, {**feed, REPORT: layout.reports(table.schema, asked)})
         routes = table.look_up(asked)
         if not np.array_equal(answer["route"], routes):
             raise RuntimeError("the bundle routes reports otherwise than the routing table")

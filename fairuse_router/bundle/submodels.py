@@ -163,8 +163,8 @@ def _convert(
         inputs = [value_info(f"x{j}", t, ["N", 1]) for j, t in enumerate(types)]
         block = tuple(Part(f"x{j}", 1, not is_number) for j, is_number in enumerate(numeric))
     if classes is None:
-        number = graph.cast(regress(graph, estimator, block), np.float32)
-        return graph.to_model(inputs, [(number, value_info("values", np.float32, ["N", 1]))])
+        number = regress(graph, estimator, block)
+        return graph.to_model(inputs, [(number, value_info("values", kind, ["N", 1]))])
     label, values = classify(graph, estimator, block, method)
     own = np.searchsorted(classes, estimator.classes_)
     if len(own) < len(classes):
@@ -173,9 +173,8 @@ def _convert(
     if values is not None:
         if method == "predict_proba":
             values = spread(graph, values, own, len(classes))
-        values = graph.cast(values, np.float32) if graph.kind != np.float32 else values
         width = _n_values(estimator, len(classes), method)
-        outputs.append((values, value_info("values", np.float32, ["N", width])))
+        outputs.append((values, value_info("values", kind, ["N", width])))
     return graph.to_model(inputs, outputs)
 
 

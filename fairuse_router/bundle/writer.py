@@ -4,32 +4,26 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-from numpy.typing import NDArray
 from skl2onnx.proto import get_latest_tested_opset_version
-from sklearn.base import is_classifier
 from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
 from fairuse_router.bundle.digest import BLANK, KEY, seal
-from fairuse_router.bundle.graph import assemble
-from fairuse_router.bundle.inputs import Layout, numbers
-from fairuse_router.bundle.numeric import decimals
-from fairuse_router.bundle.parity import METHODS, Parity, compare
-from fairuse_router.bundle.session import open_session
-from fairuse_router.bundle.submodels import SubModel, build_submodel
-from fairuse_router.candidates import ServedModel, served_models
+from fairuse_router.bundle.draft import NUMBERS, OPSETS, TOLERANCES, Draft
+from fairuse_router.bundle.inputs import Layout
+from fairuse_router.bundle.parity import METHODS, Parity
+from fairuse_router.bundle.untaken import note_untaken
+from fairuse_router.candidates import ServedModel
 
-OPSETS = {"": 18, "ai.onnx.ml": 3}
 _OLDEST = 15
-_ML_VERSIONS = (3, 4)  # 5 has other tree operators
+_ML_VERSIONS = {"fast": (3, 4), "exact": (5,)}  # only 5 has trees in double precision
 
 
 def export_bundle(
@@ -37,16 +31,17 @@ def export_bundle(
     path: str | os.PathLike[str],
     X: Any,
     *,
+    precision: str = "fast",
+    report: str = "texts",
     target_opset: int | Mapping[str, int] | None = None,
     min_cell: int = 5,
-    tolerance: float = 1e-5,
+    tolerance: float | None = None,
     max_checks: int = 200_000,
 ) -> dict[str, Any]:
     """Write a fitted router to one ONNX file that answers every report as the router does.
 
     The bundle is compared with the router before it is written: every row of X under its own
-    report and under every report of the grid. A model whose float32 version misses the tolerance
-    is computed in double precision inside the graph.
+    report and under every report of the grid.
 
     Parameters
     ----------
@@ -57,13 +52,21 @@ def export_bundle(
     X : array or dataframe of shape (n, d)
         Rows to certify parity on: the columns of the training data, group attributes included.
         None of them is written into the file.
+    precision : {"fast", "exact"}, default="fast"
+        ``"exact"``: numbers are doubles from input to output, and labels are those of the router,
+        ties included; what ONNX Runtime cannot compute so is refused. ``"fast"``: numbers are
+        float32, and the certificate names what rounding changes.
+    report : {"texts", "codes"}, default="texts"
+        Whether callers pass the texts of levels (the empty text withholds) or their int64 codes
+        (0 withholds, 1, 2, ... are levels in the order of the file's schema).
     target_opset : int or dict of str to int, default=None
-        ONNX operator set; None: 18, and 3 of ``ai.onnx.ml``.
+        ONNX operator set; None: 18, and of ``ai.onnx.ml`` 3 if fast, 5 if exact.
     min_cell : int, default=5
         Numbers that rest on fewer rows are left out of the routing table and the audit.
-    tolerance : float, default=1e-5
+    tolerance : float, default=None
         Largest allowed difference of a probability; of a score s, relative to 1 + abs(s); of a
         number that a regression predicts, relative to the larger of it and their mean size.
+        None: 1e-5 if fast, 1e-9 if exact.
     max_checks : int, default=200000
         If n rows under all reports are more answers than this, evenly spaced rows are asked under
         every report, and all rows under their own. The certificate tells.
@@ -72,110 +75,49 @@ def export_bundle(
     -------
     dict
         The certificate, as it stands in the file: ``rows``, ``reports``, ``rows_per_report``,
-        ``checks``, ``label_flips`` (0), ``max_difference``, ``tolerance``, ``double_precision``
-        (candidates), ``compared`` (``"probabilities"``, ``"scores"``, ``"prediction"`` or
-        ``"labels"``) and ``versions``. A regression has no ``label_flips``.
+        ``checks``, ``label_flips``, ``max_difference``, ``precision``, ``tolerance``, ``rounded``
+        (the models that rounding takes beyond the tolerance, none if exact), ``compared``
+        (``"probabilities"``, ``"scores"``, ``"prediction"`` or ``"labels"``) and ``versions``. A
+        regression has no ``label_flips``.
+
+    Warns
+    -----
+    UserWarning
+        If fast, and rounding changes a label or takes a value beyond the tolerance.
 
     Raises
     ------
     ValueError
         If the folder is missing, X has other columns, an estimator cannot be converted, or the
-        bundle would disagree with the router.
+        bundle would disagree with the router by more than rounding.
     """
     check_is_fitted(router)
     path = _check_path(path)
-    opsets = _check_opsets(target_opset)
+    _check_choice("precision", precision, NUMBERS)
+    _check_choice("report", report, ("texts", "codes"))
+    opsets = _check_opsets(target_opset, precision)
     _check_router(router)
-    method = _method(router)
+    tolerance = TOLERANCES[precision] if tolerance is None else tolerance
     table = frames.as_table(X)
     names = getattr(router, "feature_names_in_", None)
     layout = Layout.of(
-        router.feature_columns_, router.n_features_in_, None if names is None else tuple(names)
+        router.feature_columns_,
+        router.n_features_in_,
+        None if names is None else tuple(names),
+        NUMBERS[precision],
+        report,
     )
     layout.check(table)
     if frames.shape(table)[0] == 0:
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
-    draft = _Draft(router, layout, method, opsets)
-    model, parity, doubled = draft.settle(table, tolerance, max_checks)
-    certificate = _certificate(parity, doubled, method, tolerance)
-    _describe(model, router, layout, draft, certificate, min_cell)
+    layout = note_untaken(router, table, layout)
+    draft = Draft(router, layout, opsets)
+    model, parity = draft.settle(table, tolerance, max_checks)
+    certificate = _certificate(draft, parity, precision, tolerance)
+    _describe(model, draft, certificate, min_cell)
     onnx.checker.check_model(model)
     _write(seal(model.SerializeToString(deterministic=True)), path)
     return certificate
-
-
-class _Draft:
-    """A bundle in the making: the models of a router, and the graph around them."""
-
-    def __init__(
-        self, router: Any, layout: Layout, method: str | None, opsets: Mapping[str, int]
-    ) -> None:
-        self.router = router
-        self.layout = layout
-        self.method = method
-        self.opsets = opsets
-        self.router_classes = np.asarray(router.classes_) if is_classifier(router) else None
-        self.classes: dict[str, Any] | None = None
-        self.labels: NDArray[Any] | None = None
-        if self.router_classes is not None:
-            self.classes = metadata.write_classes(self.router_classes)
-            self.labels = metadata.onnx_labels(self.classes)
-        self.served, self.model_of_route = served_models(router.candidates_, router.routing_table_)
-
-    def settle(
-        self, table: frames.Table, tolerance: float, max_checks: int
-    ) -> tuple[onnx.ModelProto, Parity, list[str]]:
-        """Assemble the graph, in double precision where float32 misses the tolerance."""
-        submodels = [self._convert(s, np.float32) for s in self.served]
-        model, parity = self._try(submodels, table, max_checks)
-        failing = parity.failing(tolerance)
-        for m in failing:
-            submodels[m] = self._convert(self.served[m], np.float64)
-        if failing:
-            model, parity = self._try(submodels, table, max_checks)
-        still = parity.failing(tolerance)
-        if still:
-            raise ValueError(_disagreement(self.served[still[0]], parity, still[0], tolerance))
-        doubled = sorted({self.served[m].candidate for m in failing})
-        return model, parity, doubled
-
-    def _places(self, table: frames.Table) -> list[int | None]:
-        """Decimals of every feature, as the rows show them."""
-        return [
-            decimals(numbers(frames.column(table, c.position), c.name)) if c.numeric else None
-            for c in self.layout.columns
-        ]
-
-    def _convert(self, served: ServedModel, kind: Any) -> SubModel:
-        return build_submodel(
-            served, self.layout.columns, self.router_classes, self.method, self.opsets, kind
-        )
-
-    def _try(
-        self, submodels: list[SubModel], table: frames.Table, max_checks: int
-    ) -> tuple[onnx.ModelProto, Parity]:
-        model = assemble(
-            submodels,
-            self.model_of_route,
-            self.router.routing_table_,
-            self.layout,
-            self._places(table),
-            self.labels,
-            None if self.method is None else METHODS[self.method],
-            self.opsets,
-        )
-        session = open_session(model.SerializeToString())
-        parity = compare(
-            session,
-            self.router,
-            table,
-            self.layout,
-            self.labels,
-            self.model_of_route,
-            self.method,
-            max_checks,
-        )
-        return model, parity
 
 
 def _check_path(path: str | os.PathLike[str]) -> Path:
@@ -189,27 +131,26 @@ def _check_path(path: str | os.PathLike[str]) -> Path:
     return path
 
 
-def _check_opsets(target_opset: int | Mapping[str, int] | None) -> dict[str, int]:
-    opsets = dict(OPSETS)
+def _check_opsets(target_opset: int | Mapping[str, int] | None, precision: str) -> dict[str, int]:
+    opsets = dict(OPSETS[precision])
     if isinstance(target_opset, Mapping):
         opsets.update(target_opset)
     elif target_opset is not None:
         opsets[""] = target_opset
-    latest = get_latest_tested_opset_version()
-    known = set(opsets) == set(OPSETS) and opsets["ai.onnx.ml"] in _ML_VERSIONS
+    latest, allowed = get_latest_tested_opset_version(), _ML_VERSIONS[precision]
+    known = set(opsets) == set(OPSETS[precision]) and opsets["ai.onnx.ml"] in allowed
     if not known or isinstance(opsets[""], bool) or opsets[""] not in range(_OLDEST, latest + 1):
         raise ValueError(
             f"target_opset={target_opset!r} is not allowed: pass an integer from {_OLDEST} to "
-            f"{latest}, or a dict such as {OPSETS} with ai.onnx.ml in {_ML_VERSIONS}."
+            f"{latest}, or a dict such as {OPSETS[precision]} with ai.onnx.ml in {allowed}, as "
+            f"precision={precision!r} needs."
         )
     return opsets
 
 
-def _method(router: Any) -> str | None:
-    """The router's method that the bundle answers beside the label; None if only labels exist."""
-    if not is_classifier(router):
-        return "predict"
-    return next((m for m in ("predict_proba", "decision_function") if hasattr(router, m)), None)
+def _check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
+    if value not in tuple(allowed):
+        raise ValueError(f"{name}={value!r} is not allowed: pass one of {list(allowed)}.")
 
 
 def _check_router(router: Any) -> None:
@@ -220,24 +161,9 @@ def _check_router(router: Any) -> None:
         )
 
 
-def _disagreement(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
-    flips = f"gives another label for {parity.flips[m]} of {parity.checks} answers, and "
-    return (
-        f"The bundle would disagree with the router: the candidate {served.candidate!r} "
-        f"({type(served.estimator).__name__}) {flips if parity.flips[m] else ''}"
-        f"gives values that differ by up to {parity.gaps[m]:.1e} "
-        f"(tolerance={tolerance:g}). ONNX Runtime is fed float32, so that rows close to a split or "
-        "to the boundary can fall on its other side: round X to float32 before fitting, scale "
-        "features of large offset, avoid votes that can tie (an odd number of trees, or min_samples"
-        "_leaf > 1), or leave the candidate out of the router. No file was written."
-    )
-
-
-def _certificate(
-    parity: Parity, doubled: list[str], method: str | None, tolerance: float
-) -> dict[str, Any]:
+def _certificate(draft: Draft, parity: Parity, precision: str, tolerance: float) -> dict[str, Any]:
     packages = ("fairuse-router", "numpy", "onnx", "onnxruntime", "scikit-learn", "skl2onnx")
-    flips = {} if method == "predict" else {"label_flips": int(parity.flips.sum())}
+    flips = {} if draft.method == "predict" else {"label_flips": int(parity.flips.sum())}
     return {
         "rows": parity.rows,
         "reports": parity.reports,
@@ -245,32 +171,28 @@ def _certificate(
         "checks": parity.checks,
         **flips,
         "max_difference": parity.largest_gap,
-        "compared": "labels" if method is None else METHODS[method],
+        "compared": "labels" if draft.method is None else METHODS[draft.method],
+        "precision": precision,
         "tolerance": tolerance,
-        "double_precision": doubled,
+        "rounded": draft.rounded(parity, tolerance),
         "versions": {name: version(name) for name in packages},
     }
 
 
 def _describe(
-    model: onnx.ModelProto,
-    router: Any,
-    layout: Layout,
-    draft: _Draft,
-    certificate: dict[str, Any],
-    min_cell: int,
+    model: onnx.ModelProto, draft: Draft, certificate: dict[str, Any], min_cell: int
 ) -> None:
     """Fill in the native fields and the metadata."""
-    table = router.routing_table_
+    table, layout = draft.router.routing_table_, draft.layout
     model.producer_name = "fairuse-router"
     model.producer_version = version("fairuse-router")
     model.domain = "fairuse_router"
     model.model_version = metadata.FORMAT_VERSION
     model.doc_string = (
         "Scores every row by the model that serves its report: "
-        f"{', '.join(table.schema.attributes)}. Withheld attributes are the empty text."
+        f"{', '.join(table.schema.attributes)}."
     )
-    audit = getattr(router, "audit_", None)
+    audit = getattr(draft.router, "audit_", None)
     hidden = metadata.small_groups(table, min_cell)
     parts = {
         "format_version": metadata.FORMAT_VERSION,

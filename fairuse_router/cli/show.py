@@ -58,8 +58,7 @@ def _tensors(bundle: Bundle) -> str:
 
 def _origin(bundle: Bundle) -> str:
     """Certificate and versions."""
-    doubled = bundle.certificate["double_precision"]
-    precision = f" In double precision: {', '.join(doubled)}." if doubled else ""
+    precision = f" Precision: {bundle.certificate.get('precision', 'fast')}."
     versions = ", ".join(f"{k} {v}" for k, v in bundle.certificate["versions"].items())
     return "\n".join(
         paragraph(text)

@@ -1,0 +1,57 @@
+"""Dispatch: the one place that chooses how rows reach the models that serve them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.bundle.graph import Plan
+from fairuse_router.bundle.inputs import Layout
+from fairuse_router.bundle.merged import MergedTrees
+from fairuse_router.bundle.partition import Partition
+from fairuse_router.bundle.product import Product
+from fairuse_router.bundle.submodels import build_submodel
+from fairuse_router.candidates import ServedModel
+
+
+def choose_plan(
+    served: Sequence[ServedModel],
+    model_of_route: NDArray[np.int64],
+    layout: Layout,
+    classes: NDArray[Any] | None,
+    method: str | None,
+    opsets: Mapping[str, int],
+) -> Plan:
+    """Choose between a product of linear models, merged trees, and a partition of the rows.
+
+    Parameters
+    ----------
+    served : sequence of ServedModel
+    model_of_route : ndarray of int64, shape (n_routes,)
+        Index into `served`.
+    layout : Layout
+    classes : ndarray of shape (K,) or None
+        The router's classes; None for a regression.
+    method : {"predict_proba", "decision_function", "predict"} or None
+        What is wanted beside the label.
+    opsets : dict of str to int
+
+    Raises
+    ------
+    ValueError
+        If a model cannot be written; the message names its candidate.
+    """
+    features, kind = layout.columns, np.dtype(layout.number)
+    if layout.joined:
+        product = Product.of(served, model_of_route, features, classes, method)
+        if product is not None:
+            return product
+        if len(served) > 1:
+            merged = MergedTrees.of(served, model_of_route, features, classes, method, kind)
+            if merged is not None:
+                return merged
+    submodels = [build_submodel(m, features, classes, method, opsets, kind) for m in served]
+    return Partition(submodels, model_of_route, layout)

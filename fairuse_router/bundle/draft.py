@@ -1,0 +1,168 @@
+"""Drafts: the graph of a router, and how far its answers are from the router's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+
+from fairuse_router import frames
+from fairuse_router.bundle import metadata
+from fairuse_router.bundle.dispatch import choose_plan
+from fairuse_router.bundle.graph import assemble
+from fairuse_router.bundle.inputs import Layout
+from fairuse_router.bundle.parity import METHODS, Parity, compare
+from fairuse_router.bundle.session import open_session
+from fairuse_router.candidates import ServedModel, served_models
+
+NUMBERS = {"fast": "float32", "exact": "float64"}
+TOLERANCES = {"fast": 1e-5, "exact": 1e-9}
+OPSETS = {"fast": {"": 18, "ai.onnx.ml": 3}, "exact": {"": 18, "ai.onnx.ml": 5}}
+
+
+class Draft:
+    """A bundle in the making: the models of a router, and the graph around them.
+
+    Parameters
+    ----------
+    router : fitted FairUseRouter
+    layout : Layout
+    opsets : dict of str to int
+
+    Attributes
+    ----------
+    served : list of ServedModel
+    classes : dict or None
+        Classes as the file tells them; None for a regression.
+    method : str or None
+        The router's method that the bundle answers beside the label; None if only labels exist.
+    """
+
+    def __init__(self, router: Any, layout: Layout, opsets: Mapping[str, int]) -> None:
+        self.router = router
+        self.layout = layout
+        self.opsets = opsets
+        self.method = _method(router)
+        self.router_classes = np.asarray(router.classes_) if is_classifier(router) else None
+        self.classes: dict[str, Any] | None = None
+        self.labels: NDArray[Any] | None = None
+        if self.router_classes is not None:
+            self.classes = metadata.write_classes(self.router_classes)
+            self.labels = metadata.onnx_labels(self.classes)
+        self.served, self.model_of_route = served_models(router.candidates_, router.routing_table_)
+
+    def settle(
+        self, table: frames.Table, tolerance: float, max_checks: int
+    ) -> tuple[onnx.ModelProto, Parity]:
+        """Assemble the graph, and refuse it where it disagrees with the router.
+
+        In single precision, what double precision would cure is rounding, and only warned of.
+
+        Raises
+        ------
+        ValueError
+        """
+        model, parity = self.compare(table, max_checks)
+        failing = parity.failing(tolerance)
+        if not failing:
+            return model, parity
+        if self.layout.number == NUMBERS["exact"]:
+            raise ValueError(_not_exact(self.served[failing[0]], parity, failing[0], tolerance))
+        wide = Draft(self.router, replace(self.layout, number=NUMBERS["exact"]), OPSETS["exact"])
+        try:
+            cured = wide.compare(table, max_checks)[1]
+        except ValueError:
+            cured = parity
+        left = [m for m in failing if m in cured.failing(tolerance)]
+        if left:
+            raise ValueError(_disagreement(self.served[left[0]], parity, left[0], tolerance))
+        warnings.warn(self._rounding(parity, failing), UserWarning, stacklevel=4)
+        return model, parity
+
+    def compare(self, table: frames.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
+        """Assemble the graph, and compare it with the router."""
+        plan = choose_plan(
+            self.served,
+            self.model_of_route,
+            self.layout,
+            self.router_classes,
+            self.method,
+            self.opsets,
+        )
+        model = assemble(
+            plan,
+            self.router.routing_table_,
+            self.layout,
+            self.labels,
+            None if self.method is None else METHODS[self.method],
+            self.opsets,
+        )
+        session = open_session(model.SerializeToString())
+        parity = compare(
+            session,
+            self.router,
+            table,
+            self.layout,
+            self.labels,
+            self.model_of_route,
+            self.method,
+            max_checks,
+        )
+        return model, parity
+
+    def rounded(self, parity: Parity, tolerance: float) -> list[dict[str, Any]]:
+        """Models that rounding takes beyond the tolerance, for the certificate."""
+        return [
+            {
+                "candidate": self.served[m].candidate,
+                "label_flips": int(parity.flips[m]),
+                "max_difference": parity.gap_of(m),
+            }
+            for m in parity.failing(tolerance)
+        ]
+
+    def _rounding(self, parity: Parity, failing: list[int]) -> str:
+        names = sorted({self.served[m].candidate for m in failing})
+        return (
+            f"In single precision, {int(parity.flips.sum())} of {parity.checks} labels differ from "
+            f"the router's, and values by up to {parity.largest_gap:g} (candidates {names}): rows "
+            "so close to a split or to the boundary that float32 puts them on its other side. The "
+            "certificate says so. Pass precision='exact' to have none."
+        )
+
+
+def _method(router: Any) -> str | None:
+    if not is_classifier(router):
+        return "predict"
+    return next((m for m in ("predict_proba", "decision_function") if hasattr(router, m)), None)
+
+
+def _difference(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
+    flips = f"gives another label for {parity.flips[m]} of {parity.checks} answers, and "
+    return (
+        f"the candidate {served.candidate!r} ({type(served.estimator).__name__}) "
+        f"{flips if parity.flips[m] else ''}gives values that differ by up to {parity.gaps[m]:.1e} "
+        f"(tolerance={tolerance:g})"
+    )
+
+
+def _not_exact(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
+    return (
+        f"The bundle would not be exact: {_difference(served, parity, m, tolerance)}. ONNX Runtime "
+        "computes some of it in single precision. Pass precision='fast', whose certificate "
+        "names what differs, or leave the candidate out of the router. No file was written."
+    )
+
+
+def _disagreement(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
+    return (
+        f"The bundle would disagree with the router: {_difference(served, parity, m, tolerance)}, "
+        "and double precision does not cure it. Scale features of large offset, or leave the "
+        "candidate out of the router. No file was written."
+    )

@@ -1,0 +1,149 @@
+"""Limits: the thresholds of a tree as thresholds on the numbers that a bundle is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.bundle.columns import Column
+
+
+class Limits:
+    """The largest number that goes left, for splits on columns that steps have changed.
+
+    Parameters
+    ----------
+    columns : sequence of Column
+        What reaches the model; none falls where its source grows.
+    doubles : bool
+        Whether the bundle is fed doubles; else float32.
+
+    Attributes
+    ----------
+    sources : ndarray of int64, shape (n_columns,)
+    """
+
+    def __init__(self, columns: Sequence[Column], doubles: bool) -> None:
+        self._columns = columns
+        self._doubles = doubles
+        self.sources = np.array([column.source for column in columns], dtype=np.int64)
+        self._at_missing = np.array([column.at_missing for column in columns])
+        self._changed = np.array([any(op != "fill" for op, _ in c.steps) for c in columns])
+
+    def missing_left(
+        self,
+        feature: NDArray[np.int64],
+        threshold: NDArray[np.float64],
+        learned: NDArray[Any],
+        leaf: NDArray[np.bool_],
+    ) -> NDArray[np.bool_]:
+        """Where a missing source goes: where its filled-in value does, else as was learned."""
+        at = self._at_missing[np.where(leaf, 0, feature)]
+        return ~leaf & np.where(np.isnan(at), learned.astype(bool), at <= threshold)
+
+    def of_rounded(
+        self, feature: NDArray[np.int64], threshold: NDArray[np.float64], leaf: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Limits for a model that rounds its columns to float32 before it compares them."""
+        feature, threshold = np.where(leaf, 0, feature), np.where(leaf, 0.0, threshold)
+        limits = self._through_steps(feature, rounding_limit(threshold))
+        if self._doubles:
+            return limits
+        same = float32_floor(threshold).astype(np.float64)
+        return np.where(self._changed[feature], decimal_floor(limits), same)
+
+    def of_doubles(
+        self, feature: NDArray[np.int64], threshold: NDArray[np.float64], leaf: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Limits for a model that compares doubles."""
+        feature, threshold = np.where(leaf, 0, feature), np.where(leaf, 0.0, threshold)
+        limits = self._through_steps(feature, threshold)
+        return limits if self._doubles else decimal_floor(limits).astype(np.float64)
+
+    def _through_steps(
+        self, feature: NDArray[np.int64], limits: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        limits = limits.copy()
+        for j in np.flatnonzero(self._changed).tolist():
+            here = feature == j
+            if here.any():
+                limits[here] = largest_source(self._columns[j], limits[here])
+        return limits
+
+
+def float32_floor(numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Largest float32 that is not above each number."""
+    with np.errstate(over="ignore"):
+        nearest = numbers.astype(np.float32)
+    return np.where(nearest <= numbers, nearest, np.nextafter(nearest, np.float32(-np.inf)))
+
+
+def rounding_limit(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest double whose float32 rounding is not above each threshold.
+
+    Examples
+    --------
+    >>> threshold = np.array([0.3])
+    >>> limit = rounding_limit(threshold)
+    >>> np.float32(limit) <= threshold, np.float32(np.nextafter(limit, 1)) <= threshold
+    (array([ True]), array([False]))
+    """
+    below = float32_floor(thresholds)
+    above = np.nextafter(below, np.float32(np.inf))
+    middle = below.astype(np.float64) / 2 + above.astype(np.float64) / 2
+    is_even = below.view(np.int32) % 2 == 0  # ties go to the even one
+    return np.where(is_even, middle, np.nextafter(middle, -np.inf))
+
+
+def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Thresholds in float32 that split rounded numbers as the doubles split the numbers.
+
+    The bundle compares float32 where scikit-learn compared doubles. A float32 stands for the
+    decimal number that is printed for it (0.3 for 0.30000001192...): it stays left of a split if
+    that number does. Data of up to six digits, and data that float32 holds exactly, then fall on
+    the same side as before.
+
+    Examples
+    --------
+    >>> decimal_floor(np.array([0.3, 0.3 - 1e-12])) >= np.float32(0.3)
+    array([ True, False])
+    """
+    with np.errstate(over="ignore"):
+        nearest = thresholds.astype(np.float32)
+    shown = np.array([float(str(v)) for v in nearest], dtype=np.float64)
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(shown <= thresholds, nearest, below).astype(np.float32)
+
+
+def largest_source(column: Column, limits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest double that the steps of a column take to no more than each limit, by bisection.
+
+    Examples
+    --------
+    >>> column = Column(0, (("sub", 0.1), ("div", 0.7)))
+    >>> x = largest_source(column, np.array([1.0]))
+    >>> column.apply(x) <= 1, column.apply(np.nextafter(x, 2)) <= 1
+    (array([ True]), array([False]))
+    """
+    end = _rank(np.array([np.finfo(np.float64).max]))
+    low, high = np.full(len(limits), -end[0] - 1), np.full(len(limits), end[0] + 1)
+    with np.errstate(over="ignore"):
+        for _ in range(64):  # ranks are 64-bit integers
+            middle = (low >> 1) + (high >> 1) + (low & high & 1)
+            goes_left = column.apply(_ranked(middle)) <= limits
+            low, high = np.where(goes_left, middle, low), np.where(goes_left, high, middle)
+    return _ranked(low)
+
+
+def _rank(numbers: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Place of doubles in their order, as integers around 0."""
+    bits = numbers.view(np.int64)
+    return np.where(bits >= 0, bits, np.iinfo(np.int64).min - bits)
+
+
+def _ranked(ranks: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Inverse of `_rank`."""
+    return np.where(ranks >= 0, ranks, np.iinfo(np.int64).min - ranks).view(np.float64)

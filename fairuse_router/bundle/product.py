@@ -1,0 +1,255 @@
+"""Linear routes as one product: every row times the weights of all routes, then the row's own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+
+from fairuse_router.bundle.blocks import by_route
+from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.columns import Column, walk
+from fairuse_router.bundle.inputs import JOINED
+from fairuse_router.bundle.linear import finish_scores, head_of
+from fairuse_router.bundle.submodels import Source, Told, model_sources
+from fairuse_router.candidates import ServedModel
+from fairuse_router.frames import InputColumn
+
+# folding a scaler of centre c into a weight w loses w * c units in the last place; above these
+# the centre is taken off the rows first, so that less than 1e-6 or 1e-14 is lost
+_LARGEST_OFFSET = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 100.0}
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A linear model with the steps in front of it, as a function of its input columns.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_columns, S)
+    gaps : ndarray of shape (n_columns, S)
+        Added where a column is missing and counts as 0.
+    bias : ndarray of shape (S,)
+    centre : ndarray of shape (n_columns,)
+        What its scalers take for 0.
+    used, filled : ndarray of bool, shape (n_columns,)
+        Columns that reach the model; columns whose missing values are filled in.
+    finish : str
+        What is made of the scores, see `linear.Head`.
+    """
+
+    weights: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
+    finish: str
+
+
+def fold(estimator: Any, n_columns: int, method: str | None) -> Fold | None:
+    """Fold scalers, imputers and selections into a linear model; None for any other model.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    n_columns : int
+    method : {"predict_proba", "decision_function", "predict"} or None
+    """
+    return _fold(estimator, [Column(j) for j in range(n_columns)], n_columns, method)
+
+
+def _fold(
+    estimator: Any, columns: Sequence[Column], n_columns: int, method: str | None
+) -> Fold | None:
+    reached = walk(estimator, columns)
+    if reached is None:
+        return None
+    final, columns = reached
+    if isinstance(final, CalibratedClassifierCV) and method == "predict_proba":
+        return _fold_calibrated(final, columns, n_columns)
+    head = head_of(final, method)
+    if head is None or not np.isfinite(head.weights).all():
+        return None
+    source = [column.source for column in columns]
+    slope = np.array([column.slope for column in columns])
+    at_zero = np.array([column.at_zero for column in columns])
+    rise = np.array([column.at_missing for column in columns]) - at_zero
+    kept = np.isnan(rise)  # missing stays missing
+    shape = (n_columns, len(head.bias))
+    weights, gaps, centre = np.zeros(shape), np.zeros(shape), np.zeros(n_columns)
+    np.add.at(weights, source, slope[:, None] * head.weights)
+    np.add.at(gaps, source, np.where(kept, 0, rise)[:, None] * head.weights)
+    steady = slope != 0
+    centre[np.array(source)[steady]] = -at_zero[steady] / slope[steady]
+    used, filled, lost = (np.zeros(n_columns, dtype=bool) for _ in range(3))
+    used[source] = True
+    filled[np.array(source)[~kept]] = True
+    lost[np.array(source)[kept]] = True
+    if (filled & lost).any():
+        return None
+    bias = head.bias + at_zero @ head.weights
+    return Fold(weights, gaps, bias, centre, used, filled, head.finish)
+
+
+def _fold_calibrated(
+    estimator: CalibratedClassifierCV, columns: Sequence[Column], n_columns: int
+) -> Fold | None:
+    """Sigmoid calibration of two classes: the calibrators' lines fold into the scores."""
+    parts = []
+    for part in estimator.calibrated_classifiers_:
+        inner = _fold(part.estimator, columns, n_columns, "decision_function")
+        if part.method != "sigmoid" or len(part.classes) != 2 or inner is None:
+            return None
+        slope, shift = -part.calibrators[0].a_, -part.calibrators[0].b_
+        parts.append((inner, slope, slope * inner.bias + shift))
+    first = parts[0][0]
+    if any((p.used != first.used).any() or (p.filled != first.filled).any() for p, _, _ in parts):
+        return None
+    return Fold(
+        np.concatenate([slope * p.weights for p, slope, _ in parts], axis=1),
+        np.concatenate([slope * p.gaps for p, slope, _ in parts], axis=1),
+        np.concatenate([bias for _, _, bias in parts]),
+        first.centre,
+        first.used,
+        first.filled,
+        "mean",
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """All routes as one matrix.
+
+    Parameters
+    ----------
+    weights, gaps : ndarray of shape (d, n_scores)
+    bias : ndarray of shape (n_scores,)
+    scores_of_route : ndarray of int64, shape (n_routes, S)
+        The scores of each route.
+    centre : ndarray of shape (d,)
+    used, filled : ndarray of bool, shape (d,)
+    finish : str
+    n_classes : int or None
+        None for a regression.
+    """
+
+    weights: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    scores_of_route: NDArray[np.int64]
+    centre: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
+    finish: str
+    n_classes: int | None
+
+    looks_up_routes = True
+
+    @property
+    def width(self) -> int | None:
+        """Values a row."""
+        if self.n_classes is None or self.finish in ("sign", "largest"):
+            return int(self.scores_of_route.shape[1])
+        return self.n_classes
+
+    @classmethod
+    def of(
+        cls,
+        served: Sequence[ServedModel],
+        model_of_route: NDArray[np.int64],
+        features: Sequence[InputColumn],
+        classes: NDArray[Any] | None,
+        method: str | None,
+    ) -> Product | None:
+        """Fold all models, or return None where that cannot be done alike for all of them."""
+        d = len(features)
+        found: list[tuple[Fold, tuple[Source, ...]]] = []
+        for model in served:
+            sources = model_sources(model, features)
+            folded = fold(model.estimator, len(sources), method)
+            if folded is None:
+                return None
+            if classes is not None and not np.array_equal(model.estimator.classes_, classes):
+                return None
+            found.append((folded, sources))
+        routes = [_route(*found[m], d, r) for r, m in enumerate(model_of_route.tolist())]
+        first = routes[0]
+        for route in routes[1:]:
+            same = (route.used == first.used).all() and (route.filled == first.filled).all()
+            if not same or route.finish != first.finish or len(route.bias) != len(first.bias):
+                return None
+        if not all(np.isfinite(route.bias).all() for route in routes):
+            return None
+        distinct: dict[bytes, int] = {}
+        number = [distinct.setdefault(_content(route), len(distinct)) for route in routes]
+        kept = [routes[number.index(i)] for i in range(len(distinct))]
+        size = len(first.bias)
+        return cls(
+            np.concatenate([route.weights for route in kept], axis=1),
+            np.concatenate([route.gaps for route in kept], axis=1),
+            np.concatenate([route.bias for route in kept]),
+            np.array(number)[:, None] * size + np.arange(size),
+            first.centre,
+            first.used,
+            first.filled,
+            first.finish,
+            None if classes is None else len(classes),
+        )
+
+    def write(self, graph: Graph, route: str) -> list[str]:
+        """Append the answers: label index [n] and values [n, width]; of a regression the values."""
+        rows, weights, gaps, filled = JOINED, self.weights, self.gaps, self.filled
+        centre, bias = self._centre(graph.kind), self.bias
+        if not self.used.all():
+            used = np.flatnonzero(self.used)
+            rows = graph.op("Gather", rows, graph.constant(used, np.int64), axis=1)
+            weights, gaps, filled, centre = weights[used], gaps[used], filled[used], centre[used]
+        bias = bias + centre @ weights
+        if filled.any():
+            missing = graph.op("IsNaN", rows)
+            rows = graph.op("Where", missing, graph.numbers(centre[None, :]), rows)
+            gaps = gaps - centre[:, None] * weights
+        if centre.any():
+            rows = graph.op("Sub", rows, graph.numbers(centre[None, :]))
+        if filled.any():
+            rows = graph.op("Concat", rows, graph.cast(missing, graph.kind), axis=1)
+            weights = np.concatenate([weights, gaps])
+        scores = graph.op("Gemm", rows, graph.numbers(weights), graph.numbers(bias))
+        own = by_route(graph, self.scores_of_route, route)
+        scores = graph.op("GatherElements", scores, own, axis=1)
+        return finish_scores(graph, scores, self.scores_of_route.shape[1], self.finish)
+
+    def _centre(self, kind: np.dtype[Any]) -> NDArray[np.float64]:
+        """What is taken off the rows before the product: nothing where folding is exact enough."""
+        offset = np.abs(self.weights * self.centre[:, None]).sum(axis=0).max()
+        if offset <= _LARGEST_OFFSET[kind]:
+            return np.zeros_like(self.centre)
+        return self.centre.astype(kind).astype(np.float64)
+
+
+def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
+    """A model as one route sees it: what it is told is constant, and joins the bias."""
+    place = {s: j for j, s in enumerate(sources) if not isinstance(s, Told)}
+    features = [place[j] for j in range(d)]
+    bias = model.bias.copy()
+    for j, source in enumerate(sources):
+        if isinstance(source, Told):
+            bias += float(source.values[route]) * model.weights[j]
+    return replace(
+        model,
+        weights=model.weights[features],
+        gaps=model.gaps[features],
+        bias=bias,
+        centre=model.centre[features],
+        used=model.used[features],
+        filled=model.filled[features],
+    )
+
+
+def _content(route: Fold) -> bytes:
+    return route.weights.tobytes() + route.gaps.tobytes() + route.bias.tobytes()

@@ -1,0 +1,90 @@
+"""Routes inside the graph: from the report of every row to the number of its route."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.bundle.builder import ML, Graph
+from fairuse_router.bundle.inputs import REPORT, Layout
+from fairuse_router.groups import GroupSchema
+from fairuse_router.routing.table import RoutingTable
+
+_LARGEST_GRID = 50_000  # entries of a table over texts; a larger one is looked up by codes
+
+
+def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
+    """Append the route of every row, shape (n,).
+
+    The report is a place in a table over all reports, one axis an attribute. The last place of an
+    axis stands for what is no level; there the table points past the last route, at which
+    `blocks.by_route` fails.
+
+    Parameters
+    ----------
+    graph : Graph
+    table : RoutingTable
+    layout : Layout
+    """
+    schema = table.schema
+    grid = np.pad(table.grid, [(0, 1)] * table.grid.ndim, constant_values=len(table.routes))
+    if layout.report == "codes":
+        # a negative index counts from the end of an axis, so that -1 is no level, either
+        place = graph.op("Clip", REPORT, graph.constant(-1, np.int64))
+    else:
+        texts = list(dict.fromkeys(["", *(level for levels in schema.levels for level in levels)]))
+        if schema.withheld and schema.withheld not in texts:
+            texts.append(schema.withheld)
+        if (len(texts) + 1) ** len(schema.levels) <= _LARGEST_GRID:
+            grid = grid[np.ix_(*(_codes(schema, j, texts) for j in range(len(schema.levels))))]
+            place = _encoder(graph, REPORT, texts, np.arange(len(texts) + 1))
+        else:
+            place = _column_codes(graph, schema)
+    route = graph.op("GatherND", graph.constant(grid, np.int64), place)
+    return _as_long_as_features(graph, route, layout)
+
+
+def _codes(schema: GroupSchema, j: int, texts: Sequence[str]) -> NDArray[np.int64]:
+    """Code in attribute j of each text, and of any other text last."""
+    code = {level: i + 1 for i, level in enumerate(schema.levels[j])}
+    code |= {mark: 0 for mark in ("", schema.withheld) if mark is not None}
+    unknown = 0 if schema.handle_unknown == "withhold" else schema.shape[j]
+    return np.array([*(code.get(text, unknown) for text in texts), unknown], dtype=np.int64)
+
+
+def _encoder(graph: Graph, column: str, texts: Sequence[str], codes: NDArray[np.int64]) -> str:
+    """Codes of a tensor of texts; the last code is that of any other text."""
+    *known, unknown = codes.tolist()
+    return graph.op(
+        "LabelEncoder",
+        column,
+        domain=ML,
+        keys_strings=list(texts),
+        values_int64s=known,
+        default_int64=unknown,
+    )
+
+
+def _column_codes(graph: Graph, schema: GroupSchema) -> str:
+    """Codes of the reports, shape (n, k), one attribute at a time."""
+    columns = []
+    for j, levels in enumerate(schema.levels):
+        texts = list(dict.fromkeys(["", *([schema.withheld] if schema.withheld else []), *levels]))
+        column = graph.op("Gather", REPORT, graph.constant([j], np.int64), axis=1)
+        columns.append(_encoder(graph, column, texts, _codes(schema, j, texts)))
+    return graph.op("Concat", *columns, axis=1)
+
+
+def _as_long_as_features(graph: Graph, route: str, layout: Layout) -> str:
+    """Return the routes; the graph fails where two inputs disagree on the number of rows."""
+    name = "inputs_differ_in_their_number_of_rows"
+    counts = [graph.op("Shape", i, start=0, end=1) for i in dict.fromkeys(layout.inputs)]
+    rows = counts[0]
+    if len(counts) > 1:
+        every = graph.op("Concat", *counts, axis=0)
+        rows = graph.op("ReduceMax", every, keepdims=1)
+        excess = graph.op("Sub", rows, graph.op("ReduceMin", every, keepdims=1))
+        rows = graph.op("Gather", rows, excess, name=f"{name}_of_features")
+    return graph.op("Reshape", route, rows, allowzero=1, name=name)
