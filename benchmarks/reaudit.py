@@ -1,8 +1,8 @@
 """Re-audit against known truth: good routes are to be left alone, bad ones withdrawn.
 
 Run ``python -m benchmarks.reaudit``; ``--populations 6`` for a quick look. Each population (10
-Rotterdam covariates, 4 or 6 groups, 2,000 training rows) gets one router. Then labelled rows from deployment are drawn again and again, and re-audited at
-alpha = 0.1:
+Rotterdam covariates, 4 or 6 groups, 2,000 training rows) gets one router. Then labelled rows from
+deployment are drawn again and again, and re-audited at alpha = 0.1:
 
 no shift
     as people come, 2,000 rows, or 400 of every group. Counts runs in which any route whose true
@@ -202,8 +202,8 @@ def main() -> None:
         for name, flags in found.items():
             tallies[name].flags.append(flags)
     print(
-        f"{used} populations, logistic, error, policy {options.policy!r}, seeds from {options.seed}, "
-        f"{options.runs} runs each, alpha = {ALPHA}, {time.perf_counter() - start:.0f} s.\n"
+        f"{used} populations, logistic, error, policy {options.policy!r}, "
+        f"seeds from {options.seed}, {options.runs} runs each, alpha = {ALPHA}, {time.perf_counter() - start:.0f} s.\n"
         "Share of runs in percent, Monte-Carlo standard error in brackets (clustered)."
     )
     for name, title in SCENARIOS.items():
