@@ -203,7 +203,8 @@ def main() -> None:
             tallies[name].flags.append(flags)
     print(
         f"{used} populations, logistic, error, policy {options.policy!r}, "
-        f"seeds from {options.seed}, {options.runs} runs each, alpha = {ALPHA}, {time.perf_counter() - start:.0f} s.\n"
+        f"seeds from {options.seed}, {options.runs} runs each, alpha = {ALPHA}, "
+        f"{time.perf_counter() - start:.0f} s.\n"
         "Share of runs in percent, Monte-Carlo standard error in brackets (clustered)."
     )
     for name, title in SCENARIOS.items():
