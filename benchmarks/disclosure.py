@@ -11,9 +11,9 @@ computed on fresh rows with the label noise integrated out:
 
 People are better off by *any other report* if some report, true or not, lowers the true risk of
 their group by more than 0.2 points, and by *withholding* if some part of their own does. The
-temptation is how much the best report lowers it, mean over all people. Attributes asked: by the plan that
-asks least, except for the sequential system, which has its order. Gains and harm are over a generic
-model trained on all rows.
+temptation is how much the best report lowers it, mean over all people. Attributes asked: by the
+plan that asks least, except for the sequential system, which has its order. Gains and harm are over
+a generic model trained on all rows.
 """
 
 from __future__ import annotations
@@ -323,7 +323,8 @@ def main() -> None:
     print(
         f"{options.populations} populations, logistic, error, seeds from {options.seed}, at most "
         f"{options.fresh:,} fresh rows per group, {time.perf_counter() - start:.0f} s.\n"
-        "Monte-Carlo standard errors in brackets. Better off and harmed: percent, by more than 0.2 points.\n"
+        "Monte-Carlo standard errors in brackets. Better off, harmed: percent, by more than 0.2 "
+        "points.\n"
         "Kept its word: percent of the plans that gave anything up whose true loss is within."
     )
     show(results, kept)
