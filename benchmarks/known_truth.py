@@ -57,12 +57,13 @@ FAMILIES = {
 }
 PLAIN = ("onehot", "intersectional", "decoupled")
 POOLED: dict[str, tuple[str, tuple[str, ...], float]] = {  # policy, rivals, max_harmed
-    "shrunken": ("shrunken", PLAIN, 0.5),
-    "best": ("best", PLAIN, 0.5),
-    "tested": ("tested", PLAIN, 0.5),
-    "paper: assign generic": ("assign_generic", ("onehot",), 0.5),
-    "slope 0.5": ("slope", ("multilevel",), 0.5),
-    "slope 0.3": ("slope", ("multilevel",), 0.3),
+    "shrunken": ("shrunken", PLAIN, 0.4),
+    "best": ("best", PLAIN, 0.4),
+    "tested": ("tested", PLAIN, 0.4),
+    "paper: assign generic": ("assign_generic", ("onehot",), 0.4),
+    "slope": ("slope", ("multilevel",), 0.4),
+    "slope 0.2": ("slope", ("multilevel",), 0.2),
+    "slope 1": ("slope", ("multilevel",), 1.0),
 }
 ALONE: dict[str, dict] = {
     "certified": {"policy": "certified"},

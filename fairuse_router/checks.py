@@ -62,7 +62,7 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
     if not (isinstance(router.max_harmed, _NUMBERS) and router.max_harmed > 0):
         raise ValueError(
             f"max_harmed={router.max_harmed!r} is not allowed: pass a positive number of groups, "
-            "such as 0.5."
+            "such as 0.4."
         )
     for name in ("min_group_size", "max_levels"):
         value = getattr(router, name)

@@ -56,7 +56,7 @@ def fit_and_choose(
     alpha: float,
     random_state: object,
     n_resamples: int = 0,
-    max_harmed: float = 0.5,
+    max_harmed: float = 0.4,
     audit_only: Grouping | None = None,
 ) -> Chosen:
     """Fit the pool and choose by a policy.

@@ -92,8 +92,8 @@ default="shrunken"
         ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
     alpha : float, default=0.1
         Intervals are at level ``1 - alpha``; verdicts have family-wise error `alpha`.
-    max_harmed : float, default=0.5
-        For policy ``"slope"``: how many groups a sceptic may expect to be harmed; 0.3 is cautious.
+    max_harmed : float, default=0.4
+        For policy ``"slope"``: how many groups a sceptic may expect to be harmed; 0.2 is cautious.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
         decoupled model is trained. Smaller groups are served by generic.
@@ -176,7 +176,7 @@ default="shrunken"
         policy: str = "shrunken",
         cv: Any = 5,
         alpha: float = 0.1,
-        max_harmed: float = 0.5,
+        max_harmed: float = 0.4,
         min_group_size: int = 20,
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",

@@ -78,7 +78,7 @@ def test_the_choice_is_the_rule_of_the_two_posteriors():
                 harms = rows.gain[g, j] < 0
                 if wrong[j + 1, g] > wrong[0, g]:
                     continue
-                if pool[g][harms].sum() <= 0.02 and sceptic[g][harms].sum() <= max_harmed / 4:
+                if pool[g][harms].sum() <= 0.005 and sceptic[g][harms].sum() <= max_harmed / 4:
                     expected = pool[g] @ rows.gain[g, j]
                     if expected > best:
                         best, strength = expected, lam

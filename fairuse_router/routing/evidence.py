@@ -55,7 +55,7 @@ class Evidence:
         Level of the policies that test.
     margins : dict of str to ndarray of shape (n, 2)
         Generic's margin and the candidate's own, of candidates that correct generic's.
-    max_harmed : float, default=0.5
+    max_harmed : float, default=0.4
         How many groups a sceptic may expect policy ``"slope"`` to harm.
     """
 
@@ -71,7 +71,7 @@ class Evidence:
     clusters: NDArray[np.int64] | None = None
     alpha: float = 0.1
     margins: Mapping[str, Matrix] = field(default_factory=dict)
-    max_harmed: float = 0.5
+    max_harmed: float = 0.4
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Return the evidence of some rows; a row given twice counts twice."""

@@ -19,7 +19,7 @@ from fairuse_router.routing.evidence import MULTILEVEL, Choice, Evidence, Matrix
 from fairuse_router.routing.shrunken import proper_metric
 from fairuse_router.routing.table import GENERIC
 
-_POOL_RISK = 0.02
+_POOL_RISK = 0.005
 _SCEPTIC_MEAN = 0.2
 _NOMINEE_RISK = 0.2  # a test on other rows follows
 _STRAY = 0.2
@@ -65,7 +65,7 @@ class _Weighed:
 def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     """Use as much of the multilevel candidate's correction as is surely real in each group.
 
-    A strength is allowed if it harms with probability of at most 2% by what all groups say of the
+    A strength is allowed if it harms with probability of at most 0.5% by what all groups say of the
     correction's slope, and of at most ``max_harmed / m`` by a sceptic, who lets no group borrow a
     gain, and if it does not look worse out of fold in the metric, about which a Brier score may be
     wrong where the truth is not linear. The largest expected Brier gain wins.
