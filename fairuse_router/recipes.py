@@ -89,6 +89,30 @@ class TrainingRows:
         )
 
 
+_REPLACED = str.maketrans(
+    {"<": "lt", "[": "(", "]": ")", "{": "(", "}": ")", ",": ";", ":": "=", '"': "'"}
+)
+
+
+def plain_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of dummies without the signs that XGBoost or LightGBM refuse; all of them distinct.
+
+    Examples
+    --------
+    >>> plain_names(["sex_F", "age_<60", "age_[60", "age_{60"])
+    ('sex_F', 'age_lt60', 'age_(60', 'age_(60_2')
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        plain = unique = name.translate(_REPLACED)
+        copies = 1
+        while unique in found:
+            copies += 1
+            unique = f"{plain}_{copies}"
+        found[unique] = None
+    return tuple(found)
+
+
 def make_recipes(
     names: Any, estimator: Any, schema: GroupSchema, feature_names: Sequence[str] | None
 ) -> list[Recipe]:
@@ -122,7 +146,8 @@ def make_recipes(
         if name not in encodings:
             recipes.append(Recipe(name, estimator))
             continue
-        dummies, columns = encodings[name]()
+        dummies, texts = encodings[name]()
+        columns = plain_names(texts)
         clash = sorted(set(columns) & set(feature_names or ()))
         if clash:
             raise ValueError(

@@ -22,6 +22,7 @@ from fairuse_router.auditing import audit_deployed, group_records
 from fairuse_router.candidates import evaluate, served_models
 from fairuse_router.checks import check_settings
 from fairuse_router.choosing import fit_and_choose
+from fairuse_router.convertible import Convertible
 from fairuse_router.encoding import (
     audit_only_groups,
     check_columns,
@@ -54,7 +55,7 @@ def _only_decision_function(self: FairUseRouter) -> bool:
     return hasattr(model, "decision_function") and not hasattr(model, "predict_proba")
 
 
-class FairUseRouter(MetaEstimatorMixin, BaseEstimator):
+class FairUseRouter(Convertible, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.
 
     A drop-in replacement for a classifier that is trained with group attributes such as sex or age

@@ -45,6 +45,7 @@ FLOORS = [
         "honest",
         "choosing",
         "checks",
+        "convertible",
         "encoding",
         "explaining",
         "retabling",

@@ -85,8 +85,8 @@ class Draft:
         warnings.warn(self._rounding(parity, failing), UserWarning, stacklevel=4)
         return model, parity
 
-    def compare(self, table: frames.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
-        """Assemble the graph, and compare it with the router."""
+    def assemble(self) -> onnx.ModelProto:
+        """Write the graph."""
         plan = choose_plan(
             self.served,
             self.model_of_route,
@@ -95,7 +95,7 @@ class Draft:
             self.method,
             self.opsets,
         )
-        model = assemble(
+        return assemble(
             plan,
             self.router.routing_table_,
             self.layout,
@@ -103,6 +103,10 @@ class Draft:
             None if self.method is None else METHODS[self.method],
             self.opsets,
         )
+
+    def compare(self, table: frames.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
+        """Assemble the graph, and compare it with the router."""
+        model = self.assemble()
         session = open_session(model.SerializeToString())
         parity = compare(
             session,
