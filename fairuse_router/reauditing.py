@@ -73,8 +73,9 @@ class Reaudit:
     """The routes of a deployed router, re-audited. Print it.
 
     The chance of withdrawing any route that is no worse than generic is at most alpha, by exact
-    one-sided tests with Holm's correction (for metrics other than the error, as far as their test
-    keeps its level), for independent rows that chose nothing.
+    one-sided tests with Holm's correction, weighted by the share of rows on which routed and
+    generic differ (for metrics other than the error unweighted, and as far as their test keeps its
+    level), for independent rows that chose nothing.
 
     Parameters
     ----------
@@ -280,11 +281,14 @@ def _reviews(
     table: RoutingTable, test: PairedTest, served: NDArray[np.bool_], alpha: float
 ) -> list[RouteReview]:
     """Verdicts: violations are one family, gains another."""
+    weight = _weights(test, served, alpha)
     worse, better = (
-        adjust(np.where(served, p, np.nan), "holm") for p in (test.p_violation, test.p_gain)
+        adjust(np.where(weight > 0, p, np.nan), "holm", weight=np.where(weight > 0, weight, 1))
+        for p in (test.p_violation, test.p_gain)
     )
-    share = max(int(np.isfinite(worse).sum()), 1)
-    more = rows_needed(test.gain, test.se, test.n, alpha / share, se_null=test.se_null)
+    with np.errstate(invalid="ignore"):
+        level = alpha * weight / weight.sum()
+    more = rows_needed(test.gain, test.se, test.n, level, se_null=test.se_null)
     names, reviews = table.schema.group_names(), []
     for g in np.flatnonzero(served).tolist():
         verdict = "undetermined"
@@ -307,10 +311,32 @@ def _reviews(
                 number(worse[g]),
                 verdict,
                 0 if verdict != "undetermined" else needed,
-                str(np.broadcast_to(test.reason, served.shape)[g]),
+                _reason(test, g, weight[g]),
             )
         )
     return reviews
+
+
+def _reason(test: PairedTest, g: int, weight: float) -> str:
+    """Why a route could not be tested; empty if it was."""
+    reason = str(np.broadcast_to(test.reason, np.shape(test.n))[g])
+    return reason or ("" if weight else "routed and generic differ on too few rows")
+
+
+def _weights(test: PairedTest, served: NDArray[np.bool_], alpha: float) -> NDArray[np.float64]:
+    """Share of alpha that each route gets; 0 where nothing could be shown.
+
+    For error rates: the share of rows on which routed and generic differ, as a loss of some points
+    is harder to see where they differ more. That share says nothing of which of the two is better,
+    and the exact test is conditional on it, so that Holm's bound holds as it stands. A route that
+    differs on so few rows that no outcome could be shown at alpha is left out (Tarone 1990).
+    """
+    testable = served & np.isfinite(test.p_violation)
+    if test.test != "exact McNemar":
+        return testable.astype(np.float64)
+    n = np.asarray(test.n, dtype=np.float64)
+    differ = np.where(testable, n * np.nan_to_num(test.se_null) ** 2, 0.0)
+    return np.where(0.5 ** np.rint(n * differ) <= alpha, differ, 0.0)
 
 
 def _why(review: RouteReview, metric: Metric, test: str) -> str:
