@@ -1,0 +1,171 @@
+"""Truthfulness seen from each group: the best it could do by misreporting or withholding."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fairuse_router.audit.records import GainRecord
+from fairuse_router.metrics import named_metric
+
+if TYPE_CHECKING:
+    from fairuse_router.audit.result import Audit
+
+__all__ = ["Temptation", "temptation_text", "temptations"]
+
+_WIDTH = 80
+_MOST_GROUPS = 20
+
+
+@dataclass(frozen=True)
+class Temptation:
+    """The best report that is not a group's own, under the deployed routing.
+
+    Parameters
+    ----------
+    metric, group : str
+    n : int
+        Rows of the group.
+    report : str or None
+        The other report; None where none can be compared.
+    as_good : int
+        How many other reports are exactly as good as this one.
+    gain : float or None
+        What the group gains by filing it; negative or 0: it is best off telling the truth. The
+        largest of many, so that it flatters the untruth.
+    low, high : float or None
+        Interval of that gain, for this comparison alone.
+    p_corrected : float or None
+        Of the comparison, corrected over all of the audit's family.
+    kind : {"none", "noise", "gain left"}
+        No temptation on these rows; one that sampling may explain; one that is shown: another
+        group's model still brings this group a gain that its own route does not.
+    """
+
+    metric: str
+    group: str
+    n: int
+    report: str | None
+    as_good: int
+    gain: float | None
+    low: float | None
+    high: float | None
+    p_corrected: float | None
+    kind: str
+
+
+def temptations(audit: Audit, candidate: str = "routed") -> tuple[Temptation, ...]:
+    """Return the temptation of every group, by every metric.
+
+    Parameters
+    ----------
+    audit : Audit
+        Of a deployed router, ``router.audit(X_test, y_test)``.
+    candidate : str, default="routed"
+
+    Returns
+    -------
+    tuple of Temptation
+
+    Raises
+    ------
+    ValueError
+        If the audit has not compared reports, as one of out-of-fold rows.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.column_stack([rng.normal(size=400), rng.integers(0, 2, 400)])
+    >>> y = X[:, 0] * np.where(X[:, 1] == 1, 1, -1) > 0
+    >>> router = FairUseRouter(LogisticRegression(), [1]).fit(X[:200], y[:200])
+    >>> [t.kind for t in temptations(router.audit(X[200:], y[200:]))]
+    ['none', 'none']
+    """
+    records: dict[tuple[str, str], list[GainRecord]] = {}
+    for record in audit.truthfulness:
+        if record.candidate == candidate and record.group is not None:
+            records.setdefault((record.metric, record.group), []).append(record)
+    if not records:
+        raise ValueError(
+            f"audit compares no reports of {candidate!r}; pass router.audit(X_test, y_test)."
+        )
+    return tuple(_of_group(metric, group, found) for (metric, group), found in records.items())
+
+
+def _of_group(metric: str, group: str, records: list[GainRecord]) -> Temptation:
+    """The strongest temptation of one group; one that is shown before one that is not."""
+    known = [r for r in records if r.gain is not None]
+    if not known:
+        return Temptation(metric, group, records[0].n, None, 0, None, None, None, None, "none")
+    shown = [r for r in known if r.verdict == "violation"] or known
+    best = min(shown, key=lambda r: r.gain or 0.0)
+    gain = 0.0 - (best.gain or 0.0)  # not -0.0
+    kind = "gain left" if best.verdict == "violation" else "noise" if gain > 0 else "none"
+    return Temptation(
+        metric,
+        group,
+        best.n,
+        best.other,
+        sum(r.gain == best.gain for r in known) - 1,
+        gain,
+        None if best.high is None else -best.high,
+        None if best.low is None else -best.low,
+        best.p_corrected,
+        kind,
+    )
+
+
+def temptation_text(audit: Audit, candidate: str = "routed") -> str:
+    """Return the table of `temptations`, which has the same arguments, in 80 columns."""
+    found = temptations(audit, candidate)
+    lines = []
+    for name in audit.metrics:
+        own = [t for t in found if t.metric == name]
+        if own:
+            lines += [*_metric_lines(audit, name, own), ""]
+    return "\n".join(lines[:-1])
+
+
+def _metric_lines(audit: Audit, name: str, own: list[Temptation]) -> list[str]:
+    """The table of one metric."""
+    metric = named_metric(name)
+    head = (
+        f"What each group could gain in {metric.name} by another report than its own, withholding "
+        f"included: the best of them, on {audit.n:,} {audit.evidence}. Shown means at "
+        f"{100 * audit.alpha:g}%, correction: {audit.correction}."
+    )
+    lines = [
+        *textwrap.wrap(head, _WIDTH),
+        f"{'group':<20}{'best other report':<22}{'gain':>8}{'interval':>16} what it is",
+    ]
+    order = {"gain left": 0, "noise": 1, "none": 2}
+    for t in sorted(own, key=lambda t: (order[t.kind], -(t.gain or 0.0)))[:_MOST_GROUPS]:
+        if t.report is None:
+            lines.append(f"{_clip(t.group, 19):<20}cannot be compared")
+            continue
+        interval = ""
+        if t.low is not None:
+            interval = f"{metric.format_gain(t.low)} {metric.format_gain(t.high)}"
+        what = {"none": "none", "noise": "noise?", "gain left": "gain left"}[t.kind]
+        lines.append(
+            f"{_clip(t.group, 19):<20}{_clip(t.report, 21):<22}{metric.format_gain(t.gain):>8}"
+            f"{interval:>16} {what}"
+        )
+    if len(own) > _MOST_GROUPS:
+        lines.append(f"... and {len(own) - _MOST_GROUPS} groups that could gain less")
+    counts = [sum(t.kind == kind for t in own) for kind in ("gain left", "noise", "none")]
+    lines += textwrap.wrap(
+        f"A gain still to be had, by the model of another report, is shown in {counts[0]} of "
+        f"{len(own)} groups. In {counts[1]} it may be sampling noise, as the best of many is the "
+        f"luckiest; in {counts[2]} nothing beats the truth.",
+        _WIDTH,
+    )
+    return lines
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else f"{text[: width - 1]}…"
