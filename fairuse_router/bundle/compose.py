@@ -47,7 +47,7 @@ def transform(graph: Graph, estimator: Any, block: Block) -> Block:
     if isinstance(estimator, FrozenEstimator):
         return transform(graph, estimator.estimator, block)
     if isinstance(estimator, KeepLast):
-        head, last = _cut(graph, block, estimator.n_last)
+        head, last = cut(graph, block, estimator.n_last)
         return transform(graph, estimator.transformer_, head) + last
     if isinstance(estimator, ColumnTransformer):
         return _transform_columns(graph, estimator, block)
@@ -101,8 +101,8 @@ def classify(graph: Graph, estimator: Any, block: Block, method: str | None) -> 
     return compose(graph, estimator, block, method, lambda e, b, m: classify(graph, e, b, m))
 
 
-def _cut(graph: Graph, block: Block, n_last: int) -> tuple[Block, Block]:
-    """All but the last columns, and the last."""
+def cut(graph: Graph, block: Block, n_last: int) -> tuple[Block, Block]:
+    """All but the last columns of a block, and the last."""
     if len(block) == 1:  # from the right, as the width may not be known
         part, ends = block[0], [0, -n_last, np.iinfo(np.int64).max]
         axis = graph.constant([1], np.int64)

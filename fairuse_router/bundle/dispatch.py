@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.bundle.corrected import one_model_per_route, share_base
 from fairuse_router.bundle.graph import Plan
 from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.merged import MergedTrees
@@ -45,8 +46,10 @@ def choose_plan(
         If a model cannot be written; the message names its candidate.
     """
     features, kind = layout.columns, np.dtype(layout.number)
+    served, model_of_route = share_base(served, model_of_route)
     if layout.joined:
-        product = Product.of(served, model_of_route, features, classes, method)
+        linear, of_route = one_model_per_route(served, model_of_route)
+        product = Product.of(linear, of_route, features, classes, method)
         if product is not None:
             return product
         if len(served) > 1:

@@ -11,14 +11,16 @@ from numpy.typing import NDArray
 from onnx import ModelProto
 
 from fairuse_router import frames
-from fairuse_router.bundle.blocks import Block, Part, spread
+from fairuse_router.bundle.blocks import Answer, Block, Part, spread
 from fairuse_router.bundle.builder import Graph, value_info
 from fairuse_router.bundle.compose import classify
+from fairuse_router.bundle.corrected import classify_corrected, regress_corrected
 from fairuse_router.bundle.inputs import cells
 from fairuse_router.bundle.regress import regress
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
 from fairuse_router.candidates import ServedModel
+from fairuse_router.corrected import Corrected
 from fairuse_router.frames import InputColumn
 
 
@@ -163,9 +165,9 @@ def _convert(
         inputs = [value_info(f"x{j}", t, ["N", 1]) for j, t in enumerate(types)]
         block = tuple(Part(f"x{j}", 1, not is_number) for j, is_number in enumerate(numeric))
     if classes is None:
-        number = regress(graph, estimator, block)
+        number = _number(graph, estimator, block)
         return graph.to_model(inputs, [(number, value_info("values", kind, ["N", 1]))])
-    label, values = classify(graph, estimator, block, method)
+    label, values = _answer(graph, estimator, block, method)
     own = np.searchsorted(classes, estimator.classes_)
     if len(own) < len(classes):
         label = graph.op("Gather", graph.constant(own, np.int64), label)
@@ -176,6 +178,17 @@ def _convert(
         width = _n_values(estimator, len(classes), method)
         outputs.append((values, value_info("values", kind, ["N", width])))
     return graph.to_model(inputs, outputs)
+
+
+def _number(graph: Graph, estimator: Any, block: Block) -> str:
+    correct = isinstance(estimator, Corrected)
+    return (regress_corrected if correct else regress)(graph, estimator, block)
+
+
+def _answer(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
+    if isinstance(estimator, Corrected):
+        return classify_corrected(graph, estimator, block)
+    return classify(graph, estimator, block, method)
 
 
 def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:

@@ -96,7 +96,6 @@ def export_bundle(
     _check_choice("precision", precision, NUMBERS)
     _check_choice("report", report, ("texts", "codes"))
     opsets = _check_opsets(target_opset, precision)
-    _check_router(router)
     tolerance = TOLERANCES[precision] if tolerance is None else tolerance
     table = frames.as_table(X)
     names = getattr(router, "feature_names_in_", None)
@@ -151,14 +150,6 @@ def _check_opsets(target_opset: int | Mapping[str, int] | None, precision: str) 
 def _check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
     if value not in tuple(allowed):
         raise ValueError(f"{name}={value!r} is not allowed: pass one of {list(allowed)}.")
-
-
-def _check_router(router: Any) -> None:
-    if any(route.strength != 1 for route in router.routing_table_.routes):
-        raise ValueError(
-            "router has routes that blend two models (strength below 1), which this version does "
-            "not write. Fit with a policy that does not blend."
-        )
 
 
 def _certificate(draft: Draft, parity: Parity, precision: str, tolerance: float) -> dict[str, Any]:

@@ -1,0 +1,162 @@
+"""Corrected models: one base model for all routes, and a gathered row of corrections for each."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
+from sklearn.pipeline import Pipeline
+
+from fairuse_router.bundle.blocks import Answer, Block, both_signs, column, flat, merge
+from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.compose import classify, cut, transform
+from fairuse_router.bundle.regress import regress
+from fairuse_router.candidates import ServedModel
+from fairuse_router.corrected import CLIP, Corrected, has_log_odds
+
+
+def share_base(
+    served: Sequence[ServedModel], model_of_route: NDArray[np.int64]
+) -> tuple[list[ServedModel], NDArray[np.int64]]:
+    """Let a correction of generic serve generic's own routes, too, by a row of zeros.
+
+    Every row of a batch is then scored by one model; where other candidates serve as well, or the
+    correction is of another model, nothing changes.
+    """
+    corrected = [s for s in served if isinstance(s.estimator, Corrected)]
+    others = [s for s in served if not isinstance(s.estimator, Corrected)]
+    if len(corrected) != 1 or len(others) != 1:
+        return list(served), model_of_route
+    model = corrected[0].estimator
+    if model.base is not others[0].estimator:
+        return list(served), model_of_route
+    own = np.array([isinstance(served[m].estimator, Corrected) for m in model_of_route])
+    shared = model.under_routes(np.arange(len(own)), own.astype(np.float64))
+    one = ServedModel(corrected[0].candidate, shared, corrected[0].added, corrected[0].added_names)
+    return [one], np.zeros_like(model_of_route)
+
+
+def one_model_per_route(
+    served: Sequence[ServedModel], model_of_route: NDArray[np.int64]
+) -> tuple[list[ServedModel], NDArray[np.int64]]:
+    """Replace a correction of a linear model by one linear model for each of its routes."""
+    models: list[ServedModel] = []
+    of_route = np.zeros_like(model_of_route)
+    index: dict[int, int] = {}
+    for route, m in enumerate(model_of_route.tolist()):
+        model = served[m]
+        blended = (
+            _linear(model.estimator, route) if isinstance(model.estimator, Corrected) else None
+        )
+        if blended is not None:
+            models.append(ServedModel(model.candidate, blended))
+        elif m not in index:
+            index[m] = len(models)
+            models.append(model)
+        of_route[route] = len(models) - 1 if blended is not None else index[m]
+    return models, of_route
+
+
+def _linear(model: Corrected, code: int) -> Any:
+    """Return the base model with one correction in its coefficients, if it is linear, else None."""
+    twin = copy.deepcopy(model.base)
+    final = twin
+    while isinstance(final, Pipeline) or hasattr(final, "best_estimator_"):
+        final = final.steps[-1][1] if isinstance(final, Pipeline) else final.best_estimator_
+    if not (has_log_odds(final) or type(final) in (LinearRegression, Ridge, RidgeCV)):
+        return None
+    if np.size(final.intercept_) != 1 or np.size(final.coef_) != len(model.fill):
+        return None
+    final.coef_ = final.coef_ + model.table[code, :-1]
+    final.intercept_ = final.intercept_ + model.table[code, -1]
+    return twin
+
+
+def classify_corrected(graph: Graph, model: Corrected, block: Block) -> Answer:
+    """Label index [n] and probabilities [n, 2]; a row of zeros answers as the base model does."""
+    head, code = _codes(graph, block)
+    final, reached = _reach(graph, model.base, head)
+    if has_log_odds(final):
+        margin = _blended(graph, model, final, reached, code)
+        return _answer(graph, margin)
+    label, proba = classify(graph, final, reached, "predict_proba")
+    assert proba is not None
+    p = graph.op("Clip", column(graph, proba, 1), graph.numbers(CLIP), graph.numbers(1 - CLIP))
+    odds = graph.op("Div", p, graph.op("Sub", graph.numbers(1), p))
+    added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
+    own_label, own_proba = _answer(graph, graph.op("Add", graph.op("Log", odds), added))
+    untouched = ~model.table.any(axis=1)
+    if not untouched.any():
+        return own_label, own_proba
+    plain = graph.op("Gather", graph.constant(untouched), code)
+    rows = graph.op("Unsqueeze", plain, graph.constant([1], np.int64))
+    return (
+        graph.op("Where", plain, label, own_label),
+        graph.op("Where", rows, proba, own_proba),
+    )
+
+
+def regress_corrected(graph: Graph, model: Corrected, block: Block) -> str:
+    """Predicted numbers, shape (n, 1)."""
+    head, code = _codes(graph, block)
+    final, reached = _reach(graph, model.base, head)
+    added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
+    return graph.op("Add", regress(graph, final, reached), added)
+
+
+def _codes(graph: Graph, block: Block) -> tuple[Block, str]:
+    """The base model's columns, and the row of the table for every row, shape (n,)."""
+    head, last = cut(graph, block, 1)
+    return head, graph.cast(flat(graph, last[0].tensor), np.int64)
+
+
+def _reach(graph: Graph, estimator: Any, block: Block) -> tuple[Any, Block]:
+    """The final step, and the columns as they reach it: see `corrected.final_step`."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            for _, step in estimator.steps[:-1]:
+                block = transform(graph, step, block)
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return estimator, block
+
+
+def _blended(graph: Graph, model: Corrected, final: Any, reached: Block, code: str) -> str:
+    """Margin of a linear base: its coefficients and the correction's in one row."""
+    slopes = np.ravel(final.coef_) + model.table[:, :-1]
+    intercept = np.ravel(final.intercept_) + model.table[:, -1]
+    return _dot(graph, model, reached, slopes, intercept, code)
+
+
+def _dot(
+    graph: Graph,
+    model: Corrected,
+    reached: Block,
+    slopes: NDArray[np.float64],
+    intercept: NDArray[np.float64],
+    code: str,
+) -> str:
+    """Features times the slopes of each row's code, plus its intercept, shape (n, 1).
+
+    Features are taken from their means first: single precision then loses nothing to their
+    offset, and a missing one is 0.
+    """
+    features = merge(graph, reached, model).tensor
+    about = graph.op("Sub", features, graph.numbers(model.fill[None, :]))
+    about = graph.op("Where", graph.op("IsNaN", about), graph.numbers(0), about)
+    rows = graph.op("Gather", graph.numbers(slopes), code, axis=0)
+    product = graph.op("Mul", about, rows)
+    total = graph.op("ReduceSum", product, graph.constant([1], np.int64), keepdims=1)
+    constant = (intercept + slopes @ model.fill)[:, None]
+    return graph.op("Add", total, graph.op("Gather", graph.numbers(constant), code, axis=0))
+
+
+def _answer(graph: Graph, margin: str) -> tuple[str, str]:
+    label = graph.cast(graph.op("Greater", flat(graph, margin), graph.numbers(0)), np.int64)
+    return label, both_signs(graph, graph.op("Sigmoid", margin))
