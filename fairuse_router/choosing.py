@@ -104,7 +104,8 @@ def fit_and_choose(
         )[0]
         inner, audited = data.take(inner_rows), data.take(outer_rows)
         candidates, first, unavailable = fit_pool(inner)
-        if MULTILEVEL in candidates and len(data.y) < FEW_ROWS:
+        corrects = MULTILEVEL in candidates and candidates[MULTILEVEL].corrected is not None
+        if corrects and len(data.y) < FEW_ROWS:
             warnings.warn(
                 f"policy='certified' on {len(data.y)} rows: every group is compared with the "
                 f"generic that is deployed, which was trained on {len(inner.y)} of them. With "

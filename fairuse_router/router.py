@@ -78,7 +78,7 @@ class FairUseRouter(Convertible, MetaEstimatorMixin, BaseEstimator):
         Models to train, ``"generic"`` always among them; with ``cv="prefit"`` a dict of fitted
         models. ``"multilevel"`` may be added for two classes or a regression: generic's margin with
         a linear correction per group, the groups lending each other evidence. Policy ``"slope"``
-        trains it in any case.
+        trains it in any case; where generic is not linear, that takes five more fits in every fold.
     metric : str, callable or Metric, default="error"
         What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
         a risk of your own (lower is better).

@@ -82,8 +82,8 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
 def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     """Choose on some rows, open the others once, and deploy what they show.
 
-    Nominates on `inner`, by the posterior of the correction's slope where ``"multilevel"`` is among
-    the candidates, else by the ``"shrunken"`` policy; then each nominee is tested against generic
+    Nominates on `inner`, by the posterior of the correction's slope where ``"multilevel"`` could
+    be had, else by the ``"shrunken"`` policy; then each nominee is tested against generic
     on `outer`, one-sided in the metric (exact McNemar for errors), Holm-corrected with weights n_g.
     The models must have seen no row of `outer`, and be deployed as they are, without a refit.
 
@@ -93,7 +93,7 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     with few rows (500, say) the loss of training rows outweighs what the groups gain.
     """
     eligible = inner.eligible()
-    if MULTILEVEL in inner.rivals and eligible.any():
+    if MULTILEVEL in inner.margins and eligible.any():
         nominees = slope_nominees(inner, eligible)
     else:
         nominees = choose("shrunken", inner)
