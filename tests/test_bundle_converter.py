@@ -18,6 +18,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
+from benchmarks import converters
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
 from fairuse_router.datasets import load_heart
@@ -175,6 +176,20 @@ def test_columns_that_are_not_those_of_training_are_refused(router, heart):
         to_onnx(router, X.drop(columns="chol"))
     with pytest.raises(ValueError, match="'chol' reaches the router as text"):
         to_onnx(router, X.astype({"chol": str}))
+
+
+# every estimator that skl2onnx converts: python -m benchmarks.converters asks for all of them
+@pytest.mark.slow
+def test_some_of_the_registry(capsys):
+    some = ["BernoulliNB", "KNeighborsRegressor", "LinearSVC", "MultiTaskLasso", "NuSVC"]
+    some += ["QuadraticDiscriminantAnalysis", "TweedieRegressor", "VotingClassifier"]
+    assert {c.__name__ for c in converters.registered()} >= set(some)
+    assert converters.main(["--only", *some]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line]
+    found = {(w[0], w[1]): w[2] for w in map(str.split, lines) if w[0] in some}
+    assert found["MultiTaskLasso", "fast"] == "refused"
+    assert found["NuSVC", "exact"] == "refused"
+    assert sum(word == "works" for word in found.values()) == 2 * len(some) - 3
 
 
 # other people's converters
