@@ -48,7 +48,7 @@ def build(name: str, folder: Path) -> None:
     audit = router.audit(X.iloc[test], y[test])
     card = Card.of(router, audit, title=recipe.TITLE, description=recipe.DESCRIPTION)
     model = folder / f"{name}.onnx"
-    export_bundle(router, model, X)
+    export_bundle(router, model, X, precision=recipe.PRECISION)
     bundle = Bundle.load(model)
     inputs = vectors.rows_under_every_report(bundle, X.iloc[test])
     vectors.write(folder / vectors.FOLDER, model, inputs)

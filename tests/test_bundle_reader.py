@@ -61,6 +61,21 @@ def test_verify_alone_and_against_the_router(logistic, heart):
         bundle.verify(heart[0][:0])
 
 
+@pytest.mark.parametrize("report", ["texts", "codes"])
+def test_verify_an_exact_bundle(report, heart, tmp_path):
+    forest = make_pipeline(
+        SimpleImputer(), RandomForestClassifier(20, min_samples_leaf=3, random_state=0)
+    )
+    router = FairUseRouter(forest, GROUPS, cv=2, random_state=0).fit(*heart)
+    force(router, EVERY)
+    export_bundle(router, tmp_path / "r.onnx", heart[0], precision="exact", report=report)
+    bundle = Bundle.load(tmp_path / "r.onnx")
+    for found in (bundle.verify(heart[0]), bundle.verify(heart[0], router)):
+        assert found["label_flips"] == 0
+        assert found["max_difference"] <= 1e-9
+    assert bundle.predict_proba(heart[0]).dtype == np.float64
+
+
 def test_verify_finds_another_router(logistic, heart):
     X, y = heart
     other = FairUseRouter(

@@ -18,6 +18,7 @@ DESCRIPTION = (
 )
 SEED = 0
 TEST_SIZE = 0.4
+PRECISION = "exact"
 
 
 def load():

@@ -17,6 +17,7 @@ DESCRIPTION = (
 )
 SEED = 0
 TEST_SIZE = 0.4
+PRECISION = "fast"
 
 
 def load():

@@ -1,3 +1,3 @@
 B
-predictionJHùÛ1Cc§(Cz‚ìBfÐC¼ö)C'j'C•ýC`ØBÉC¯ø(C¢]C_¹ICoŠ:CˆÂüB
-C¾ÏPC60úBÅ{)C
+predictionJHúÛ1Cd§(C|‚ìBgÐC½ö)C'j'C–ýCbØBÉC°ø(C£]C`¹ICpŠ:C‹ÂüB
+CÀÏPC80úBÇ{)C
