@@ -131,16 +131,24 @@ class Explanation:
         elif all(_same(person.given, answer) for answer in others):
             yield "  Withholding any or all of it would change nothing."
         else:
-            for answer in others:
-                less = [a for a in answer.withheld if a not in person.given.withheld]
-                without = " and ".join(less) if len(less) < 3 else "any of it"
+            for less, answer in self._distinct(person):
                 yield from textwrap.wrap(
-                    f"Without {without}: {self._shown(answer)} by {answer.candidate}; "
+                    f"Without {less}: {self._shown(answer)} by {answer.candidate}; "
                     f"{self._difference(person.given, answer)}.",
                     _WIDTH,
                     initial_indent="  ",
                     subsequent_indent="    ",
                 )
+
+    def _distinct(self, person: PersonExplanation) -> Iterator[tuple[str, Answer]]:
+        """What was left out, in words, and the answer; one entry if it is always the same."""
+        said = {(a.prediction, a.probabilities, a.candidate) for a in person.others}
+        if len(person.others) > 1 and len(said) == 1:
+            yield "any or all of it", person.others[-1]
+            return
+        for answer in person.others:
+            less = [a for a in answer.withheld if a not in person.given.withheld]
+            yield " and ".join(less) if len(less) < 3 else "any of it", answer
 
     def _told(self, answer: Answer) -> str:
         names = zip(self.attributes, answer.report, strict=True)

@@ -1,6 +1,7 @@
 """Explanations: every number in them is what the router would say, and the words are true."""
 
 import json
+import pickle
 
 import numpy as np
 import pytest
@@ -75,6 +76,14 @@ def test_words_say_what_the_report_changed(rows, router):
     text = str(router.explain(rows.frame[generic : generic + 1]))
     assert "Withholding any or all of it would change nothing." in text
     assert "no promise to any one member" in text
+
+
+def test_the_same_answer_is_said_once(rows, router):
+    decoupled = force(pickle.loads(pickle.dumps(router)), ("decoupled",))
+    text = str(decoupled.explain(rows.frame[:1]))
+    assert text.count("Without") == 1
+    assert "Without any or all of it:" in text
+    assert "by generic" in text
 
 
 def test_text_fits_and_data_survive_json(rows, router):

@@ -22,7 +22,7 @@ _SHARE = 0.25
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fit, show, audit, write, serve."""
+    """Fit, show, audit, plan, explain, write, serve."""
     check_request(args)
     require_pandas()
     data = _heart()
@@ -42,7 +42,11 @@ def run(args: argparse.Namespace) -> None:
     with warnings_as_notes():
         audit = router.audit(X_test, y_test)
     print(f"{audit}\n\n{_promises(router, audit)}", flush=True)
-    print(f"\n{step + 1}. The bundle, served by onnxruntime without this package\n")
+    print(f"\n{step + 1}. What people need to be asked, and what one of them is told\n")
+    print(f"{router.routing_table_.disclosure_plan()}\n")
+    row = _whose_report_matters(router, X_test)
+    print(router.explain(X_test.iloc[[row]]), flush=True)
+    print(f"\n{step + 2}. The bundle, served by onnxruntime without this package\n")
     print(write(router, args.out, data.X), flush=True)
     print(_agreement(router, args.out, X_test))
     print(f"\n{_one_person(router, args.out, X_test, y_test)}")
@@ -153,17 +157,23 @@ def _agreement(router: FairUseRouter, path: str, X: Any) -> str:
     )
 
 
+def _whose_report_matters(router: FairUseRouter, X: Any) -> int:
+    """The first row that another model than generic serves; the first of all if there is none."""
+    return int((router.route(X).candidate != "generic").argmax())
+
+
 def _one_person(router: FairUseRouter, path: str, X: Any, y: Any) -> str:
     """Show one person's prediction with and without reporting."""
     groups = list(router.schema_.attributes)
     candidates = router.route(X).candidate
-    rows = np.flatnonzero(candidates != "generic")
-    row = int(rows[0]) if len(rows) else 0
+    row = _whose_report_matters(router, X)
     told = X.iloc[[row]]
     told_label, told_p = serve(path, told, groups)
     silent_label, silent_p = serve(path, told.assign(**dict.fromkeys(groups, "?")), groups)
     report = ", ".join(told[groups].to_numpy()[0])
-    who = "The first held-out person whose report matters" if len(rows) else "A held-out person"
+    who = "The first held-out person"
+    if candidates[row] != "generic":
+        who += " whose report matters"
     lines = [f"{who} (truth: {_NAMES[int(y[row])]}):"]
     for said, model, label, p in (
         (report, candidates[row], told_label, told_p),
