@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.builder import ML, Graph
 
 
 @dataclass(frozen=True)
@@ -132,6 +132,34 @@ def spread(graph: Graph, values: str, own: NDArray[np.int64], n_classes: int) ->
 def both_signs(graph: Graph, positive: str) -> str:
     """Probabilities of two classes from that of the second, shape (n, 1)."""
     return graph.op("Concat", graph.op("Sub", graph.numbers(1), positive), positive, axis=1)
+
+
+def logistic(graph: Graph, margin: str, zero_is_second: bool = False) -> list[str]:
+    """Label index and probabilities of two classes from the margin of the second, shape (n, 1).
+
+    Few nodes, as each of them counts in a batch of one row.
+    """
+    if graph.kind == np.float32 and not zero_is_second:
+        return graph.ops(
+            "LinearClassifier",
+            margin,
+            n_outputs=2,
+            domain=ML,
+            coefficients=[-1.0, 1.0],
+            intercepts=[0.0, 0.0],
+            classlabels_ints=[0, 1],
+            multi_class=0,
+            post_transform="LOGISTIC",
+        )
+    both = graph.op("MatMul", margin, graph.numbers([[-1, 1]]))
+    label = graph.op("ArgMax", both, axis=1, keepdims=0, select_last_index=int(zero_is_second))
+    return [label, graph.op("Sigmoid", both)]
+
+
+def unsort(graph: Graph, answers: str, order: str) -> str:
+    """Put rows back that were taken in an order: row i of `answers` becomes row ``order[i]``."""
+    index = graph.op("Unsqueeze", order, graph.constant([1], np.int64))
+    return graph.op("ScatterND", answers, index, answers)  # every row is overwritten
 
 
 def by_route(graph: Graph, values: NDArray[Any], route: str) -> str:

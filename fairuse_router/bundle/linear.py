@@ -41,8 +41,8 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
-from fairuse_router.bundle.blocks import best, both_signs, flat, share
-from fairuse_router.bundle.builder import ML, Graph
+from fairuse_router.bundle.blocks import best, both_signs, flat, logistic, share
+from fairuse_router.bundle.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
 LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
@@ -117,7 +117,7 @@ def finish_scores(graph: Graph, scores: str, width: int, finish: str) -> list[st
     if finish == "exp":
         return [graph.op("Exp", scores)]
     if finish == "logistic":
-        return _logistic(graph, scores)
+        return logistic(graph, scores)
     if finish == "sign":
         return [_sign(graph, scores), scores]
     if finish == "mean":
@@ -131,24 +131,6 @@ def finish_scores(graph: Graph, scores: str, width: int, finish: str) -> list[st
         best(graph, scores),
         graph.op("Softmax", scores, axis=1) if finish == "softmax" else scores,
     ]
-
-
-def _logistic(graph: Graph, scores: str) -> list[str]:
-    """Label and probabilities of two classes from one score, shape (n, 1)."""
-    if graph.kind != np.float32:
-        return [_sign(graph, scores), both_signs(graph, graph.op("Sigmoid", scores))]
-    # one node for both, in single precision only
-    return graph.ops(
-        "LinearClassifier",
-        scores,
-        n_outputs=2,
-        domain=ML,
-        coefficients=[-1.0, 1.0],
-        intercepts=[0.0, 0.0],
-        classlabels_ints=[0, 1],
-        multi_class=0,
-        post_transform="LOGISTIC",
-    )
 
 
 def _sign(graph: Graph, scores: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.blocks import by_route
+from fairuse_router.bundle.blocks import by_route, unsort
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.columns import Column, walk
 from fairuse_router.bundle.ensemble import Tree, sums, under_one_root
@@ -82,15 +82,12 @@ class MergedTrees:
 
         Rows are scored in the order of their routes, so that a route's trees stay in the cache.
         """
-        n = graph.op("Shape", route)
+        n = graph.op("Shape", JOINED, start=0, end=1)
         route, order = graph.ops("TopK", route, n, n_outputs=2, axis=0, largest=0)
         rows = graph.op("Gather", JOINED, order, axis=0)
         rows = graph.op("Concat", rows, by_route(graph, self.told, route), axis=1)
         total = sums(graph, self.model.trees, rows, in_order=self.model.finish == "votes")
-        zero, one = (graph.constant(v, np.int64) for v in (0, 1))
-        place = graph.op("Range", zero, graph.op("Squeeze", n), one)
-        back = graph.op("ScatterElements", order, order, place)
-        total = graph.op("Gather", total, back, axis=0)
+        total = unsort(graph, total, order)
         return finish_sums(graph, total, self.model)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.blocks import by_route
+from fairuse_router.bundle.blocks import by_route, column, unsort
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.inputs import JOINED, Layout
 from fairuse_router.bundle.submodels import SubModel, Told
@@ -43,65 +43,53 @@ class Partition:
 
     def write(self, graph: Graph, route: str) -> list[str]:
         """Append the answers, as far as there are any: label index [n] and values [n, width]."""
-        source = _Features(self.layout)
         if len(self.submodels) == 1:
-            return _score(graph, self.submodels[0], source, route, None)
-        return _partition(graph, self.submodels, self.model_of_route, source, route)
+            whole = {name: name for name in self.layout.inputs}
+            return _score(graph, self.submodels[0], self.layout, whole, route)
+        return _score_own_rows(graph, self.submodels, self.model_of_route, self.layout, route)
 
 
-class _Features:
-    """Feature tensors of the graph, whole or for some rows."""
-
-    def __init__(self, layout: Layout) -> None:
-        self._layout = layout
-
-    def rows(self, graph: Graph, rows: str | None) -> dict[str, str]:
-        """Tensors by input name, for the rows given by index."""
-        names = dict.fromkeys(self._layout.inputs)
-        if rows is None:
-            return {name: name for name in names}
-        return {name: graph.op("Gather", name, rows, axis=0) for name in names}
-
-    def column(self, graph: Graph, tensors: Mapping[str, str], j: int) -> str:
-        """One feature, shape (n, 1)."""
-        if self._layout.joined:
-            return graph.op("Gather", tensors[JOINED], graph.constant([j], np.int64), axis=1)
-        return tensors[self._layout.inputs[j]]
-
-
-def _partition(
+def _score_own_rows(
     graph: Graph,
     submodels: Sequence[SubModel],
     model_of_route: NDArray[np.int64],
-    source: _Features,
+    layout: Layout,
     route: str,
 ) -> list[str]:
-    """Score every row by its own model only, and put the answers back into the order of rows."""
+    """Sort the rows by model, score every model's part, and put the answers back in order."""
     which = by_route(graph, model_of_route, route)
-    order, parts = [], []
-    for m, submodel in enumerate(submodels):
-        mine = graph.op("Equal", which, graph.constant(m, np.int64))
-        rows = graph.op("Reshape", graph.op("NonZero", mine), graph.constant([-1], np.int64))
-        parts.append(_score(graph, submodel, source, graph.op("Gather", route, rows), rows))
-        order.append(rows)
-    here = graph.op("Concat", *order, axis=0)
-    zero, one = (graph.constant(v, np.int64) for v in (0, 1))
-    numbers = graph.op("Range", zero, graph.op("Size", route), one)
-    index = graph.op("Unsqueeze", here, graph.constant([1], np.int64))
-    place = graph.op("ScatterND", route, index, numbers)  # every entry of route is overwritten
+    depth, values = graph.constant([len(submodels)], np.int64), graph.constant([0, 1], np.float32)
+    table = graph.op("OneHot", which, depth, values, axis=0)
+    counts = graph.op("ReduceSum", table, graph.constant([1], np.int64), keepdims=0)
+    counts = graph.cast(counts, np.int64)
+    order = graph.op("NonZero", table)  # ordered by model first
+    order = graph.op("Gather", order, graph.constant(1, np.int64), axis=0)
+
+    def split(tensor: str) -> list[str]:
+        mine = graph.op("Gather", tensor, order, axis=0)
+        return graph.ops("Split", mine, counts, n_outputs=len(submodels), axis=0)
+
+    features = {name: split(name) for name in dict.fromkeys(layout.inputs)}
+    routes = split(route)
+    parts = [
+        _score(graph, submodel, layout, {n: f[m] for n, f in features.items()}, routes[m])
+        for m, submodel in enumerate(submodels)
+    ]
     return [
-        graph.op("Gather", graph.op("Concat", *answers, axis=0), place, axis=0)
+        unsort(graph, graph.op("Concat", *answers, axis=0), order)
         for answers in zip(*parts, strict=True)
     ]
 
 
 def _score(
-    graph: Graph, submodel: SubModel, source: _Features, route: str, rows: str | None
+    graph: Graph, submodel: SubModel, layout: Layout, tensors: Mapping[str, str], route: str
 ) -> list[str]:
     """Label index and values of some rows, by one model, as far as it has them."""
 
     def run(inside: Graph) -> list[str]:
-        return inside.inline(submodel.model, _model_inputs(inside, submodel, source, route, rows))
+        return inside.inline(
+            submodel.model, _model_inputs(inside, submodel, layout, tensors, route)
+        )
 
     if not submodel.guarded:
         return run(graph)
@@ -116,24 +104,24 @@ def _score(
 
 
 def _model_inputs(
-    graph: Graph, submodel: SubModel, source: _Features, route: str, rows: str | None
+    graph: Graph, submodel: SubModel, layout: Layout, tensors: Mapping[str, str], route: str
 ) -> list[str]:
     """Tensors for the inputs of a sub-model: features of its rows, and what their routes tell."""
-    tensors = source.rows(graph, rows)
     sources, kind = submodel.sources, submodel.kind
     told = [s for s in sources if isinstance(s, Told)]
     n_features = len(sources) - len(told)
     if submodel.joined and not any(isinstance(s, Told) for s in sources[:n_features]):
-        parts = [tensors[JOINED]]
-        if told:
-            added = np.stack([t.values for t in told], axis=1)
-            parts.append(graph.op("Gather", graph.constant(added, kind), route, axis=0))
-        return [graph.op("Concat", *parts, axis=1) if told else parts[0]]
+        if not told:
+            return [tensors[JOINED]]
+        added = by_route(graph, np.stack([t.values for t in told], axis=1), route)
+        return [graph.op("Concat", tensors[JOINED], added, axis=1)]
     columns = []
     for s in sources:
         if isinstance(s, Told):
             values = graph.constant(s.values[:, None], kind if s.numeric else object)
             columns.append(graph.op("Gather", values, route, axis=0))
+        elif layout.joined:
+            columns.append(column(graph, tensors[JOINED], s))
         else:
-            columns.append(source.column(graph, tensors, s))
+            columns.append(tensors[layout.inputs[s]])
     return [graph.op("Concat", *columns, axis=1)] if submodel.joined else columns

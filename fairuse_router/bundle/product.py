@@ -177,7 +177,10 @@ class Product:
             if classes is not None and not np.array_equal(model.estimator.classes_, classes):
                 return None
             found.append((folded, sources))
-        routes = [_route(*found[m], d, r) for r, m in enumerate(model_of_route.tolist())]
+        routes = []
+        for r, m in enumerate(model_of_route.tolist()):
+            folded, sources = found[m]
+            routes.append(_route(folded, sources, d, r))
         first = routes[0]
         for route in routes[1:]:
             same = (route.used == first.used).all() and (route.filled == first.filled).all()

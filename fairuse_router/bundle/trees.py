@@ -26,7 +26,7 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
-from fairuse_router.bundle.blocks import best, both_signs, flat
+from fairuse_router.bundle.blocks import best, flat, logistic
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.columns import Column
 from fairuse_router.bundle.ensemble import Tree, sums
@@ -125,11 +125,10 @@ def finish_sums(graph: Graph, total: str, model: Trees) -> list[str]:
         return [best(graph, mean), mean]
     if model.finish == "softmax":
         return [best(graph, mean), graph.op("Softmax", mean, axis=1)]
+    if model.finish == "logistic":
+        return logistic(graph, mean, model.zero_is_second)
     above = "GreaterOrEqual" if model.zero_is_second else "Greater"
-    label = graph.cast(graph.op(above, flat(graph, mean), graph.numbers(0)), np.int64)
-    if model.finish == "sign":
-        return [label, mean]
-    return [label, both_signs(graph, graph.op("Sigmoid", mean))]
+    return [graph.cast(graph.op(above, flat(graph, mean), graph.numbers(0)), np.int64), mean]
 
 
 def _finish_of(estimator: Any, width: int, method: str | None) -> str:
