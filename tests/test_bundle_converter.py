@@ -39,7 +39,7 @@ def run(model, X):
     if isinstance(X, np.ndarray):
         feed = {"X": X}
     else:
-        whole = X.fillna(dict.fromkeys(X.select_dtypes(object), ""))
+        whole = X.fillna(dict.fromkeys(X.select_dtypes(exclude="number"), ""))
         feed = {i.name: whole[[i.name]].to_numpy(TYPES[i.type]) for i in session.get_inputs()}
     return dict(zip([o.name for o in session.get_outputs()], session.run(None, feed), strict=True))
 

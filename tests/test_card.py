@@ -83,7 +83,9 @@ def test_every_policy_has_its_promise(fitted):
     table = fitted[0].routing_table_
     for policy, (_, promise) in PROMISES.items():
         text = Card(replace(table, policy=policy)).to_markdown()
-        assert promise.replace("`", "").split("(")[0].replace(">", r"\>") in text
+        assert (
+            promise.replace("`", "").split("(")[0].replace(">", r"\>").replace("_", r"\_") in text
+        )
 
 
 def test_picture_shows_every_group(fitted):
