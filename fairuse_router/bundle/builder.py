@@ -126,11 +126,20 @@ class Graph:
         **fields: Any,
     ) -> ModelProto:
         """Finish the graph; `outputs` pairs a tensor of the graph with its public name and type."""
-        named = [
-            helper.make_node("Identity", [tensor], [info.name], f"output_{info.name}")
-            for tensor, info in outputs
-        ]
-        nodes = [*_needed(self.nodes, {tensor for tensor, _ in outputs}), *named]
+        public: dict[str, str] = {}
+        made = {name for node in self.nodes for name in node.output}
+        copies = []
+        for tensor, info in outputs:
+            if tensor in made and tensor not in public:
+                public[tensor] = info.name
+            else:  # an input, a constant, or an output under two names
+                node = helper.make_node("Identity", [tensor], [info.name], f"output_{info.name}")
+                copies.append(node)
+        nodes = [*_needed(self.nodes, {tensor for tensor, _ in outputs}), *copies]
+        for node in _all_nodes(nodes):
+            for names in (node.input, node.output):
+                for i, name in enumerate(names):
+                    names[i] = public.get(name, name)
         read = {name for node in _all_nodes(nodes) for name in node.input}
         constants = [t for name, t in self._tensors.items() if name in read]
         types = [info for _, info in outputs]

@@ -19,12 +19,14 @@ from fairuse_router.bundle.blocks import Answer, Block, Part, flat, merge
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.columns import Column
 from fairuse_router.bundle.encoders import ENCODERS, encode
+from fairuse_router.bundle.kernels import answer_kernel_machine, is_kernel_machine
 from fairuse_router.bundle.linear import answer_head, head_of
+from fairuse_router.bundle.nets import answer_net, is_net
 from fairuse_router.bundle.numeric import NUMERIC, transform_numbers
 from fairuse_router.bundle.register import teach_skl2onnx
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
-from fairuse_router.bundle.trees import answer_trees, trees_of
+from fairuse_router.bundle.trees import TREE_MODELS, answer_trees, trees_of
 from fairuse_router.injection import is_estimator
 
 teach_skl2onnx()
@@ -52,13 +54,9 @@ def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
 def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
     """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
     part = _numbers_of(graph, block, estimator)
-    head = head_of(estimator, method)
-    if head is not None:
-        label, values = answer_head(graph, head, part.tensor)
-        return label, values
-    trees = trees_of(estimator, _as_they_are(estimator), method, graph.kind)
-    if trees is not None:
-        label, values = answer_trees(graph, trees, part.tensor)
+    own = _own_nodes(graph, estimator, part.tensor, method)
+    if own is not None:
+        label, values = own
         return label, values
     raw = {"raw_scores": True} if method == "decision_function" else {}
     indexed = _with_index_labels(estimator)
@@ -83,20 +81,28 @@ def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None
 def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
     """Predictions of one fitted regressor, shape (n, 1)."""
     part = _numbers_of(graph, block, estimator)
-    head = head_of(estimator, "predict")
-    if head is not None:
-        return answer_head(graph, head, part.tensor)[0]
-    trees = trees_of(estimator, _as_they_are(estimator), "predict", graph.kind)
-    if trees is not None:
-        return answer_trees(graph, trees, part.tensor)[0]
+    own = _own_nodes(graph, estimator, part.tensor, "predict")
+    if own is not None:
+        return own[0]
     model = _convert(graph, estimator, part, {})
     values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
     return graph.op("Reshape", values, graph.constant([-1, 1], np.int64))
 
 
-def _as_they_are(estimator: Any) -> list[Column]:
-    """Columns that no step has changed."""
-    return [Column(j) for j in range(estimator.n_features_in_)]
+def _own_nodes(graph: Graph, estimator: Any, tensor: str, method: str | None) -> list[str] | None:
+    """Answer of a model that is written without skl2onnx; None for any other."""
+    head = head_of(estimator, method)
+    if head is not None:
+        return answer_head(graph, head, tensor)
+    if type(estimator) in TREE_MODELS:
+        columns = [Column(j) for j in range(estimator.n_features_in_)]
+        trees = trees_of(estimator, columns, method, graph.kind)
+        return None if trees is None else answer_trees(graph, trees, tensor)
+    if is_net(estimator):
+        return answer_net(graph, estimator, tensor)
+    if graph.kind == np.float64 and is_kernel_machine(estimator, method):
+        return answer_kernel_machine(graph, estimator, tensor)
+    return None
 
 
 def _numbers_of(graph: Graph, block: Block, estimator: Any) -> Part:
