@@ -217,6 +217,24 @@ def insert_columns(table: Table, others: Table, positions: Sequence[int]) -> Tab
     return nw.concat([left, right], how="horizontal")[:, order].to_native()
 
 
+def number_block(table: Table, positions: Sequence[int], dtype: str) -> NDArray[Any] | None:
+    """Read columns of plain numbers as one array, shape (n, k), at once.
+
+    None if some column is not of a plain number type, so that it must be read cell by cell.
+    """
+    if not _is_frame(table):
+        plain = table.dtype.kind in "biuf"
+        return table[:, list(positions)].astype(dtype) if plain else None
+    frame = nw.from_native(table, eager_only=True)
+    if frame.implementation.is_pandas_like():
+        part = table.iloc[:, list(positions)]
+        plain = all(isinstance(t, np.dtype) and t.kind in "biuf" for t in part.dtypes)
+        return part.to_numpy(dtype=dtype) if plain else None
+    part = frame.select([frame.columns[j] for j in positions])
+    plain = all(t.is_numeric() for t in part.schema.values())
+    return part.to_numpy().astype(dtype) if plain else None
+
+
 def fill_columns(table: Table, positions: Sequence[int], value: float) -> Table:
     """Put one number into all cells of the columns at `positions`."""
     if not _is_frame(table):

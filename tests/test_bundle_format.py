@@ -19,6 +19,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
+from fairuse_router.bundle.inputs import OUTPUTS
 from fairuse_router.bundle.metadata import FORMAT_VERSION, KEYS
 from fairuse_router.datasets import load_heart
 
@@ -118,6 +119,15 @@ def test_metadata_is_json_with_sorted_keys_and_no_time(written):
         assert text == json.dumps(data, sort_keys=True, ensure_ascii=False)
     everything = " ".join(properties.values())
     assert not re.search(r"20\d\d-\d\d-\d\d|\d\d:\d\d:\d\d", everything)
+
+
+def test_the_page_on_the_file_names_all_of_it():
+    text = (DATA.parent.parent / "docs" / "bundle.md").read_text()
+    table = text.split("## Metadata")[1].split("## Versions")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", table, re.M))
+    assert named == {*KEYS, "format_version", "sha256"}
+    outputs = text.split("## Outputs")[1].split("## What")[0]
+    assert set(re.findall(r"^\| `(\w+)` \|", outputs, re.M)) == set(OUTPUTS)
 
 
 def test_no_row_of_the_data_is_in_the_file(heart, written):

@@ -202,6 +202,11 @@ def test_every_kind_of_table(logistic, heart):
     ]
     for table in tables:
         assert bundle.predict(table).tolist() == expected
+    gaps = X.astype({"chol": float}).head(5).copy()
+    gaps.loc[2, "chol"] = np.nan
+    for table in (gaps, pl.from_pandas(gaps, nan_to_null=True), gaps.to_numpy(object)):
+        with pytest.raises(ValueError, match=r"'chol' of X is missing in row 2"):
+            bundle.predict(table)
     names = list(X)
     with pytest.raises(ValueError, match="order"):
         bundle.predict(X[names[::-1]])

@@ -80,10 +80,7 @@ class Layout:
             For a number that is none, or that the router refuses.
         """
         if self.joined:
-            together = np.empty((frames.shape(table)[0], len(self.columns)), dtype=self.number)
-            for j, c in enumerate(self.columns):
-                together[:, j] = self._numbers(table, c)
-            return {JOINED: together}
+            return {JOINED: self._together(table)}
         return {
             name: (
                 self._numbers(table, c).astype(self.number)
@@ -93,14 +90,30 @@ class Layout:
             for name, c in zip(self.inputs, self.columns, strict=True)
         }
 
+    def _together(self, table: frames.Table) -> NDArray[Any]:
+        """Read all features, which are numbers, as one array."""
+        block = frames.number_block(table, [c.position for c in self.columns], self.number)
+        if block is None:
+            block = np.empty((frames.shape(table)[0], len(self.columns)), dtype=self.number)
+            for j, c in enumerate(self.columns):
+                block[:, j] = numbers(frames.column(table, c.position), c.name)
+        if not np.isfinite(block).all():
+            for j, c in enumerate(self.columns):
+                self._check_numbers(block[:, j], c)
+        return block
+
     def _numbers(self, table: frames.Table, column: InputColumn) -> NDArray[Any]:
-        """Read a column of numbers; those that the router refuses are refused."""
+        """Read one feature of numbers."""
         values = numbers(frames.column(table, column.position), column.name)
+        self._check_numbers(values, column)
+        return values
+
+    def _check_numbers(self, values: NDArray[Any], column: InputColumn) -> None:
+        """Refuse what the router refuses."""
         if column.name in self.no_missing:
             _refuse(np.isnan(values), column, "missing")
         if column.name in self.no_infinite:
             _refuse(np.isinf(values), column, "infinite")
-        return values
 
     def reports(self, schema: GroupSchema, codes: NDArray[np.int64]) -> NDArray[Any]:
         """Tensor of the reports of codes [n, k]: the codes, or texts of dtype object."""
