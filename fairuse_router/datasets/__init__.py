@@ -1,6 +1,18 @@
-"""Data sets: embedded clinical data and generators with known truth."""
+"""Data sets: embedded clinical data, generators with known truth, the paper's worked examples."""
 
+from fairuse_router.datasets.examples import EXAMPLES, load_example
 from fairuse_router.datasets.heart import load_heart
 from fairuse_router.datasets.populations import Population, PopulationLaw, make_population
+from fairuse_router.datasets.worked import Example, Outcome, Rows
 
-__all__ = ["Population", "PopulationLaw", "load_heart", "make_population"]
+__all__ = [
+    "EXAMPLES",
+    "Example",
+    "Outcome",
+    "Population",
+    "PopulationLaw",
+    "Rows",
+    "load_example",
+    "load_heart",
+    "make_population",
+]
