@@ -149,7 +149,8 @@ def _why(error: ValueError, estimator: Any, X: Any, y: Any, precision: str) -> s
     fitted = clone(estimator).fit(rows, y)
     try:
         opsets = {"": 18, "ai.onnx.ml": 3}
-        model = to_onnx(fitted, rows[:1], target_opset=opsets, options={"zipmap": False})
+        options = {"zipmap": False} if isinstance(fitted, ClassifierMixin) else None
+        model = to_onnx(fitted, rows[:1], target_opset=opsets, options=options)
         session = onnxruntime.InferenceSession(model.SerializeToString())
         label = np.asarray(session.run(None, {"X": rows})[0]).ravel()
     except Exception as failure:  # skl2onnx and onnxruntime have no common exception
