@@ -32,9 +32,13 @@ class Graph:
         Version of each operator domain.
     kind : {numpy.float32, numpy.float64}, default=numpy.float32
         Type of the numbers that flow through the graph.
+    taken : iterable of str, default=()
+        Names of its inputs and outputs, which nothing inside may have.
     """
 
-    def __init__(self, opsets: Mapping[str, int], kind: Any = np.float32) -> None:
+    def __init__(
+        self, opsets: Mapping[str, int], kind: Any = np.float32, taken: Iterable[str] = ()
+    ) -> None:
         self.opsets = dict(opsets)
         self.kind = np.dtype(kind)
         self.nodes: list[NodeProto] = []
@@ -42,6 +46,7 @@ class Graph:
         self._tensors: dict[str, TensorProto] = {}
         self._names: dict[tuple[Any, ...], str] = {}
         self._count = 0
+        self._taken = frozenset(taken)
 
     def constant(self, value: Any, dtype: Any = None) -> str:
         """Name of a constant tensor; equal constants are stored once."""
@@ -159,7 +164,8 @@ class Graph:
 
     def _new(self, letter: str) -> str:
         self._count += 1
-        return f"{letter}{self._count}"
+        name = f"{letter}{self._count}"
+        return self._new(letter) if name in self._taken else name
 
     def _append(
         self,

@@ -11,7 +11,7 @@ from onnx import ModelProto, ValueInfoProto
 
 from fairuse_router.bundle.blocks import by_route
 from fairuse_router.bundle.builder import Graph, value_info
-from fairuse_router.bundle.inputs import JOINED, REPORT, Layout
+from fairuse_router.bundle.inputs import JOINED, OUTPUTS, REPORT, Layout
 from fairuse_router.bundle.routes import write_route
 from fairuse_router.groups import GroupSchema
 from fairuse_router.routing.table import RoutingTable
@@ -66,7 +66,7 @@ def assemble(
     -------
     ModelProto
     """
-    graph = Graph(opsets, layout.number)
+    graph = Graph(opsets, layout.number, taken=(*layout.inputs, REPORT, *OUTPUTS))
     inputs = _inputs(layout, table.schema)
     route = write_route(graph, table, layout)
     if not plan.looks_up_routes:
