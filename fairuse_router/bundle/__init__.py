@@ -1,6 +1,6 @@
 """The ONNX bundle: writing one from a fitted router, and reading it back.
 
-`export_bundle` is imported on first use, so that serving a bundle does not load scikit-learn.
+What writes is imported on first use, so that serving a bundle does not load scikit-learn.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from fairuse_router.bundle.reader import Bundle
 
 if TYPE_CHECKING:
+    from fairuse_router.bundle.update import update_bundle
     from fairuse_router.bundle.writer import export_bundle
 
-__all__ = ["Bundle", "export_bundle"]
+__all__ = ["Bundle", "export_bundle", "update_bundle"]
 
 
 def __getattr__(name: str) -> Any:
@@ -20,4 +21,8 @@ def __getattr__(name: str) -> Any:
         from fairuse_router.bundle.writer import export_bundle
 
         return export_bundle
+    if name == "update_bundle":
+        from fairuse_router.bundle.update import update_bundle
+
+        return update_bundle
     raise AttributeError(f"module 'fairuse_router.bundle' has no attribute {name!r}")

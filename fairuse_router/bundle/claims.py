@@ -55,6 +55,18 @@ FORMS: dict[str, Any] = {
                 "unavailable": {str: str},
             }
         ],
+        "history?": [
+            {
+                "event": str,
+                "report": [str],
+                "candidate": str,
+                "reason": str,
+                "rows": (int, None),
+                "gain": _GAIN,
+                "low": _GAIN,
+                "high": _GAIN,
+            }
+        ],
     },
     "candidates": [{"name": str, "estimator": str, "models": int, "told": [str]}],
     "certificate": {"rows": int, "reports": int, "checks": int, "tolerance": _NUMBER},
@@ -207,5 +219,11 @@ def _check_table(
             g, level = divmod(g, len(texts))
             told.append(texts[level])
         _require(record["report"] == told[::-1], "its records are not those of its groups")
-        for value in [record["gain"], record["low"], record["high"], *record["risks"].values()]:
-            _require(not isinstance(value, str) or value in ("inf", "-inf"), f"a gain is {value!r}")
+        _check_gains([record["gain"], record["low"], record["high"], *record["risks"].values()])
+    for change in table.get("history", []):
+        _check_gains([change["gain"], change["low"], change["high"]])
+
+
+def _check_gains(values: Sequence[Any]) -> None:
+    for value in values:
+        _require(not isinstance(value, str) or value in ("inf", "-inf"), f"a gain is {value!r}")

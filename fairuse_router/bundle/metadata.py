@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle.claims import check_claims
-from fairuse_router.routing.table import GroupRecord, RoutingTable
+from fairuse_router.routing.table import Change, GroupRecord, RoutingTable
 
 FORMAT_VERSION = 1
 READABLE = range(1, FORMAT_VERSION + 1)
@@ -121,11 +121,22 @@ def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> d
     """Routing table for the file, without the numbers of hidden groups."""
     data = table.to_dict()
     del data["schema"]
-    for group, name in zip(data["groups"], table.schema.group_names(), strict=True):
-        if name in hidden:
-            nothing: dict[str, Any] = dict.fromkeys(("rows", "gain", "low", "high"))
+    names = dict(zip((g.report for g in table.groups), table.schema.group_names(), strict=True))
+    nothing: dict[str, Any] = dict.fromkeys(("rows", "gain", "low", "high"))
+    for group in data["groups"]:
+        if names[tuple(group["report"])] in hidden:
             reason = f"not shown: the group, or one next to it, has fewer than {min_cell} rows"
             group.update(nothing, reason=reason, risks={}, unavailable={})
+    for change in data["history"]:
+        few = change["rows"] is not None and change["rows"] < min_cell
+        if few or names[tuple(change["report"])] in hidden:
+            reason = (
+                f"not shown: it rests on fewer than {min_cell} rows, or on a group next to such"
+            )
+            for group in data["groups"]:
+                if group["reason"] == change["reason"]:
+                    group["reason"] = reason
+            change.update(nothing, reason=reason)
     return data
 
 
@@ -134,7 +145,10 @@ def read_table(data: Mapping[str, Any]) -> RoutingTable:
     table = data["routing_table"]
     known = {field.name for field in fields(GroupRecord)}
     groups = [{k: v for k, v in group.items() if k in known} for group in table["groups"]]
-    return RoutingTable.from_dict({**table, "groups": groups, "schema": data["schema"]})
+    known = {field.name for field in fields(Change)}
+    history = [{k: v for k, v in c.items() if k in known} for c in table.get("history", [])]
+    plain = {**table, "groups": groups, "history": history, "schema": data["schema"]}
+    return RoutingTable.from_dict(plain)
 
 
 def suppress(data: Any, hidden: frozenset[str], min_cell: int) -> Any:

@@ -29,21 +29,33 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
     layout : Layout
     """
     schema = table.schema
-    grid = np.pad(table.grid, [(0, 1)] * table.grid.ndim, constant_values=len(table.routes))
+    grid, texts = route_places(table, layout)
     if layout.report == "codes":
         # a negative index counts from the end of an axis, so that -1 is no level, either
         place = graph.op("Clip", REPORT, graph.constant(-1, np.int64))
+    elif texts is not None:
+        place = _encoder(graph, REPORT, texts, np.arange(len(texts) + 1))
     else:
-        texts = list(dict.fromkeys(["", *(level for levels in schema.levels for level in levels)]))
-        if schema.withheld and schema.withheld not in texts:
-            texts.append(schema.withheld)
-        if (len(texts) + 1) ** len(schema.levels) <= _LARGEST_GRID:
-            grid = grid[np.ix_(*(_codes(schema, j, texts) for j in range(len(schema.levels))))]
-            place = _encoder(graph, REPORT, texts, np.arange(len(texts) + 1))
-        else:
-            place = _column_codes(graph, schema)
+        place = _column_codes(graph, schema)
     route = graph.op("GatherND", graph.constant(grid, np.int64), place)
     return _as_long_as_features(graph, route, layout)
+
+
+def route_places(table: RoutingTable, layout: Layout) -> tuple[NDArray[np.int64], list[str] | None]:
+    """Return the table of routes as the graph holds it, and the texts that its axes stand for.
+
+    The texts are None where the axes stand for codes. The last place of each is no level.
+    """
+    schema = table.schema
+    grid = np.pad(table.grid, [(0, 1)] * table.grid.ndim, constant_values=len(table.routes))
+    texts = list(dict.fromkeys(["", *(level for levels in schema.levels for level in levels)]))
+    if schema.withheld and schema.withheld not in texts:
+        texts.append(schema.withheld)
+    large = (len(texts) + 1) ** len(schema.levels) > _LARGEST_GRID
+    if layout.report == "codes" or large:
+        return grid, None
+    places = [_codes(schema, j, texts) for j in range(len(schema.levels))]
+    return grid[np.ix_(*places)], texts
 
 
 def _codes(schema: GroupSchema, j: int, texts: Sequence[str]) -> NDArray[np.int64]:
