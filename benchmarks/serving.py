@@ -1,0 +1,446 @@
+"""What serving a bundle costs beside plain exports of its models, and whether it ever disagrees.
+
+Run ``python -m benchmarks.serving``; ``--quick`` takes under half a minute, ``--threads 2`` lets
+every session use two threads. Contenders are timed in turn within one run, in blocks (64 calls of
+one row each, 16 of 32, one of more), and the ratios are between the fastest blocks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+from onnx import helper
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.base import BaseEstimator
+from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.svm import SVC
+
+from fairuse_router import FairUseRouter, export_bundle
+
+GROUPS = ["sex", "age"]
+LEVELS = {7: (2, 3), 25: (4, 6)}  # routes, generic among them, and the levels that make them
+BATCHES = (1, 32, 1_000, 100_000)
+ROWS = 400  # a group
+WIDTH = 30
+
+SCALED = StandardScaler()
+LOGISTIC = LogisticRegression(max_iter=1000)
+FOREST = RandomForestClassifier(100, random_state=0, n_jobs=1)
+SMOOTH = RandomForestClassifier(100, min_samples_leaf=5, random_state=0, n_jobs=1)
+BOOSTING = HistGradientBoostingClassifier(max_iter=100, random_state=0, early_stopping=False)
+OTHERS = {
+    "neural net": make_pipeline(SCALED, MLPClassifier(max_iter=40, random_state=0)),
+    "naive Bayes": GaussianNB(),
+    "SVC": make_pipeline(SCALED, SVC()),
+}
+TEXTS = make_pipeline(
+    make_column_transformer(
+        (SCALED, make_column_selector(dtype_include="number")),
+        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
+    ),
+    LOGISTIC,
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the table: ratios by batch size, and their limits."""
+
+    name: str
+    routes: int
+    ratios: Mapping[int, float]
+    limits: Mapping[int, float]
+
+    def __str__(self) -> str:
+        cells = []
+        for n in BATCHES:
+            ratio, limit = self.ratios.get(n), self.limits.get(n)
+            missed = ratio is not None and limit is not None and ratio > limit
+            cells.append(
+                f"{'' if ratio is None else f'{ratio:.2f}'}{'*' if missed else ' '}".rjust(7)
+            )
+        limits = ", ".join(map(str, sorted(set(self.limits.values()), reverse=True)))
+        return f"{self.name:<36}{self.routes:>3}{''.join(cells)}  {limits}".rstrip()
+
+
+def make_rows(n: int, routes: int, seed: int, texts: int = 0) -> tuple[pd.DataFrame, np.ndarray]:
+    """Numbers of two decimals, two group columns, and labels by slopes of each group's own."""
+    rng = np.random.default_rng(seed)
+    sexes, ages = LEVELS[routes]
+    numbers = rng.normal(size=(n, WIDTH)).round(2)
+    X = pd.DataFrame(numbers, columns=[f"x{j}" for j in range(WIDTH)])
+    for j in range(texts):
+        X[f"t{j}"] = rng.choice(["low", "middle", "high"], n)
+    sex, age = rng.integers(sexes, size=n), rng.integers(ages, size=n)
+    X["sex"], X["age"] = np.char.add("s", sex.astype(str)), np.char.add("a", age.astype(str))
+    slopes = np.random.default_rng(1).normal(size=(sexes * ages, WIDTH))
+    margin = (numbers * slopes[sex * ages + age]).sum(axis=1)
+    return X, (margin + rng.logistic(size=n) > 0).astype(int)
+
+
+def fit(estimator: BaseEstimator, routes: int, texts: int = 0) -> FairUseRouter:
+    """Fit a router that serves every group by a model of its own, and other reports by generic."""
+    X, y = make_rows(ROWS * (routes - 1), routes, 0, texts)
+    candidates = ("generic", "decoupled")
+    router = FairUseRouter(
+        estimator, GROUPS, candidates=candidates, policy="best", cv=0.3, random_state=0
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nets stop early: time is what counts here
+        router.fit(X, y)
+    found = len(router.routing_table_.routes)
+    if found != routes:
+        raise RuntimeError(f"the router has {found} routes, {routes} were meant")
+    return router
+
+
+def plain(model: Any, features: pd.DataFrame, grouped: bool = False) -> bytes:
+    """Plain skl2onnx export of one model; with the groups as one string tensor if it has them."""
+    if grouped:
+        types = [("X", FloatTensorType([None, WIDTH])), ("report", StringTensorType([None, 2]))]
+    elif all(kind == "float64" for kind in features.dtypes):
+        types = [("X", FloatTensorType([None, WIDTH]))]
+    else:
+        types = [
+            (name, (FloatTensorType if kind == "float64" else StringTensorType)([None, 1]))
+            for name, kind in features.dtypes.items()
+        ]
+    opsets = {"": 18, "ai.onnx.ml": 3}
+    with (
+        warnings.catch_warnings(),
+        mock.patch.object(helper, "make_attribute", _whole(helper.make_attribute)),
+    ):
+        warnings.simplefilter("ignore")  # skl2onnx reads attributes that scikit-learn deprecates
+        options = {"zipmap": False} | ({"raw_scores": True} if "SVC" in str(model) else {})
+        return convert_sklearn(
+            model, "plain", types, target_opset=opsets, options={_last(model): options}
+        ).SerializeToString()
+
+
+def _last(model: Any) -> Any:
+    return id(model.steps[-1][1] if hasattr(model, "steps") else model)
+
+
+def _whole(make: Callable[..., Any]) -> Callable[..., Any]:
+    """skl2onnx passes booleans where onnx takes integers only (histogram boosting)."""
+
+    def make_whole(key: str, value: Any, *args: Any, **kwargs: Any) -> Any:
+        if isinstance(value, (list, np.ndarray)) and any(
+            isinstance(v, (bool, np.bool_)) for v in value
+        ):
+            value = [int(v) for v in value]
+        return make(key, value, *args, **kwargs)
+
+    return make_whole
+
+
+class Contest:
+    """Sessions that are timed in turn on the same rows."""
+
+    def __init__(self, router: FairUseRouter, threads: int, texts: int = 0) -> None:
+        self.router = router
+        self.threads = threads
+        self.texts = texts
+        self.sessions: dict[str, tuple[Any, ...]] = {}
+        self.folder = tempfile.TemporaryDirectory()
+
+    def open(self, model: bytes) -> Any:
+        """Open a session with the number of threads asked for."""
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.log_severity_level = 4
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def add(self, name: str, *models: bytes) -> None:
+        """Add a contender: one model, or one per route."""
+        self.sessions[name] = tuple(self.open(model) for model in models)
+
+    def add_bundle(self, name: str, **settings: Any) -> float:
+        """Export the router and add the bundle; return the seconds that the export took."""
+        X, _ = make_rows(500, len(self.router.routing_table_.routes), 2, self.texts)
+        path, start = Path(self.folder.name) / f"{name}.onnx", time.perf_counter()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the fast bundle warns of rounding
+            export_bundle(self.router, path, X, **settings)
+        seconds = time.perf_counter() - start
+        self.add(name, path.read_bytes())
+        return seconds
+
+    def time(self, n: int, budget: float) -> dict[str, float]:
+        """Seconds per call of every contender, of its fastest block."""
+        routes = len(self.router.routing_table_.routes)
+        calls = {1: 64, 32: 16}.get(n, 1)
+        X, _ = make_rows(n * calls, routes, 3, self.texts)
+        X.loc[X.index % 10 == 0, "sex"] = "?"
+        served = self.router.route(X).route
+        blocks = {}
+        for name, sessions in self.sessions.items():
+            feeds = [self._feed(sessions[0], X.iloc[i : i + n]) for i in range(0, n * calls, n)]
+            if len(sessions) == 1:
+                blocks[name] = [(sessions[0], feed) for feed in feeds]
+            elif n == 1:
+                blocks[name] = [(sessions[served[i]], feed) for i, feed in enumerate(feeds)]
+        best = dict.fromkeys(blocks, float("inf"))
+        end = time.perf_counter() + budget
+        turns = 0
+        while turns < 3 or time.perf_counter() < end:
+            turns += 1
+            for name, block in blocks.items():
+                start = time.perf_counter()
+                for session, feed in block:
+                    session.run(None, feed)
+                best[name] = min(best[name], (time.perf_counter() - start) / calls)
+        return best
+
+    def _feed(self, session: Any, X: pd.DataFrame) -> dict[str, Any]:
+        numbers = X[[f"x{j}" for j in range(WIDTH)]]
+        kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64}
+        feed = {}
+        for i in session.get_inputs():
+            if i.name == "report" and i.type == "tensor(int64)":
+                feed[i.name] = self.router.schema_.encode(X)
+            elif i.name == "report":
+                feed[i.name] = X[GROUPS].to_numpy(dtype=object)
+            elif i.name == "X":
+                feed[i.name] = numbers.to_numpy(kinds[i.type])
+            else:
+                feed[i.name] = X[[i.name]].to_numpy(kinds.get(i.type, object))
+        return feed
+
+
+def models_of(router: FairUseRouter) -> list[Any]:
+    """The model of every route, generic first."""
+    candidates = router.candidates_
+    return [
+        candidates[r.candidate].models[
+            0 if r.group is None else candidates[r.candidate].model_of_group[r.group]
+        ]
+        for r in router.routing_table_.routes
+    ]
+
+
+def race(contest: Contest, batches: tuple[int, ...], budget: float) -> dict[int, dict[str, float]]:
+    """Seconds of every contender, by batch size."""
+    return {n: contest.time(n, budget) for n in batches}
+
+
+def ratio(times: Mapping[int, Mapping[str, float]], of: str, to: str) -> dict[int, float]:
+    """Ratios of two contenders by batch size, where both ran."""
+    return {n: t[of] / t[to] for n, t in times.items() if of in t and to in t}
+
+
+def race_linear(
+    routes: int, threads: int, batches: tuple[int, ...], budget: float
+) -> Iterator[Line]:
+    router = fit(LOGISTIC, routes)
+    contest = Contest(router, threads)
+    X, y = make_rows(ROWS * (routes - 1), routes, 0)
+    encoder = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), [WIDTH, WIDTH + 1]), remainder="passthrough"
+    )
+    onehot = make_pipeline(encoder, LOGISTIC).fit(X.to_numpy(dtype=object), y)
+    contest.add("one-hot", plain(onehot, X, grouped=True))
+    contest.add("no groups", plain(models_of(router)[0], X.drop(columns=GROUPS)))
+    contest.add_bundle("fast")
+    contest.add_bundle("exact", precision="exact")
+    contest.add_bundle("codes", report="codes")
+    contest.add_bundle("exact codes", precision="exact", report="codes")
+    times = race(contest, batches, budget)
+    texts = {1: 1.1, 32: 1.1, 1_000: 1.1, 100_000: 1.0}
+    yield Line("logistic / same texts", routes, ratio(times, "fast", "one-hot"), texts)
+    name = "logistic, exact / same texts"
+    yield Line(name, routes, ratio(times, "exact", "one-hot"), {})
+    twice = dict.fromkeys(BATCHES, 2.0)
+    name = "logistic, codes / no groups"
+    yield Line(name, routes, ratio(times, "codes", "no groups"), twice)
+    name = "logistic, exact codes / no groups"
+    yield Line(name, routes, ratio(times, "exact codes", "no groups"), {})
+
+
+def race_trees(
+    name: str, estimator: Any, routes: int, threads: int, batches: tuple[int, ...], budget: float
+) -> Iterator[Line]:
+    router = fit(estimator, routes)
+    contest = Contest(router, threads)
+    features = make_rows(1, routes, 0)[0].drop(columns=GROUPS)
+    alone = [plain(model, features) for model in models_of(router)]
+    contest.add("generic", alone[0])
+    contest.add("alone", *alone)
+    seconds = contest.add_bundle("fast")
+    contest.add_bundle("exact", precision="exact")
+    times = race(contest, batches, budget)
+    large, limit = {1_000: 1.1, 100_000: 1.1}, {1: 1.3} if routes == 7 else {}
+    exact = {1_000: 2.2, 100_000: 2.2} if "forest" in name else {}
+    yield Line(f"{name} / generic", routes, ratio(times, "fast", "generic"), large)
+    yield Line(f"{name} / route alone", routes, ratio(times, "fast", "alone"), limit)
+    yield Line(f"{name}, exact / generic", routes, ratio(times, "exact", "generic"), exact)
+    yield Line(f"{name}, exact / route alone", routes, ratio(times, "exact", "alone"), limit)
+    if name == "forest":
+        print(f"  export of {routes} {name} routes: {seconds:.1f} s{'*' if seconds > 30 else ''}")
+    yield from _loads(name, contest, alone, routes)
+
+
+def race_others(
+    name: str, estimator: Any, routes: int, threads: int, batches: tuple[int, ...], budget: float
+) -> Iterator[Line]:
+    texts = 4 if estimator is TEXTS else 0
+    router = fit(estimator, routes, texts)
+    contest = Contest(router, threads, texts)
+    features = make_rows(1, routes, 0, texts)[0].drop(columns=GROUPS)
+    contest.add("generic", plain(models_of(router)[0], features))
+    contest.add_bundle("fast")
+    contest.add_bundle("codes", report="codes")
+    contest.add_bundle("exact", precision="exact")
+    times = race(contest, batches, budget)
+    limits = {1_000: 1.3, 100_000: 1.3}
+    yield Line(f"{name} / generic", routes, ratio(times, "fast", "generic"), limits)
+    yield Line(f"{name}, codes / generic", routes, ratio(times, "codes", "generic"), limits)
+    yield Line(f"{name}, exact / generic", routes, ratio(times, "exact", "generic"), {})
+
+
+_LOAD = """
+import sys, time, onnxruntime
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1]) * 4096 / 2**20
+options = onnxruntime.SessionOptions()
+options.intra_op_num_threads, options.log_severity_level = 1, 4
+start, before = time.perf_counter(), resident()
+kept = [onnxruntime.InferenceSession(p, options) for p in sys.argv[1:]]
+print(time.perf_counter() - start, resident() - before)
+"""
+
+
+def _loads(name: str, contest: Contest, alone: list[bytes], routes: int) -> Iterator[Line]:
+    """Print load time, memory and size beside the sum of the separate models."""
+    if not os.path.exists("/proc/self/statm"):
+        return
+    folder = Path(contest.folder.name)
+    paths = []
+    for i, model in enumerate(alone):
+        paths.append(folder / f"alone{i}.model")
+        paths[-1].write_bytes(model)
+    separate = _load(*paths)
+    size = sum(len(model) for model in alone)
+    for which in ("fast", "exact"):
+        path = folder / f"{which}.onnx"
+        seconds, memory = (a / b for a, b in zip(_load(path), separate, strict=True))
+        marks = ["*" if r > 2 else "" for r in (seconds, memory)]
+        print(
+            f"  {name}, {which}, {routes} routes / separate models: load {seconds:.2f}{marks[0]}, "
+            f"memory {memory:.2f}{marks[1]}, file {path.stat().st_size / size:.2f}"
+        )
+    yield from ()
+
+
+def _load(*paths: Path) -> tuple[float, float]:
+    """Seconds and MB that a fresh process needs to open sessions: the least of three."""
+    runs = []
+    for _ in range(3):
+        command = [sys.executable, "-c", _LOAD, *map(str, paths)]
+        out = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        runs.append((float(out[0]), float(out[1])))
+    return min(r[0] for r in runs), min(r[1] for r in runs)
+
+
+def boundary(router: FairUseRouter, X: pd.DataFrame) -> pd.DataFrame:
+    """Rows moved onto the boundary of the model that serves them, 1e-12 to 1e-9 off it."""
+    rng = np.random.default_rng(4)
+    route, models = router.route(X).route, models_of(router)
+    numbers = X[[f"x{j}" for j in range(WIDTH)]].to_numpy()
+    for r, model in enumerate(models):
+        mine, w = np.flatnonzero(route == r), model.coef_[0]
+        if not len(mine):
+            continue
+        for _ in range(3):
+            off = numbers[mine] @ w + model.intercept_[0]
+            numbers[mine] -= np.outer(off / (w @ w), w)
+        off = 10 ** rng.uniform(-11.5, -9, len(mine)) * rng.choice([-1, 1], len(mine))
+        numbers[mine] += np.outer(off / (w @ w), w)
+        decision = model.decision_function(pd.DataFrame(numbers[mine], columns=X.columns[:WIDTH]))
+        assert (np.abs(decision) >= 1e-12).all()
+    return X.assign(**{f"x{j}": numbers[:, j] for j in range(WIDTH)})
+
+
+def show_parity(n: int) -> None:
+    """Print the labels that differ on rows that are built to tie."""
+    print(f"\nLabels that differ from the router's, {n:,} rows built to tie, 7 routes")
+    print(f"{'':<44}{'exact':>7}{'fast':>7}   largest |dp|, exact")
+    trials: list[tuple[str, Any]] = [("rows on the linear boundary", LOGISTIC)]
+    for k in (20, 28, 30):
+        trials.append((f"forest of {k} full trees", _forest(k)))
+    trials.append(("forest of 20 trees, 5 rows a leaf", _forest(20, 5)))
+    trials.append(("boosting on two decimals", BOOSTING))
+    for name, estimator in trials:
+        router = fit(estimator, 7)
+        X, _ = make_rows(n, 7, 5)
+        X = boundary(router, X) if estimator is LOGISTIC else X
+        found = {}
+        with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the fast bundle warns of rounding
+            for precision in ("exact", "fast"):
+                path = Path(folder) / "b.onnx"
+                found[precision] = export_bundle(router, path, X, precision=precision, max_checks=n)
+        flips = [found[p]["label_flips"] for p in ("exact", "fast")]
+        gap = found["exact"]["max_difference"]
+        print(f"{name:<44}{flips[0]:>7}{flips[1]:>7}   {gap:.0e}")
+
+
+def _forest(trees: int, leaf: int = 1) -> RandomForestClassifier:
+    return RandomForestClassifier(trees, min_samples_leaf=leaf, random_state=0)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="small batches, 7 routes")
+    parser.add_argument("--threads", type=int, default=1, help="threads of a session")
+    args = parser.parse_args()
+    start = time.perf_counter()
+    batches, budget = (BATCHES[:3], 0.3) if args.quick else (BATCHES, 3.0)
+    settings = args.threads, batches, budget
+    print("Time of a bundle beside a plain export, by rows a call; * misses its limit")
+    header = "".join(f"{n:>6} " for n in ("1", "32", "1k", "100k"))
+    print(f"{'bundle / beside':<36}{'R':>3}{header}  limits")
+    for routes in (7,) if args.quick else (7, 25):
+        lines = [race_linear(routes, *settings)]
+        lines += [
+            race_trees(name, model, routes, *settings)
+            for name, model in (
+                ("forest", FOREST),
+                ("smooth forest", SMOOTH),
+                ("boosting", BOOSTING),
+            )
+        ]
+        others = {"neural net": OTHERS["neural net"]} if args.quick else {**OTHERS, "texts": TEXTS}
+        lines += [race_others(name, model, routes, *settings) for name, model in others.items()]
+        for line in itertools.chain.from_iterable(lines):
+            print(line, flush=True)
+    show_parity(5_000 if args.quick else 100_000)
+    seconds = time.perf_counter() - start
+    print(f"\nseeds 0 to 5, {ROWS} rows a group, {args.threads} thread(s), {seconds:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
