@@ -150,10 +150,17 @@ def _method(router: Any) -> str | None:
 def _difference(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
     flips = f"gives another label for {parity.flips[m]} of {parity.checks} answers, and "
     return (
-        f"the candidate {served.candidate!r} ({type(served.estimator).__name__}) "
+        f"the candidate {served.candidate!r} ({_kind(served.estimator)}) "
         f"{flips if parity.flips[m] else ''}gives values that differ by up to {parity.gaps[m]:.1e} "
         f"(tolerance={tolerance:g})"
     )
+
+
+def _kind(estimator: Any) -> str:
+    """Name of an estimator; of a Pipeline, that of its final step."""
+    while hasattr(estimator, "steps"):
+        estimator = estimator.steps[-1][1]
+    return type(estimator).__name__
 
 
 def _not_exact(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:

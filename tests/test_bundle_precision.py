@@ -1,0 +1,282 @@
+"""Precision: exact bundles never differ from the router, and fast ones say where they do."""
+
+import warnings
+
+import numpy as np
+import onnxruntime
+import pandas as pd
+import pytest
+from forced import EVERY, every_report, force
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.svm import SVC
+from sklearn.tree import DecisionTreeClassifier
+
+from fairuse_router import FairUseRouter
+from fairuse_router.bundle import Bundle, export_bundle
+from fairuse_router.bundle import draft as drafts
+from fairuse_router.bundle.columns import Column
+from fairuse_router.bundle.limits import decimal_floor, largest_source, rounding_limit
+from fairuse_router.bundle.linear import Head
+
+GROUPS = ["sex", "age"]
+WIDTH = 6
+
+
+def make_rows(n, seed=0):
+    """Numbers of two decimals on different scales, two group columns, noisy labels."""
+    rng = np.random.default_rng(seed)
+    numbers = rng.normal(size=(n, WIDTH))
+    numbers[:, 1] = numbers[:, 1] * 10 + 120
+    X = pd.DataFrame(numbers.round(2), columns=[f"x{j}" for j in range(WIDTH)])
+    X["sex"], X["age"] = rng.choice(["F", "M"], n), rng.choice(["old", "young"], n)
+    margin = numbers[:, 0] + numbers[:, 2] * np.where(X["sex"].to_numpy() == "F", 1, -1)
+    return X, (margin + rng.logistic(size=n) > 0).astype(int)
+
+
+def router_of(estimator, n=400, classes=2):
+    X, y = make_rows(n)
+    if classes == 3:
+        y = y + (X["x3"].to_numpy() > 0.8)
+    router = FairUseRouter(estimator, GROUPS, cv=2, random_state=0).fit(X, y)
+    return force(router, EVERY)
+
+
+def labels_of(path, X, threads=1):
+    """Labels from plain onnxruntime."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    kind = {"tensor(double)": np.float64, "tensor(float)": np.float32}[session.get_inputs()[0].type]
+    feed = {
+        "X": X[[f"x{j}" for j in range(WIDTH)]].to_numpy(kind),
+        "report": X[GROUPS].to_numpy(dtype=object),
+    }
+    return session.run(["label"], feed)[0]
+
+
+FORESTS = {
+    "20 full trees": RandomForestClassifier(20, random_state=0),
+    "28 full trees": RandomForestClassifier(28, random_state=0),
+    "30 full trees": ExtraTreesClassifier(30, random_state=0),
+    "20 trees of impure leaves": RandomForestClassifier(20, min_samples_leaf=3, random_state=0),
+    "behind a scaler": make_pipeline(
+        StandardScaler(), RandomForestClassifier(12, min_samples_leaf=2, random_state=0)
+    ),
+}
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", FORESTS)
+def test_tied_votes_fall_as_in_scikit_learn(name, threads, tmp_path):
+    router = router_of(FORESTS[name])
+    path = tmp_path / "r.onnx"
+    export_bundle(router, path, make_rows(200)[0], precision="exact")
+    X, _ = make_rows(20_000, seed=1)
+    p = router.predict_proba(X)[:, 1]
+    assert (np.abs(p - 0.5) < 1e-9).any()  # rows do tie
+    np.testing.assert_array_equal(labels_of(path, X, threads), router.predict(X))
+    np.testing.assert_array_equal(Bundle.load(path).predict_proba(X)[:, 1], p)
+
+
+@pytest.mark.parametrize("leaf", [1, 4])
+def test_ties_among_three_classes(leaf, tmp_path):
+    forest = RandomForestClassifier(12, min_samples_leaf=leaf, random_state=0)
+    router = router_of(forest, classes=3)
+    X, _ = make_rows(10_000, seed=1)
+    best = np.sort(router.predict_proba(X), axis=1)
+    assert (best[:, 2] - best[:, 1] < 1e-9).any()
+    certificate = export_bundle(router, tmp_path / "r.onnx", X[:500], precision="exact")
+    assert certificate["label_flips"] == 0
+    np.testing.assert_array_equal(labels_of(tmp_path / "r.onnx", X), router.predict(X))
+
+
+@pytest.mark.parametrize("steps", [[], [MinMaxScaler()]], ids=["bare", "scaled"])
+def test_two_decimals_through_histogram_boosting(steps, tmp_path):
+    """With more than 255 distinct numbers, splits lie on the data; float32 moves rows past them."""
+    boosting = HistGradientBoostingClassifier(max_iter=40, random_state=0)
+    router = router_of(make_pipeline(*steps, boosting), n=4_000)
+    X, _ = make_rows(20_000, seed=1)
+    names = [f"x{j}" for j in range(WIDTH)]
+    moved = X.assign(**{name: X[name].astype(np.float32).astype(float) for name in names})
+    assert steps or (router.predict_proba(moved) != router.predict_proba(X)).any()
+    export_bundle(router, tmp_path / "r.onnx", X[:500], precision="exact")
+    np.testing.assert_array_equal(labels_of(tmp_path / "r.onnx", X), router.predict(X))
+    found = Bundle.load(tmp_path / "r.onnx").predict_proba(X)
+    np.testing.assert_allclose(found, router.predict_proba(X), rtol=0, atol=1e-14)
+
+
+def test_gradient_boosting(tmp_path):
+    X, _ = make_rows(20_000, seed=1)
+    boosting = GradientBoostingClassifier(n_estimators=40, max_depth=4, random_state=0)
+    router = router_of(boosting)
+    export_bundle(router, tmp_path / "r.onnx", X[:500], precision="exact")
+    np.testing.assert_array_equal(labels_of(tmp_path / "r.onnx", X), router.predict(X))
+
+
+def test_rows_on_a_split_stay_on_their_side(tmp_path):
+    """A threshold equal to a double of two decimals, which float32 would move past it."""
+    router = router_of(DecisionTreeClassifier(max_depth=4, random_state=0))
+    tree = router.candidates_["generic"].models[0].tree_
+    j, threshold = int(tree.feature[0]), float(tree.threshold[0])
+    X = make_rows(2, seed=1)[0].assign(sex="?", age="?")
+    edge = rounding_limit(np.array([threshold]))[0]
+    X[f"x{j}"] = [edge, np.nextafter(edge, np.inf)]
+    left = router.candidates_["generic"].models[0].apply(X.drop(columns=GROUPS))
+    assert left[0] != left[1]  # the two doubles are neighbours on both sides of the split
+    export_bundle(router, tmp_path / "r.onnx", make_rows(200)[0], precision="exact")
+    bundle = Bundle.load(tmp_path / "r.onnx")
+    np.testing.assert_array_equal(bundle.predict_proba(X), router.predict_proba(X))
+
+
+def on_the_boundary(router, n):
+    """Withheld rows, a distance of 1e-12 to 1e-9 from generic's boundary."""
+    rng = np.random.default_rng(2)
+    X = make_rows(n, seed=1)[0].assign(sex="?", age="?")
+    model = router.candidates_["generic"].models[0]
+    numbers, w = X.drop(columns=GROUPS).to_numpy(), model.coef_[0]
+    for _ in range(3):
+        numbers -= np.outer((numbers @ w + model.intercept_[0]) / (w @ w), w)
+    off = 10 ** rng.uniform(-11.5, -9, n) * rng.choice([-1, 1], n)
+    numbers += np.outer(off / (w @ w), w)
+    decision = numbers @ w + model.intercept_[0]
+    assert (np.abs(decision) >= 1e-12).all()
+    return X.assign(**{f"x{j}": numbers[:, j] for j in range(WIDTH)})
+
+
+def test_rows_on_a_linear_boundary(tmp_path):
+    router = router_of(LogisticRegression(max_iter=1000))
+    X = on_the_boundary(router, 5_000)
+    certificate = export_bundle(router, tmp_path / "exact.onnx", X, precision="exact")
+    assert certificate["label_flips"] == 0
+    assert certificate["max_difference"] <= 1e-12
+    assert certificate["rounded"] == []
+    np.testing.assert_array_equal(labels_of(tmp_path / "exact.onnx", X), router.predict(X))
+
+
+def test_fast_names_what_rounding_changes(tmp_path):
+    router = router_of(LogisticRegression(max_iter=1000))
+    X = on_the_boundary(router, 2_000)
+    with pytest.warns(UserWarning, match=r"labels differ .*candidates \['generic'\]"):
+        certificate = export_bundle(router, tmp_path / "fast.onnx", X, precision="fast")
+    flips = int((labels_of(tmp_path / "fast.onnx", X) != router.predict(X)).sum())
+    assert flips > 100
+    [named] = certificate["rounded"]
+    assert named["candidate"] == "generic"
+    assert named["label_flips"] == certificate["label_flips"] >= flips
+    assert certificate["precision"] == "fast"
+    assert Bundle.load(tmp_path / "fast.onnx").certificate == certificate
+
+
+def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):
+    from fairuse_router.bundle import product
+
+    right = product.head_of
+
+    def wrong(estimator, method):
+        head = right(estimator, method)
+        return Head(head.weights * 1.01, head.bias, head.finish)
+
+    router = router_of(LogisticRegression(max_iter=1000))
+    X, _ = make_rows(100)
+    monkeypatch.setattr(product, "head_of", wrong)
+    for precision in ("fast", "exact"):
+        with pytest.raises(ValueError, match="No file was written"):
+            export_bundle(router, tmp_path / "r.onnx", X, precision=precision)
+    assert not (tmp_path / "r.onnx").exists()
+
+
+def test_exact_refuses_what_the_runtime_computes_in_float32(tmp_path):
+    router = router_of(make_pipeline(StandardScaler(), SVC()), classes=3)
+    X, _ = make_rows(100)
+    with pytest.raises(ValueError, match=r"would not be exact: .*SVC.* precision='fast'"):
+        export_bundle(router, tmp_path / "r.onnx", X, precision="exact")
+    assert export_bundle(router, tmp_path / "r.onnx", X, precision="fast")["label_flips"] == 0
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(StandardScaler(), MLPClassifier((5,), max_iter=1000, random_state=0)),
+        GaussianNB(),
+        make_pipeline(StandardScaler(), SVC()),
+        make_pipeline(StandardScaler(), SVC(kernel="poly")),
+        make_pipeline(StandardScaler(), SVC(kernel="sigmoid")),
+        make_pipeline(StandardScaler(), SVC(kernel="linear")),
+    ],
+    ids=lambda e: str(e[-1]) if hasattr(e, "steps") else type(e).__name__,
+)
+def test_doubles_all_the_way(estimator, tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        router = router_of(estimator)
+    X, _ = make_rows(300, seed=1)
+    certificate = export_bundle(router, tmp_path / "r.onnx", X, precision="exact")
+    assert certificate["max_difference"] <= 1e-12
+    bundle = Bundle.load(tmp_path / "r.onnx")
+    for asked in every_report(router, X):
+        np.testing.assert_array_equal(bundle.predict(asked), router.predict(asked))
+
+
+def test_missing_numbers_follow_their_imputed_value(tmp_path):
+    X, y = make_rows(400)
+    rng = np.random.default_rng(3)
+    for name in ("x0", "x2"):
+        X.loc[rng.random(len(X)) < 0.2, name] = np.nan
+    for steps in ([StandardScaler()], [], [MinMaxScaler()]):
+        forest = RandomForestClassifier(10, random_state=0)
+        estimator = make_pipeline(SimpleImputer(add_indicator=True), *steps, forest)
+        router = force(FairUseRouter(estimator, GROUPS, cv=2, random_state=0).fit(X, y), EVERY)
+        certificate = export_bundle(router, tmp_path / "r.onnx", X, precision="exact")
+        assert certificate["max_difference"] == 0
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"precision": "double"}, r"precision='double' .* \['fast', 'exact'\]"),
+        ({"report": "ids"}, r"report='ids' .* \['texts', 'codes'\]"),
+        ({"precision": "exact", "target_opset": {"ai.onnx.ml": 3}}, "precision='exact' needs"),
+        ({"precision": "fast", "target_opset": {"ai.onnx.ml": 5}}, "precision='fast' needs"),
+    ],
+)
+def test_settings_that_are_none(settings, message, tmp_path):
+    router = router_of(LogisticRegression(max_iter=1000), n=200)
+    with pytest.raises(ValueError, match=message):
+        export_bundle(router, tmp_path / "r.onnx", make_rows(20)[0], **settings)
+
+
+def test_tolerances_have_defaults_of_their_own(tmp_path):
+    router = router_of(LogisticRegression(max_iter=1000), n=200)
+    for precision, tolerance in drafts.TOLERANCES.items():
+        certificate = export_bundle(
+            router, tmp_path / "r.onnx", make_rows(20)[0], precision=precision
+        )
+        assert certificate["tolerance"] == tolerance
+
+
+def test_limits_are_the_last_numbers_that_go_left():
+    rng = np.random.default_rng(0)
+    thresholds = np.concatenate([rng.normal(size=500) * 10.0 ** rng.integers(-3, 6, 500), [0.0]])
+    limit = rounding_limit(thresholds)
+    with np.errstate(over="ignore"):
+        assert (limit.astype(np.float32) <= thresholds).all()
+        assert (np.nextafter(limit, np.inf).astype(np.float32) > thresholds).all()
+    column = Column(0, (("sub", 120.3), ("div", 9.7), ("mul", 0.3), ("add", -1.0)))
+    source = largest_source(column, thresholds)
+    assert (column.apply(source) <= thresholds).all()
+    assert (column.apply(np.nextafter(source, np.inf)) > thresholds).all()
+    shown = np.round(rng.normal(size=1000), 2)
+    split = np.sort(shown)[::7] + rng.choice([-1e-9, 0, 1e-9], len(shown[::7]))
+    in_float = shown.astype(np.float32)[:, None] <= decimal_floor(split)
+    np.testing.assert_array_equal(in_float, shown[:, None] <= split)
