@@ -110,5 +110,6 @@ def _other(name, folder):
     values = next(a for a in encoder.attribute if a.name == "values_int64s")
     values.ints[:] = [0] * len(values.ints)
     label = next(n for n in model.graph.node if "label" in n.output)
-    label.op_type, label.domain = "Neg", ""
+    label.output[list(label.output).index("label")] = "right"
+    model.graph.node.append(onnx.helper.make_node("Neg", ["right"], ["label"]))
     onnx.save(model, folder / f"{name}.onnx")
