@@ -30,7 +30,7 @@ class Prepared:
     Parameters
     ----------
     margin : ndarray of shape (n,)
-        Of the uncorrected model.
+        Of the uncorrected model, to scale.
     features : ndarray or sparse matrix of shape (n, d)
         As they reach its final step, without gaps.
     """
@@ -47,27 +47,31 @@ class Corrected:
     """A fitted model and a table of linear corrections of its margin.
 
     It takes the model's own columns, and on their right one more: the row of the table to use. The
-    margin of a row x with the code c is ``base margin + f(x)'table[c, :-1] + table[c, -1]``, f(x)
-    being the features as they reach the final step of the base model.
+    margin of a row x with the code c is ``scale base margin + f(x)'table[c, :-1] + table[c, -1]``,
+    f(x) being the features as they reach the final step of the base model.
 
     Parameters
     ----------
     base : fitted estimator
         A regressor, or a classifier of two classes with ``predict_proba``.
     table : ndarray of shape (R, d + 1)
-        Slopes and intercept of each correction; a row of zeros leaves the base model as it is.
+        Slopes and intercept of each correction; a row of zeros leaves the labels as they are.
     fill : ndarray of shape (d,)
         What stands in for features that are missing at the final step.
+    scale : float, default=1.0
+        What the base model's margins are multiplied by: below 1 it is too sure of itself.
     """
 
     base: Any
     table: Floats = field(repr=False)
     fill: Floats = field(repr=False)
+    scale: float = 1.0
 
     def prepare(self, features: frames.Table) -> Prepared:
         """Do once what does not depend on the report; `features` are the base model's columns."""
         final, reached = final_step(self.base, features)
-        return Prepared(base_margin(final, reached), _filled(as_matrix(reached), self.fill))
+        margin = self.scale * base_margin(final, reached)
+        return Prepared(margin, _filled(as_matrix(reached), self.fill))
 
     def margin(self, prepared: Prepared, codes: NDArray[np.int64]) -> Floats:
         """Margin of prepared rows, each under the code given for it, shape (n,)."""

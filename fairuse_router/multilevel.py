@@ -2,7 +2,7 @@
 
 Linear families: a logistic regression with shared and own slopes, fitted to all rows at once. Every
 other family: only what differs between groups is fitted, on top of generic's margin, which must
-then come from models that have not seen the row.
+then come from models that have not seen the row, and is brought to the scale of log-odds first.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
-from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeCV
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fairuse_router import frames
@@ -34,6 +34,7 @@ PENALTIES = (100.0, 30.0, 10.0, 3.0)  # on the groups' own slopes; the folds cho
 _INNER_FOLDS = 5
 _MOST_FEATURES = 500  # the fit needs m matrices of this size squared
 _LOOKED_AT = 1000
+_SCALES = (0.2, 5.0)
 
 
 def fit_multilevel(
@@ -71,14 +72,17 @@ def fit_multilevel(
     if not regression:
         _check_labels(final, reached)
     assert recipe.added is not None
+    weight = _weight(final, part)
+    offset = None if linear else _out_of_fold(recipe, part)
+    scale = 1.0 if offset is None or regression else _scale_of(offset, part.target, weight)
     fits = multilevel_path(
         x,
         part.groups,
         part.target,
         recipe.added,
         PENALTIES,
-        offset=None if linear else _out_of_fold(recipe, part),
-        weight=_weight(final, part),
+        offset=None if offset is None else scale * offset,
+        weight=weight,
         squared=regression,
     )
     kind = CorrectedRegressor if regression else CorrectedClassifier
@@ -92,7 +96,7 @@ def fit_multilevel(
         candidates.append(
             Candidate(
                 recipe.name,
-                (kind(model, table, mean),),
+                (kind(model, table, mean, scale),),
                 np.zeros(part.n_groups, dtype=np.int64),
                 codes,
                 ("multilevel group",),
@@ -154,6 +158,19 @@ def _scale(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np
     mean = np.where(known, matrix, 0.0).sum(axis=0) / count
     sd = np.sqrt((np.where(known, matrix - mean, 0.0) ** 2).sum(axis=0) / count)
     return mean, np.where(sd > 1e-12 * np.maximum(np.abs(mean), 1e-300), sd, 1.0)
+
+
+def _scale_of(
+    margin: NDArray[np.float64], target: NDArray[np.int64], weight: NDArray[np.float64] | None
+) -> float:
+    """What makes log-odds of generic's margin: the slope of the labels on it, kept within bounds.
+
+    Boosting on few rows claims twice the log-odds that are there, and corrections that took its
+    word were half as large as needed to change a label. Generic's labels do not depend on it.
+    """
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky")
+    model.fit(margin[:, None], target, sample_weight=weight)
+    return float(np.clip(model.coef_[0, 0], *_SCALES))
 
 
 def _weight(final: Any, part: TrainingRows) -> NDArray[np.float64] | None:

@@ -92,11 +92,43 @@ def test_any_other_family_is_corrected_by_margins_out_of_fold():
         inner = RandomForestClassifier(15, random_state=0).fit(X[training], y[training])
         offset[judging] = log_odds(inner.predict_proba(X[judging]))
     z = (X - X.mean(axis=0)) / X.std(axis=0)
-    fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, offset=offset)[-1]
+    labels = LogisticRegression(C=1e9, tol=1e-10).fit(offset[:, None], y)
+    scale = max(0.2, labels.coef_[0, 0])  # how much of the log-odds is there; a fifth at least
+    fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, offset=scale * offset)[-1]
     served = log_odds(base.models[0].predict_proba(X))  # by the model fitted to all rows
-    margin = served + np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
+    added = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
     found = variants[-1].evaluate(X, groups, "decision_function", None)
-    np.testing.assert_allclose(found, margin, atol=1e-9)
+    np.testing.assert_allclose(found, scale * served + added, atol=1e-4)
+    assert variants[-1].models[0].scale == pytest.approx(scale, abs=1e-5)
+
+
+def test_how_sure_generic_claims_to_be_does_not_matter():
+    X, groups, y = draw(2000)
+    calm, sure = (Sure(times) for times in (1.0, 2.0))
+    margins = []
+    for estimator in (calm, sure):
+        _, variants, _ = fit_all(estimator, training_rows(X, groups, y))
+        margins.append(variants[-1].evaluate(X, groups, "decision_function", None))
+    np.testing.assert_allclose(margins[1], margins[0], atol=0.05)
+
+
+class Sure(ClassifierMixin, BaseEstimator):
+    """A logistic regression whose log-odds are multiplied by a number."""
+
+    def __init__(self, times=1.0):
+        self.times = times
+
+    def fit(self, X, y):
+        self.model_ = LogisticRegression(C=0.001).fit(X, y)
+        self.classes_ = self.model_.classes_
+        return self
+
+    def predict(self, X):
+        return self.model_.predict(X)
+
+    def predict_proba(self, X):
+        p = 1 / (1 + np.exp(-self.times * self.model_.decision_function(X)))
+        return np.column_stack([1 - p, p])
 
 
 @pytest.mark.parametrize("estimator", [LOGISTIC, FOREST], ids=["linear", "forest"])
@@ -114,7 +146,7 @@ def test_a_route_blends_margins_by_its_strength(estimator):
     models, of_route = served_models(pool, table)
     assert [m.candidate for m in models] == ["generic", "multilevel"]
     model = base.models[0]
-    generic = log_odds(model.predict_proba(X))
+    generic = variants[0].models[0].scale * log_odds(model.predict_proba(X))
     if estimator is LOGISTIC:
         generic = model.decision_function(X)
     full = variants[0].evaluate(X, groups, "decision_function", None)
@@ -163,22 +195,22 @@ def test_the_penalty_with_the_smallest_pooled_log_loss_is_kept(estimator):
     recipes = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
     folds = split_rows(3, X, y, groups, y, None, 0)
     candidates, scores, lacks = cross_fit(recipes, data, folds, min_group_size=20)
-    loss = np.zeros(len(PENALTIES))
+    loss, scale = np.zeros(len(PENALTIES)), np.empty(len(y))
     for training, judging in folds:
         base = fit_candidate(recipes[0], data, training, 20)
         for i, variant in enumerate(fit_multilevel(recipes[1], base, data, training)):
-            classes = np.array([0, 1])
-            p = variant.evaluate(X[judging], groups[judging], "predict_proba", classes)
-            loss[i] -= np.log(p[np.arange(len(judging)), y[judging]]).sum()
+            scale[judging] = variant.models[0].scale
+            z = variant.evaluate(X[judging], groups[judging], "decision_function", None)
+            loss[i] += np.logaddexp(0, -(2 * y[judging] - 1) * z).sum()
     margins = scores["multilevel"].margins
     np.testing.assert_allclose(np.logaddexp(0, -(2 * y - 1) * margins[:, 1]).sum(), loss.min())
     _, variants, _ = fit_all(estimator, data)
     kept, want = candidates["multilevel"].models[0], variants[loss.argmin()].models[0]
     np.testing.assert_allclose(kept.table, want.table, atol=1e-9)
     assert lacks == {"generic": {}, "multilevel": {}}
-    if estimator is FOREST:  # the margin without correction is generic's own, clipped
+    if estimator is FOREST:  # the margin without correction is generic's own, clipped and scaled
         p = scores["generic"].predictions.proba
-        np.testing.assert_allclose(margins[:, 0], log_odds(p), atol=1e-9)
+        np.testing.assert_allclose(margins[:, 0], scale * log_odds(p), atol=1e-9)
 
 
 def test_envy_is_measured_on_the_kept_variant():

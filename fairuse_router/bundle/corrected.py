@@ -87,7 +87,7 @@ def classify_corrected(graph: Graph, model: Corrected, block: Block) -> Answer:
     assert proba is not None
     p = graph.op("Clip", proba, graph.numbers(CLIP), graph.numbers(1 - CLIP))
     added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
-    odds = graph.numbers([[-1.0], [1.0]])  # log p of the second class less that of the first
+    odds = graph.numbers([[-model.scale], [model.scale]])  # of the second class against the first
     margin = graph.op("Gemm", graph.op("Log", p), odds, added)
     own_label, own_proba = _answer(graph, margin)
     untouched = ~model.table.any(axis=1)
