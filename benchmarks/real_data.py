@@ -29,7 +29,7 @@ from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
 from fairuse_router.inference import adjust
 
-POLICIES = ("shrunken", "tested", "certified", "best")
+POLICIES = ("shrunken", "slope", "tested", "certified", "best")
 HARM, LEVEL, FOLDS = 0.002, 0.9, 5
 
 
