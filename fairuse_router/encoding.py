@@ -87,6 +87,8 @@ def learn_rows(
     if not is_regressor(template):
         fitted = template if isinstance(router.cv, str) and router.cv == "prefit" else None
         router.classes_ = learn_classes(y, fitted)
+    elif hasattr(router, "classes_"):
+        del router.classes_  # of an earlier fit as a classifier
     rows, codes = _rows(router, table, y, sample_weight, clusters)
     largest = np.bincount(rows.groups + 1, minlength=2)[1:].max()
     if largest < router.min_group_size:

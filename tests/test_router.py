@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.metrics import brier_score_loss, roc_auc_score
 from sklearn.model_selection import StratifiedKFold
 from sklearn.naive_bayes import GaussianNB
@@ -254,3 +254,12 @@ def test_certified_deploys_the_models_that_were_certified(many_rows):
     assert model.routing_table_.groups[2].candidate == "decoupled"
     assert [g.rows for g in model.routing_table_.groups] == [240] * 4
     assert model.honest_gains_ is None
+
+
+def test_a_classifier_refitted_as_a_regressor_forgets_its_classes():
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+    router = FairUseRouter(LogisticRegression(), [1]).fit(X, X[:, 0] > 0)
+    router.set_params(estimator=LinearRegression(), metric="squared_error").fit(X, X[:, 0] + 1)
+    assert not hasattr(router, "classes_")
+    assert router.predict(X) == pytest.approx(X[:, 0] + 1)
