@@ -144,7 +144,7 @@ def on_the_boundary(router, n):
     rng = np.random.default_rng(2)
     X = make_rows(n, seed=1)[0].assign(sex="?", age="?")
     model = router.candidates_["generic"].models[0]
-    numbers, w = X.drop(columns=GROUPS).to_numpy(), model.coef_[0]
+    numbers, w = X.drop(columns=GROUPS).to_numpy(copy=True), model.coef_[0]
     for _ in range(3):
         numbers -= np.outer((numbers @ w + model.intercept_[0]) / (w @ w), w)
     off = 10 ** rng.uniform(-11.5, -9, n) * rng.choice([-1, 1], n)
