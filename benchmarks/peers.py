@@ -26,7 +26,8 @@ from sklearn.preprocessing import OneHotEncoder
 
 from benchmarks.data import rotterdam_population
 from benchmarks.figures import Point, gain_and_harm
-from benchmarks.known_truth import EFFECTS, HARM, rate
+from benchmarks.known_truth import EFFECTS, rate
+from benchmarks.truth import HARM
 from fairuse_router import FairUseRouter
 
 Predict = Callable[[pd.DataFrame], np.ndarray]

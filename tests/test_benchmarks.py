@@ -42,3 +42,50 @@ def test_the_plain_bootstrap_is_of_the_same_statistics():
         assert error[b] == pytest.approx(np.mean((p[rows] > 0.5) != y[rows]))
         assert auc[b] == pytest.approx(1 - roc_auc_score(y, p, sample_weight=counts[b]))
         assert ece[b] == pytest.approx(get_metric("ece").risk(y[rows], drawn, None))
+
+
+def study():
+    truth = pytest.importorskip("benchmarks.truth")
+    from sklearn.linear_model import LogisticRegression
+
+    from fairuse_router.datasets import make_population
+
+    population = make_population(600, n_groups=4, effect="slopes", random_state=3)
+    return truth, truth.Study(population, LogisticRegression(), fresh=20_000, seed=3)
+
+
+def test_true_auc_and_calibration_error_are_what_many_labels_show():
+    truth, _ = study()
+    rng = np.random.default_rng(0)
+    p, score = rng.uniform(size=500), rng.uniform(size=500).round(1)
+    y = rng.random((400, 500)) < p
+    from fairuse_router.metrics import Predictions, get_metric
+
+    shown = [
+        get_metric("auc").risk(row.astype(int), Predictions.from_proba(score), None) for row in y
+    ]
+    assert 1 - truth._area(p, score) == pytest.approx(np.mean(shown), abs=0.003)
+    many = (rng.random(10**6) < np.repeat(p, 2000)).astype(int)
+    ece = get_metric("ece").risk(many, Predictions.from_proba(np.repeat(score, 2000)), None)
+    assert truth._calibration_error(p, score) == pytest.approx(ece, abs=0.003)
+
+
+def test_a_study_judges_rules_by_the_truth():
+    from fairuse_router.routing.policies import Choice
+
+    truth, own = study()
+    generic = own.judge(lambda e: [Choice("generic", "")] * e.n_groups)
+    assert (generic.gain, generic.harmed, generic.envy, generic.asked) == (0, False, 0, 0)
+    oracle = own.oracle("error")
+    for name in truth.PLAIN:
+        told = []
+
+        def rule(evidence, name=name, told=told):
+            told.append(evidence.metric.name)
+            return [Choice(name, "")] * evidence.n_groups
+
+        found = own.judge(rule, "log_loss")
+        assert told == ["log_loss"]
+        assert np.isnan(found.envy)
+        assert own.judge(rule, "error").gain <= oracle + 1e-9
+        assert found.harmed >= (found.worst < -0.2)
