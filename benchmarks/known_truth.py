@@ -3,9 +3,9 @@
 Run ``python -m benchmarks.known_truth``; ``--populations 30`` for a quick look. Populations: 10
 covariates resampled from the Rotterdam breast cancer data, m = 4, 6, 12 groups, n = 500, 2,000 and
 10,000 training rows, kinds of group effect as in `fairuse_router.datasets.make_population`. True
-risks are means over fresh rows with the label noise integrated out, up to 15,000 in each group. A
-rule is told the metric that it is judged by. A group is harmed if its true risk is more than 0.002
-above generic's (0.2 points of error). Envy: people, in percent, whose group another group's route
+risks are means over fresh rows with the label noise integrated out. A rule is told the metric that
+it is judged by. A group is harmed if its true risk is more than 0.002 above generic's (0.2 points
+of error). Envy: people, in percent, whose group another group's route
 would serve better by more than that; asked: attributes per person, by the plan that asks least.
 
 "its base": the gain of a certified rule over the generic that it deploys, trained on 60% of the
@@ -98,6 +98,7 @@ class Setting:
     m: int
     effect: str
     fresh: int
+    per_group: int
 
 
 def _by_policy(policy: str) -> Callable:
@@ -110,11 +111,17 @@ def one_population(setting: Setting, rules: Sequence[str], metrics: Sequence[str
     population = rotterdam_population(
         setting.n, n_groups=setting.m, effect=setting.effect, random_state=setting.seed
     )
-    study = Study(population, clone(FAMILIES[setting.family]), setting.fresh, setting.seed)
+    study = Study(
+        population,
+        clone(FAMILIES[setting.family]),
+        setting.fresh,
+        setting.per_group,
+        setting.seed,
+    )
     found = []
 
     def note(rule: str, metric: str, judgement: Judgement) -> None:
-        place = {k: v for k, v in asdict(setting).items() if k != "fresh"}
+        place = {k: v for k, v in asdict(setting).items() if k not in ("fresh", "per_group")}
         found.append(Result(**asdict(judgement), rule=rule, metric=metric, **place))
 
     for metric in metrics:
@@ -246,7 +253,8 @@ def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument("--sizes", default="500,2000,10000")
     parser.add_argument("--rules", default=",".join(RULES), help="comma-separated")
     parser.add_argument("--metrics", default="error", help=f"of {', '.join(METRICS)}")
-    parser.add_argument("--fresh", type=int, default=1_000_000, help="rows drawn for the truth")
+    parser.add_argument("--fresh", type=int, default=400_000, help="rows drawn for the truth")
+    parser.add_argument("--per-group", type=int, default=15_000, help="most kept of each group")
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--csv", help="file for one line per rule, metric and population")
@@ -265,7 +273,7 @@ def main() -> None:
             parser.error(f"{','.join(got)}: allowed are {', '.join(allowed)}")
     cells = itertools.cycle(itertools.product(effects, sizes, (4, 6, 12)))
     work = [
-        Setting(family, options.seed + i, n, m, effect, options.fresh)
+        Setting(family, options.seed + i, n, m, effect, options.fresh, options.per_group)
         for i, (effect, n, m) in enumerate(itertools.islice(cells, options.populations))
         for family in families
     ]
@@ -278,10 +286,12 @@ def main() -> None:
             print(f"\r{done} of {len(work)} populations", end="", file=sys.stderr)
     print(
         f"{options.populations} populations for each of {options.families}; seeds from "
-        f"{options.seed}, {options.fresh:,} fresh rows each; {time.perf_counter() - start:.0f} s.\n"
-        "Monte-Carlo standard errors in brackets. Of oracle: share, in percent, of the gain of the "
-        "best of\ngeneric, one-hot, intersectional and decoupled in every group. Gain and the mean "
-        "of the group that\ngains least: in hundredths (points of error). Any harm, envy: percent."
+        f"{options.seed}, {options.fresh:,} fresh rows each,\n"
+        f"at most {options.per_group:,} of a group; {time.perf_counter() - start:.0f} s. "
+        "Monte-Carlo standard errors in brackets.\nOf oracle: share, in percent, of the gain of "
+        "the best of generic, one-hot, intersectional and\ndecoupled in every group. Gain, and the "
+        "mean of the group that gains least: in hundredths\n(points of error). Any harm, envy: "
+        "percent."
     )
     for family in families:
         show_all(results, family, metrics)

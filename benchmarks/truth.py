@@ -44,7 +44,6 @@ CLIP = 0.005  # log losses of a forest's 0 and 1 would be infinite
 METRICS = ("error", "log_loss", "auc", "ece")
 PLAIN = ("onehot", "intersectional", "decoupled")
 POOL = ("generic", *PLAIN, "multilevel")
-PER_GROUP = 15_000  # most fresh rows of a group
 ENVIOUS = 3_000  # rows of a group that are tried under other groups' routes
 CLASSES = np.array([0, 1])
 Rule = Callable[[Evidence], Sequence[Choice]]
@@ -82,11 +81,11 @@ class Judgement:
 class Truth:
     """Fresh rows with known probabilities, and the risk of any predictions in every group."""
 
-    def __init__(self, population: Population, rows: int, seed: int) -> None:
+    def __init__(self, population: Population, rows: int, per_group: int, seed: int) -> None:
         fresh = population.sample(rows, random_state=seed)
         ids = fresh.law.group_ids(fresh.groups)
         self.m = len(fresh.law.shares)
-        keep = np.concatenate([np.flatnonzero(ids == g)[:PER_GROUP] for g in range(self.m)])
+        keep = np.concatenate([np.flatnonzero(ids == g)[:per_group] for g in range(self.m)])
         self.features, self.ids = fresh.features[keep], ids[keep]
         self.p = fresh.law.probability(self.features, fresh.groups[keep])
         self.shares = np.asarray(fresh.law.shares)
@@ -249,8 +248,10 @@ class Study:
     population : Population
         Its rows train the candidates and are the evidence; its law is the truth.
     estimator : scikit-learn classifier, unfitted
-    fresh : int, default=60_000
-        Rows drawn for the truth; at most 15,000 of each group are kept.
+    fresh : int, default=400_000
+        Rows drawn for the truth.
+    per_group : int, default=15_000
+        Most of them that are kept of a group.
     seed : int, default=0
         Of the folds and the fresh rows.
     names : sequence of str
@@ -261,11 +262,12 @@ class Study:
         self,
         population: Population,
         estimator: Any,
-        fresh: int = 60_000,
+        fresh: int = 400_000,
+        per_group: int = 15_000,
         seed: int = 0,
         names: Sequence[str] = POOL,
     ) -> None:
-        self.truth = Truth(population, fresh, seed + 10**6)
+        self.truth = Truth(population, fresh, per_group, seed + 10**6)
         self.grid = population.law.grid
         candidates, self.evidence, schema = _pool(population, estimator, names, seed)
         self.n_groups = schema.n_groups
