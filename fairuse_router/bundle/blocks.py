@@ -174,4 +174,9 @@ def by_route(graph: Graph, values: NDArray[Any], route: str) -> str:
         Tensor of int64, shape (n,).
     """
     table = graph.constant(values, np.int64) if values.dtype.kind == "i" else graph.numbers(values)
-    return graph.op("Gather", table, route, axis=0, name=graph.label("unknown_level_in_report"))
+    return graph.op("Gather", table, route, axis=0, name=unknown_level(graph))
+
+
+def unknown_level(graph: Graph) -> str:
+    """Name of a node that fails for a route that does not exist."""
+    return graph.label("unknown_level_in_report")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -179,6 +180,20 @@ def _refuse(rows: NDArray[np.bool_], column: InputColumn, what: str) -> None:
             f"{int(rows.sum()) - 1} others), which the router refuses. Fill it in, or train with "
             "a step that does."
         )
+
+
+def runs_of(numeric: Sequence[bool]) -> list[list[int]]:
+    """Positions of columns: neighbours that are numbers together, every text on its own.
+
+    ONNX Runtime 1.32 gathers rows of a table of texts wrongly unless it has one column.
+
+    Examples
+    --------
+    >>> runs_of([True, True, False, False, True])
+    [[0, 1], [2], [3], [4]]
+    """
+    runs = groupby(range(len(numeric)), key=lambda j: -1 if numeric[j] else j)
+    return [list(run) for _, run in runs]
 
 
 def report_texts(schema: GroupSchema, codes: NDArray[np.int64]) -> NDArray[Any]:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.blocks import by_route, column, unsort
+from fairuse_router.bundle.blocks import by_route, unknown_level, unsort
 from fairuse_router.bundle.builder import Graph
-from fairuse_router.bundle.inputs import JOINED, Layout
-from fairuse_router.bundle.submodels import SubModel, Told
+from fairuse_router.bundle.inputs import JOINED, Layout, runs_of
+from fairuse_router.bundle.routes import UNEQUAL
+from fairuse_router.bundle.submodels import Source, SubModel, Told
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,17 +45,32 @@ class Partition:
 
     def write(self, graph: Graph, route: str) -> list[str]:
         """Append the answers, as far as there are any: label index [n] and values [n, width]."""
+        packs = _pack(graph, self.layout)
         if len(self.submodels) == 1:
-            whole = {name: name for name in self.layout.inputs}
-            return _score(graph, self.submodels[0], self.layout, whole, route)
-        return _score_own_rows(graph, self.submodels, self.model_of_route, self.layout, route)
+            return _score(graph, self.submodels[0], packs, route)
+        return _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
+
+
+Packs = Mapping[tuple[int, ...], str]  # features side by side, and the tensor that holds them
+
+
+def _pack(graph: Graph, layout: Layout) -> Packs:
+    """Put neighbours that are numbers into one tensor."""
+    if layout.joined:
+        return {tuple(range(len(layout.columns))): JOINED}
+    packs = {}
+    for run in runs_of([column.numeric for column in layout.columns]):
+        names = [layout.inputs[j] for j in run]
+        joined = len(run) > 1 and graph.op("Concat", *names, axis=1, name=graph.label(UNEQUAL))
+        packs[tuple(run)] = joined or names[0]
+    return packs
 
 
 def _score_own_rows(
     graph: Graph,
     submodels: Sequence[SubModel],
     model_of_route: NDArray[np.int64],
-    layout: Layout,
+    packs: Packs,
     route: str,
 ) -> list[str]:
     """Sort the rows by model, score every model's part, and put the answers back in order."""
@@ -69,10 +86,10 @@ def _score_own_rows(
         mine = graph.op("Gather", tensor, order, axis=0)
         return graph.ops("Split", mine, counts, n_outputs=len(submodels), axis=0)
 
-    features = {name: split(name) for name in dict.fromkeys(layout.inputs)}
+    features = {run: split(tensor) for run, tensor in packs.items()}
     routes = split(route)
     parts = [
-        _score(graph, submodel, layout, {n: f[m] for n, f in features.items()}, routes[m])
+        _score(graph, submodel, {run: own[m] for run, own in features.items()}, routes[m])
         for m, submodel in enumerate(submodels)
     ]
     return [
@@ -81,15 +98,12 @@ def _score_own_rows(
     ]
 
 
-def _score(
-    graph: Graph, submodel: SubModel, layout: Layout, tensors: Mapping[str, str], route: str
-) -> list[str]:
+def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[str]:
     """Label index and values of some rows, by one model, as far as it has them."""
 
     def run(inside: Graph) -> list[str]:
-        return inside.inline(
-            submodel.model, _model_inputs(inside, submodel, layout, tensors, route)
-        )
+        own = [_gather_run(inside, run, packs, route, submodel.kind) for run in submodel.runs]
+        return inside.inline(submodel.model, own)
 
     if not submodel.guarded:
         return run(graph)
@@ -103,25 +117,32 @@ def _score(
     return graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
 
 
-def _model_inputs(
-    graph: Graph, submodel: SubModel, layout: Layout, tensors: Mapping[str, str], route: str
-) -> list[str]:
-    """Tensors for the inputs of a sub-model: features of its rows, and what their routes tell."""
-    sources, kind = submodel.sources, submodel.kind
-    told = [s for s in sources if isinstance(s, Told)]
-    n_features = len(sources) - len(told)
-    if submodel.joined and not any(isinstance(s, Told) for s in sources[:n_features]):
-        if not told:
-            return [tensors[JOINED]]
-        added = by_route(graph, np.stack([t.values for t in told], axis=1), route)
-        return [graph.op("Concat", tensors[JOINED], added, axis=1)]
-    columns = []
-    for s in sources:
-        if isinstance(s, Told):
-            values = graph.constant(s.values[:, None], kind if s.numeric else object)
-            columns.append(graph.op("Gather", values, route, axis=0))
-        elif layout.joined:
-            columns.append(column(graph, tensors[JOINED], s))
-        else:
-            columns.append(tensors[layout.inputs[s]])
-    return [graph.op("Concat", *columns, axis=1)] if submodel.joined else columns
+def _gather_run(
+    graph: Graph, run: Sequence[Source], packs: Packs, route: str, kind: np.dtype[Any]
+) -> str:
+    """One input of a sub-model: features of its rows, and what their routes tell."""
+    pieces = []
+    for is_told, part in groupby(run, key=lambda source: isinstance(source, Told)):
+        if is_told:
+            pieces.append(_told(graph, [t for t in part if isinstance(t, Told)], route, kind))
+            continue
+        chosen = {source for source in part if not isinstance(source, Told)}
+        for features, tensor in packs.items():
+            if chosen & set(features):
+                pieces.append(_columns(graph, chosen, features, tensor))
+    return pieces[0] if len(pieces) == 1 else graph.op("Concat", *pieces, axis=1)
+
+
+def _told(graph: Graph, told: Sequence[Told], route: str, kind: np.dtype[Any]) -> str:
+    """What the routes tell, one column each."""
+    values = np.stack([t.values for t in told], axis=1)
+    table = graph.constant(values, kind if told[0].numeric else object)
+    return graph.op("Gather", table, route, axis=0, name=unknown_level(graph))
+
+
+def _columns(graph: Graph, chosen: set[int], features: Sequence[int], tensor: str) -> str:
+    """Those of the chosen features that a tensor holds, in its order."""
+    places = [j for j, feature in enumerate(features) if feature in chosen]
+    if len(places) == len(features):
+        return tensor
+    return graph.op("Gather", tensor, graph.constant(places, np.int64), axis=1)

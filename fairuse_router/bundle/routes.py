@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle.builder import ML, Graph
-from fairuse_router.bundle.inputs import REPORT, Layout
+from fairuse_router.bundle.inputs import REPORT, Layout, runs_of
 from fairuse_router.groups import GroupSchema
 from fairuse_router.routing.table import RoutingTable
 
+UNEQUAL = "inputs_differ_in_their_number_of_rows"
 _LARGEST_GRID = 50_000  # entries of a table over texts; a larger one is looked up by codes
 
 
@@ -90,13 +91,16 @@ def _column_codes(graph: Graph, schema: GroupSchema) -> str:
 
 
 def _as_long_as_features(graph: Graph, route: str, layout: Layout) -> str:
-    """Return the routes; the graph fails where two inputs disagree on the number of rows."""
-    name = "inputs_differ_in_their_number_of_rows"
-    counts = [graph.op("Shape", i, start=0, end=1) for i in dict.fromkeys(layout.inputs)]
+    """Return the routes; the graph fails where two inputs disagree on the number of rows.
+
+    Of inputs that `partition` joins, and there fails to join, the first is enough.
+    """
+    runs = runs_of([column.numeric for column in layout.columns])
+    counts = [graph.op("Shape", layout.inputs[run[0]], start=0, end=1) for run in runs]
     rows = counts[0]
     if len(counts) > 1:
         every = graph.op("Concat", *counts, axis=0)
         rows = graph.op("ReduceMax", every, keepdims=1)
         excess = graph.op("Sub", rows, graph.op("ReduceMin", every, keepdims=1))
-        rows = graph.op("Gather", rows, excess, name=f"{name}_of_features")
-    return graph.op("Reshape", route, rows, allowzero=1, name=name)
+        rows = graph.op("Gather", rows, excess, name=f"{UNEQUAL}_of_features")
+    return graph.op("Reshape", route, rows, allowzero=1, name=UNEQUAL)

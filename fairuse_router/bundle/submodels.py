@@ -15,7 +15,7 @@ from fairuse_router.bundle.blocks import Answer, Block, Part, spread
 from fairuse_router.bundle.builder import Graph, value_info
 from fairuse_router.bundle.compose import classify
 from fairuse_router.bundle.corrected import classify_corrected, regress_corrected
-from fairuse_router.bundle.inputs import cells
+from fairuse_router.bundle.inputs import cells, runs_of
 from fairuse_router.bundle.regress import regress
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
@@ -54,13 +54,11 @@ class SubModel:
     name : str
         Candidate it belongs to.
     model : ModelProto
-        Inputs: one number tensor ``X`` [N, width] if all sources are numbers, else one tensor
-        [N, 1] per source. Outputs: ``label`` int64 [N], the position among the router's classes,
-        and ``values`` [N, S] unless only labels exist; for a regression ``values`` [N, 1] only.
-    sources : tuple of int or Told
-        Where its columns come from.
-    joined : bool
-        Whether it takes one tensor.
+        Inputs: one tensor [N, width] per run. Outputs: ``label`` int64 [N], the position among the
+        router's classes, and ``values`` [N, S] unless only labels exist; for a regression
+        ``values`` [N, 1] only.
+    runs : tuple of tuple of int or Told
+        Where its columns come from: neighbours that are numbers side by side, every text alone.
     kind : numpy dtype
         Type of its numbers.
     guarded : bool
@@ -69,8 +67,7 @@ class SubModel:
 
     name: str
     model: ModelProto
-    sources: tuple[Source, ...]
-    joined: bool
+    runs: tuple[tuple[Source, ...], ...]
     kind: np.dtype[Any]
     guarded: bool = False
 
@@ -119,12 +116,15 @@ def build_submodel(
     """
     sources = model_sources(served, features)
     numeric = [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
+    runs = runs_of(numeric)
+    shapes = [(numeric[run[0]], len(run)) for run in runs]
     try:
-        model = _convert(served.estimator, numeric, classes, method, opsets, np.dtype(kind))
+        model = _convert(served.estimator, shapes, classes, method, opsets, np.dtype(kind))
         guarded = not _runs_on_no_rows(model)
     except Exception as error:
         raise ValueError(_refusal(served, error)) from error
-    return SubModel(served.candidate, model, sources, all(numeric), np.dtype(kind), guarded)
+    own = tuple(tuple(sources[j] for j in run) for run in runs)
+    return SubModel(served.candidate, model, own, np.dtype(kind), guarded)
 
 
 def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
@@ -149,21 +149,18 @@ def _told(table: frames.Table, position: int) -> Told:
 
 def _convert(
     estimator: Any,
-    numeric: Sequence[bool],
+    shapes: Sequence[tuple[bool, int]],
     classes: NDArray[Any] | None,
     method: str | None,
     opsets: Mapping[str, int],
     kind: np.dtype[Any],
 ) -> ModelProto:
     graph = Graph(opsets, kind)
-    block: Block
-    if all(numeric):
-        inputs = [value_info("X", kind, ["N", len(numeric)])]
-        block = (Part("X", len(numeric)),)
-    else:
-        types = [kind if is_number else object for is_number in numeric]
-        inputs = [value_info(f"x{j}", t, ["N", 1]) for j, t in enumerate(types)]
-        block = tuple(Part(f"x{j}", 1, not is_number) for j, is_number in enumerate(numeric))
+    types = [kind if number else object for number, _ in shapes]
+    inputs = [value_info(f"x{j}", types[j], ["N", width]) for j, (_, width) in enumerate(shapes)]
+    block: Block = tuple(
+        Part(f"x{j}", width, not number) for j, (number, width) in enumerate(shapes)
+    )
     if classes is None:
         number = _number(graph, estimator, block)
         return graph.to_model(inputs, [(number, value_info("values", kind, ["N", 1]))])
