@@ -31,6 +31,7 @@ from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.data import rotterdam_population
+from benchmarks.outputs import write_csv
 from benchmarks.participatory import Candidates, flat, sequential
 from fairuse_router import FairUseRouter
 from fairuse_router.routing.asking import order_questions, settled, spread
@@ -306,6 +307,7 @@ def main() -> None:
     parser.add_argument("--populations", type=int, default=90)
     parser.add_argument("--fresh", type=int, default=4000, help="most fresh rows per group")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", help="file for one line per system and population")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     start, results, kept = time.perf_counter(), [], []
@@ -328,6 +330,14 @@ def main() -> None:
         "Kept its word: percent of the plans that gave anything up whose true loss is within."
     )
     show(results, kept)
+    write_csv(
+        [
+            {"population": i, "system": name, **values}
+            for i, found in enumerate(results)
+            for name, values in found.items()
+        ],
+        options.csv,
+    )
 
 
 if __name__ == "__main__":

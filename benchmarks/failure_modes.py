@@ -25,6 +25,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.linear_erm import LinearERM
+from benchmarks.outputs import write_csv
 from fairuse_router import FairUseRouter, GroupSchema
 from fairuse_router.datasets import EXAMPLES, Example, Rows, load_example
 from fairuse_router.injection import inject
@@ -97,8 +98,8 @@ def routes(router: FairUseRouter) -> dict[str, str]:
     return {", ".join(record.report): record.candidate for record in router.routing_table_.groups}
 
 
-def tell(example: Example) -> None:
-    """Print who is harmed in an example, and where the router sends them."""
+def tell(example: Example) -> list[dict[str, Any]]:
+    """Print who is harmed in an example, and where the router sends them; return all errors."""
     rows = example.deployment
     found = [rows.errors(h(rows)) for h in fit_both(model_of(example.name), example)]
     served = []
@@ -106,6 +107,12 @@ def tell(example: Example) -> None:
         router = fit_router(example, policy)
         found.append(rows.errors(router.predict(rows.to_array())))
         served.append(routes(router))
+    ways = ("generic", "personalized", *POLICIES)
+    lines = [
+        {"example": example.name, "group": group, "way": way, "errors": errors[group]}
+        for way, errors in zip(ways, found, strict=True)
+        for group in errors
+    ]
     sizes = {group: int((rows.group_names == group).sum()) for group in found[0]}
 
     def cell(errors: dict[str, int], groups: list[str]) -> str:
@@ -123,6 +130,7 @@ def tell(example: Example) -> None:
             to = route.get(group, "")
             line += f"{cell(errors, groups):>6} {SHORT.get(to, to):<9}"
         print(line.rstrip(), flush=True)
+    return lines
 
 
 def tell_surrogates(example: Example) -> None:
@@ -276,14 +284,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--draws", type=int, default=100, help="small samples to draw")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", help="file for the errors of every group")
     parser.add_argument("--figure", metavar="FILE.png")
     options = parser.parse_args()
     start = time.perf_counter()
     print("Errors in deployment: generic, personalized, and routed (with the route)\n")
     policies = "".join(f"{policy:>12}    " for policy in POLICIES).rstrip()
     print(f"{'example':<13}{'group':<14}{'rows':>6}{'generic':>8}{'pers.':>6}{policies}")
-    for name in EXAMPLES:
-        tell(load_example(name))
+    lines = [line for name in EXAMPLES for line in tell(load_example(name))]
     print("\nErrors of generic > personalized in the group harmed (and in all), by what a")
     print("linear model minimizes: the error itself, or a loss of scikit-learn's\n")
     print(f"{'example':<13}" + "".join(f"{name:>17}     " for name in SURROGATES).rstrip())
@@ -303,6 +311,7 @@ def main() -> None:
         print(f"  {name:<16}{100 * share:>4.0f} ({error:.1f})")
     rows = sum(len(load_example(n).training) * load_example(n).copies for n in EXAMPLES)
     print(f"\n{rows:,} training rows in all, {time.perf_counter() - start:.0f} s")
+    write_csv(lines, options.csv)
     if options.figure:
         draw_figure(options.figure)
 

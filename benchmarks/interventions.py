@@ -24,6 +24,8 @@ from sklearn.base import clone
 from sklearn.model_selection import train_test_split
 
 from benchmarks.data import Data
+from benchmarks.figures import ways_by_data
+from benchmarks.outputs import write_csv
 from benchmarks.protocol import DATA, models
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import Audit
@@ -129,6 +131,19 @@ def show(name: str, outcomes: list[Outcome], groups: int, seconds: float) -> Non
         )
 
 
+def draw(every: dict[str, list[Outcome]], path: str) -> None:
+    """Draw the gain of every remedy with its 90% interval over splits."""
+    values = []
+    for name, outcomes in every.items():
+        for remedy in REMEDIES:
+            gain = np.array([o[remedy][0] for o in outcomes])
+            width = 1.645 * gain.std(ddof=1) / np.sqrt(len(gain))
+            ours = remedy.startswith("router")
+            mean = float(gain.mean())
+            values.append((name, remedy, mean, mean - width, mean + width, ours))
+    ways_by_data(values, "gain in error over generic, points", path)
+
+
 def main() -> None:
     """Print a table per data set."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -136,15 +151,18 @@ def main() -> None:
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--data", default=",".join(DATA))
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--csv", help="file for one line per remedy and split")
+    parser.add_argument("--figure", help="picture of the gains")
     options = parser.parse_args()
     if options.quick:
         options.splits, options.data = 2, "heart"
     warnings.simplefilter("ignore")
     start = time.perf_counter()
-    model = models()["logistic regression"]
+    model, every = models()["logistic regression"], {}
     for name in options.data.split(","):
         began, data = time.perf_counter(), DATA[name]()
         outcomes = [one_split(data, model, options.seed + i) for i in range(options.splits)]
+        every[name] = outcomes
         groups = len(pd.DataFrame(data.X)[data.group_attributes].dropna().drop_duplicates())
         show(name, outcomes, groups, time.perf_counter() - began)
     print(
@@ -153,6 +171,18 @@ def main() -> None:
         "split,\nwith the standard error of the mean over splits. Rows of equalized sizes and of "
         "the router are against\ntheir own generic."
     )
+    write_csv(
+        [
+            {"data": name, "split": i, "remedy": remedy}
+            | dict(zip(("gain", "violations", "shown"), outcome[remedy], strict=True))
+            for name, outcomes in every.items()
+            for i, outcome in enumerate(outcomes)
+            for remedy in REMEDIES
+        ],
+        options.csv,
+    )
+    if options.figure:
+        draw(every, options.figure)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ three are fitted for the error only. `benchmarks.truth` judges rules of your own
 from __future__ import annotations
 
 import argparse
-import csv
 import itertools
 import sys
 import time
@@ -36,6 +35,7 @@ from sklearn.preprocessing import StandardScaler
 
 from benchmarks.data import rotterdam_population
 from benchmarks.figures import Point, gain_and_harm
+from benchmarks.outputs import write_csv
 from benchmarks.truth import METRICS, PLAIN, POOL, Judgement, Served, Study
 from fairuse_router import FairUseRouter
 from fairuse_router.routing.policies import Choice, choose
@@ -230,16 +230,9 @@ def draw(results: list[Result], metric: str, path: str) -> None:
         harm = np.mean([r.harmed for r in mine])
         spread = 100 * np.sqrt(harm * (1 - harm) / len(mine))
         name = "always " * (rule in ALWAYS) + rule
-        points.append(Point(name, share, error, 100 * harm, spread, rule in POOLED))
+        ours = rule not in ALWAYS and not rule.startswith("paper")
+        points.append(Point(name, share, error, 100 * harm, spread, ours))
     gain_and_harm(points, f"{family}: share of the oracle's gain in {metric}, %", path)
-
-
-def write_csv(results: list[Result], path: str) -> None:
-    """Write one line per rule, metric and population."""
-    with open(path, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=list(asdict(results[0])))
-        writer.writeheader()
-        writer.writerows(asdict(r) for r in results)
 
 
 def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
@@ -295,8 +288,7 @@ def main() -> None:
     )
     for family in families:
         show_all(results, family, metrics)
-    if options.csv:
-        write_csv(results, options.csv)
+    write_csv(results, options.csv)
     if options.figure:
         draw(results, metrics[0], options.figure)
 

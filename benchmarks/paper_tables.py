@@ -29,6 +29,8 @@ from sklearn.model_selection import train_test_split
 
 from benchmarks.authors_format import PRINTED, differences, load_authors
 from benchmarks.data import Data
+from benchmarks.figures import ways_by_data
+from benchmarks.outputs import write_csv
 from benchmarks.protocol import DATA, TECHNIQUES, balancing_weights, models
 from fairuse_router import FairUseRouter
 from fairuse_router.metrics import get_metric
@@ -129,6 +131,21 @@ def show(rows: list[Row], paper: dict[tuple[str, ...], Row]) -> None:
         )
 
 
+def draw(results: list[Row], path: str) -> None:
+    """Draw each technique's gain in error, with the worst and the best gain over the groups."""
+    values = [
+        (
+            f"{r['dataset']}, {r['model']}",
+            r["technique"],
+            *(100 * (r[key] or 0) for key in ("gain", "worst_gain", "best_gain")),
+            r["technique"].startswith("routed"),
+        )
+        for r in results
+        if r["metric"] == "error" and r["technique"] != "none"
+    ]
+    ways_by_data(values, "gain in error, points; line: worst to best group", path)
+
+
 def find(name: str, folder: str | None) -> Data | None:
     """A data set from a package, or from the user's folder; None if it is neither."""
     if name in DATA:
@@ -146,6 +163,7 @@ def main() -> None:
     parser.add_argument("--folder", help="folder of NAME_data.csv and NAME_helper.csv")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", help="file for all figures")
+    parser.add_argument("--figure", help="picture of the gains in error")
     options = parser.parse_args()
     chosen = (options.data or ("heart" if options.quick else ",".join(DATA))).split(",")
     if options.data is None and not options.quick:
@@ -180,11 +198,9 @@ def main() -> None:
         f"\nseed {options.seed}, {time.perf_counter() - start:.0f} s. Brackets: the paper's. "
         "Counts: gains/violations/undetermined at 10%, Holm; the paper's: gains/violations."
     )
-    if options.csv:
-        with open(options.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(results[0]))
-            writer.writeheader()
-            writer.writerows(results)
+    write_csv(results, options.csv)
+    if options.figure:
+        draw(results, options.figure)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,7 @@ from sklearn.preprocessing import OneHotEncoder
 from benchmarks.data import rotterdam_population
 from benchmarks.figures import Point, gain_and_harm
 from benchmarks.known_truth import EFFECTS, rate
+from benchmarks.outputs import write_csv
 from benchmarks.truth import HARM
 from fairuse_router import FairUseRouter
 
@@ -218,13 +219,12 @@ def main() -> None:
         "generic that is deployed\nwith it, which is trained on 60% of them. Failed: a group of "
         "one class, or absent from training."
     )
-    if options.csv:
-        lines = [
-            {"population": i, "way": name, **values}
-            for i, result in enumerate(results)
-            for name, values in result.items()
-        ]
-        pd.DataFrame(lines).to_csv(options.csv, index=False)
+    lines = [
+        {"population": i, "way": name, **values}
+        for i, result in enumerate(results)
+        for name, values in result.items()
+    ]
+    write_csv(lines, options.csv)
     if options.figure:
         gain_and_harm(points, "gain in error over no personalization, points", options.figure)
 

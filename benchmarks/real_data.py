@@ -12,10 +12,9 @@ more than 0.2 points above generic's, and as shown to be if that test says so at
 from __future__ import annotations
 
 import argparse
-import csv
 import time
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 
 from benchmarks.data import Data
 from benchmarks.figures import ways_by_data
+from benchmarks.outputs import write_csv
 from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
 from fairuse_router.inference import adjust
@@ -184,11 +184,7 @@ def main() -> None:
         f"\nseed {options.seed}, {time.perf_counter() - start:.0f} s. In points of error; gains "
         "over generic, those of\ncertified over the generic deployed with it."
     )
-    if options.csv:
-        with open(options.csv, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, fieldnames=list(asdict(every[0])))
-            writer.writeheader()
-            writer.writerows(asdict(x) for x in every)
+    write_csv(every, options.csv)
     if options.figure:
         values = [
             (f"{x.dataset}, {x.model}", x.way, x.beyond, x.low, x.high, x.way.startswith("routed"))

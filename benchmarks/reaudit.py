@@ -26,6 +26,7 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.data import rotterdam_population
+from benchmarks.outputs import write_csv
 from fairuse_router import FairUseRouter
 
 LOSS, MOST = 0.08, 0.2
@@ -182,6 +183,7 @@ def main() -> None:
     parser.add_argument("--fresh", type=int, default=100_000, help="rows that the truth is of")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--policy", default="shrunken")
+    parser.add_argument("--csv", help="file for one line per population and scenario")
     options = parser.parse_args()
     start = time.perf_counter()
     tallies = {name: Tally() for name in SCENARIOS}
@@ -209,6 +211,14 @@ def main() -> None:
     )
     for name, title in SCENARIOS.items():
         print(f"{title:<68}{tallies[name]}")
+    write_csv(
+        [
+            {"population": i, "scenario": name, "runs": len(flags), "flagged": sum(flags)}
+            for name, tally in tallies.items()
+            for i, flags in enumerate(tally.flags)
+        ],
+        options.csv,
+    )
 
 
 if __name__ == "__main__":

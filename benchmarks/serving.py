@@ -37,6 +37,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import SVC
 
+from benchmarks.outputs import write_csv
 from fairuse_router import FairUseRouter, export_bundle
 
 GROUPS = ["sex", "age"]
@@ -416,10 +417,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small batches, 7 routes")
     parser.add_argument("--threads", type=int, default=1, help="threads of a session")
+    parser.add_argument("--csv", help="file for the ratios")
     args = parser.parse_args()
     start = time.perf_counter()
     batches, budget = (BATCHES[:3], 0.3) if args.quick else (BATCHES, 3.0)
     settings = args.threads, batches, budget
+    found = []
     print("Time of a bundle beside a plain export, by rows a call; * misses its limit")
     header = "".join(f"{n:>6} " for n in ("1", "32", "1k", "100k"))
     print(f"{'bundle / beside':<36}{'R':>3}{header}  limits")
@@ -437,6 +440,11 @@ def main() -> None:
         lines += [race_others(name, model, routes, *settings) for name, model in others.items()]
         for line in itertools.chain.from_iterable(lines):
             print(line, flush=True)
+            found += [
+                {"what": line.name, "routes": line.routes, "rows": n, "ratio": ratio}
+                for n, ratio in line.ratios.items()
+            ]
+    write_csv(found, args.csv)
     show_parity(5_000 if args.quick else 100_000)
     seconds = time.perf_counter() - start
     print(f"\nseeds 0 to 5, {ROWS} rows a group, {args.threads} thread(s), {seconds:.0f} s")
