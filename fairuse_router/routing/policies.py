@@ -50,7 +50,7 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         quarter, half, three quarters or all, with the largest expected Brier gain, among those that
         harm with probability of at most 0.5% by the posterior of the correction's calibration
         slope, and of at most ``max_harmed / m`` by that of a sceptic who lets no group borrow a
-        gain, and that do not look worse out of fold in the metric.
+        gain, and that look better out of fold in the metric.
         Promises about ``max_harmed`` harmed groups at the most, by the sceptic's reckoning, for
         independent rows and an unchanged population: a tuned gate, no guarantee; nothing under
         label shift.

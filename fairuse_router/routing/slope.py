@@ -67,14 +67,14 @@ def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
 
     A strength is allowed if it harms with probability of at most 0.5% by what all groups say of the
     correction's slope, and of at most ``max_harmed / m`` by a sceptic, who lets no group borrow a
-    gain, and if it does not look worse out of fold in the metric, about which a Brier score may be
+    gain, and if it looks better out of fold in the metric, about which a Brier score may be
     wrong where the truth is not linear. The largest expected Brier gain wins.
     """
     column = _eligible_column(evidence, eligible)
     weighed = _weigh(evidence, column, stray=0.0)
     sure = column[:, None] & (weighed.risk <= _POOL_RISK)
     own = sure & (weighed.sceptical <= evidence.max_harmed / evidence.n_groups)
-    strength = weighed.best(own & ~(_gains(evidence) < 0))  # undefined is no loss
+    strength = weighed.best(own & ~(_gains(evidence) <= 0))  # undefined is no loss
     hopes = [weighed.best(allowed) > 0 for allowed in (own, sure)]
     return [
         _choice(evidence, weighed, g, float(strength[g]), *(bool(hope[g]) for hope in hopes))
@@ -170,7 +170,7 @@ def _choice(
     if own:
         return Choice(
             GENERIC,
-            f"the personal correction looks worse out of fold in {evidence.metric.name}, though "
+            f"the personal correction looks no better out of fold in {evidence.metric.name}, though "
             f"it is {real}",
         )
     if borrowed:
