@@ -5,8 +5,9 @@ covariates resampled from the Rotterdam breast cancer data, m = 4, 6, 12 groups,
 10,000 training rows, kinds of group effect as in `fairuse_router.datasets.make_population`. True
 risks are means over fresh rows with the label noise integrated out. A rule is told the metric that
 it is judged by. A group is harmed if its true risk is more than 0.002 above generic's (0.2 points
-of error). Envy: people, in percent, whose group another group's route
-would serve better by more than that; asked: attributes per person, by the plan that asks least.
+of error), worse off if it is above at all. Envy: people, in percent, whose group another group's
+route would serve better by more than that; asked: attributes per person, by the plan that asks
+least.
 
 "its base": the gain of a certified rule over the generic that it deploys, trained on 60% of the
 rows; everything else is over generic trained on all. All rules but the certified ones and the
@@ -186,9 +187,9 @@ def show(results: list[Result], title: str) -> None:
     if not count:
         return
     print(f"\n{title}: {count} populations")
-    heads = f"{'of oracle':>13}{'gain':>14}{'any harm':>12}{'worst group':>14}"
+    heads = f"{'of oracle':>10}{'gain':>12}{'any harm':>12}{'any worse':>12}{'worst group':>12}"
     enviable = any(not np.isnan(r.envy) for r in results)
-    print(f"{'rule':<22}{heads}" + f"{'envy':>12}" * enviable + f"{'asked':>12}")
+    print(f"{'rule':<21}{heads}" + f"{'envy':>12}" * enviable + f"{'asked':>12}")
     for rule in rules_of(results):
         own = [r for r in results if r.rule == rule]
         share, error = share_of_oracle(own)
@@ -196,13 +197,14 @@ def show(results: list[Result], title: str) -> None:
             "-" if np.isnan(share) else f"{share:.0f} ({error:.1f})",
             mean([r.gain for r in own], 2),
             rate([r.harmed for r in own]),
+            rate([r.worse for r in own]),
             mean([r.worst for r in own], 2),
             mean([r.envy for r in own], 1) if enviable else "",
             mean([r.asked for r in own], 2),
         ]
-        widths = (13, 14, 12, 14, 12 * enviable, 12)
+        widths = (10, 12, 12, 12, 12, 12 * enviable, 12)
         line = "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
-        print(f"{'always ' * (rule in ALWAYS) + rule:<22}{line}")
+        print(f"{'always ' * (rule in ALWAYS) + rule:<21}{line}")
 
 
 def show_all(results: list[Result], family: str, metrics: Sequence[str]) -> None:
