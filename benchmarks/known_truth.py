@@ -187,9 +187,9 @@ def show(results: list[Result], title: str) -> None:
     if not count:
         return
     print(f"\n{title}: {count} populations")
-    heads = f"{'of oracle':>10}{'gain':>12}{'any harm':>12}{'any worse':>12}{'worst group':>12}"
+    heads = f"{'of oracle':>13}{'gain':>13}{'any harm':>13}{'any worse':>13}{'worst group':>14}"
     enviable = any(not np.isnan(r.envy) for r in results)
-    print(f"{'rule':<21}{heads}" + f"{'envy':>12}" * enviable + f"{'asked':>12}")
+    print(f"{'rule':<21}{heads}" + f"{'envy':>12}" * enviable + f"{'asked':>13}")
     for rule in rules_of(results):
         own = [r for r in results if r.rule == rule]
         share, error = share_of_oracle(own)
@@ -202,7 +202,7 @@ def show(results: list[Result], title: str) -> None:
             mean([r.envy for r in own], 1) if enviable else "",
             mean([r.asked for r in own], 2),
         ]
-        widths = (10, 12, 12, 12, 12, 12 * enviable, 12)
+        widths = (13, 13, 13, 13, 14, 12 * enviable, 13)
         line = "".join(f"{cell:>{w}}" for cell, w in zip(cells, widths, strict=True))
         print(f"{'always ' * (rule in ALWAYS) + rule:<21}{line}")
 

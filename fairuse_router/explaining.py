@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import textwrap
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.routing.routed import Unknown
 from fairuse_router.routing.table import RoutingTable
 
 Codes = NDArray[np.int64]
@@ -64,6 +66,8 @@ class PersonExplanation:
         Training rows of the groups that the report may come from: people like this one.
     gain, low, high : float or None
         Gain of the route over generic for them, and its interval; 0 under generic.
+    unknown : dict of str to str
+        Levels that were told, not known in training, and count as withheld, by attribute.
     """
 
     given: Answer
@@ -73,6 +77,7 @@ class PersonExplanation:
     gain: float | None
     low: float | None
     high: float | None
+    unknown: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -108,26 +113,32 @@ class Explanation:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the explanation as JSON can hold it."""
+        """Return the explanation as JSON can hold it.
+
+        Infinities become the texts ``inf``, ``-inf``, as in a routing table; what is undefined None.
+        """
         return {
             "attributes": list(self.attributes),
             "classes": None if self.classes is None else list(self.classes),
-            "people": [asdict(person) for person in self.people],
+            "people": [_plain(asdict(person)) for person in self.people],
         }
 
     def to_json(self, indent: int | None = None) -> str:
         """Return `to_dict` as JSON with sorted keys."""
-        return json.dumps(self.to_dict(), indent=indent, sort_keys=True, ensure_ascii=False)
+        return json.dumps(
+            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )
 
     def _person(self, i: int, person: PersonExplanation) -> Iterator[str]:
         """One person's explanation in lines of at most 80 columns."""
-        told = self._told(person.given)
+        told = self._told(person)
         others = person.others
         head = f"Row {i} reports {told or 'nothing'}: predicted {self._shown(person.given)}."
         yield from textwrap.wrap(head, _WIDTH)
         yield from textwrap.wrap(person.reason, _WIDTH, initial_indent="  ", subsequent_indent="  ")
         if not others:
-            yield "  Nothing was told that could be withheld."
+            else_ = " else" if person.unknown else ""
+            yield f"  Nothing{else_} was told that could be withheld."
         elif all(_same(person.given, answer) for answer in others):
             yield "  Withholding any or all of it would change nothing."
         else:
@@ -150,9 +161,11 @@ class Explanation:
             less = [a for a in answer.withheld if a not in person.given.withheld]
             yield " and ".join(less) if len(less) < 3 else "any of it", answer
 
-    def _told(self, answer: Answer) -> str:
-        names = zip(self.attributes, answer.report, strict=True)
-        return ", ".join(f"{name} = {text}" for name, text in names if name not in answer.withheld)
+    def _told(self, person: PersonExplanation) -> str:
+        """What the person reported, levels that were not known included."""
+        report = dict(zip(self.attributes, person.given.report, strict=True)) | dict(person.unknown)
+        silent = set(person.given.withheld) - set(person.unknown)
+        return ", ".join(f"{name} = {text}" for name, text in report.items() if name not in silent)
 
     def _shown(self, answer: Answer) -> str:
         """The prediction, with the probability that goes with it."""
@@ -175,13 +188,29 @@ class Explanation:
         return f"{what} moved it by {answer.change:{sign}.3f}"
 
 
+def _plain(value: Any) -> Any:
+    """Nested data as JSON can hold it."""
+    if isinstance(value, Mapping):
+        return {name: _plain(v) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(v) for v in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
 def _same(given: Answer, answer: Answer) -> bool:
     """Whether two answers are the same, as far as can be told."""
     return given.prediction == answer.prediction and not answer.change
 
 
 def explain_rows(
-    serve: Serve, codes: Codes, table: RoutingTable, classes: Sequence[Any] | None, proba: bool
+    serve: Serve,
+    codes: Codes,
+    table: RoutingTable,
+    classes: Sequence[Any] | None,
+    proba: bool,
+    unknown: Unknown | None = None,
 ) -> Explanation:
     """Explain the predictions of some rows.
 
@@ -196,6 +225,8 @@ def explain_rows(
         None for a regression.
     proba : bool
         Whether there are probabilities.
+    unknown : dict of int to dict of str to str, default=None
+        `unknown_levels` of the rows.
     """
     k = codes.shape[1]
     sets = [(), *((j,) for j in range(k)), *([tuple(range(k))] if k > 1 else [])]
@@ -205,7 +236,9 @@ def explain_rows(
         other[:, list(withheld)] = 0
         label = serve(other, "predict")
         variants.append((other, label, serve(other, "predict_proba") if proba else None))
-    routed = table.explain(codes)
+    unknown = unknown or {}
+    routed = table.explain(codes, unknown)
+    words = routed.words.tolist()
     people = []
     for i, told in enumerate(codes > 0):
         answers = [
@@ -215,8 +248,10 @@ def explain_rows(
         ]
         numbers = [None if np.isnan(v) else float(v) for v in routed.numbers[i]]
         rows = None if numbers[0] is None else int(numbers[0])
-        words = str(routed.words[i])
-        people.append(PersonExplanation(answers[0], tuple(answers[1:]), words, rows, *numbers[1:]))
+        given, others = answers[0], tuple(answers[1:])
+        people.append(
+            PersonExplanation(given, others, words[i], rows, *numbers[1:], unknown.get(i, {}))
+        )
     labels = None if classes is None else tuple(np.asarray(classes).tolist())
     return Explanation(tuple(people), table.schema.attributes, labels)
 

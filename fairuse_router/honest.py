@@ -25,7 +25,9 @@ class HonestGain:
     naive : float or None
         Out-of-fold gain of the chosen routes, on the rows that chose them.
     gain, low, high : float or None
-        Corrected gain, and its interval at level ``1 - alpha``; None where undefined.
+        Corrected gain, the mean over bootstrap samples of what their choices gain on the rows left
+        out, and its interval at level ``1 - alpha``: percentiles of the same gains, widened to hold
+        the mean where they do not. None where undefined.
     """
 
     naive: float | None
@@ -42,7 +44,9 @@ class HonestGains:
     ----------
     overall : HonestGain
     worst : HonestGain
-        Of the group that gains least.
+        Of the group that gains least where the routes are chosen. In every bootstrap sample that is
+        the group that gains least in the sample, so that the corrected gain is not too low as the
+        least of several noisy gains would be: it may be above that of some group in `groups`.
     groups : dict of str to HonestGain
         By the name of the group.
     metric : str
@@ -71,6 +75,10 @@ class HonestGains:
             name = name if len(name) <= 30 else name[:29] + "…"
             interval = f"{show(gain.low)} {show(gain.high)}"
             lines.append(f"{name:<30} {show(gain.naive):>9} {show(gain.gain):>9} {interval:>20}")
+        lines += [
+            "The group that gains least is found anew in every resample; the honest gain of a",
+            "single group may be less.",
+        ]
         return "\n".join(lines)
 
     def to_dict(self) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,11 +53,6 @@ class Predictions:
         The predicted class as its index into the classes; for a regressor, the prediction.
     proba : ndarray of shape (n, K) or None, default=None
         Class probabilities, columns in class order; None if the model has none.
-
-    Raises
-    ------
-    ValueError
-        If the shapes do not fit each other.
 
     Examples
     --------
@@ -177,6 +172,7 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
         A name in `METRICS`, or a risk of your own, called as ``metric(y, predictions, weight)``:
         ``y`` holds class indices of shape (n,), ``predictions`` is a `Predictions`, ``weight`` is
         an array of shape (n,) or None. It returns one number, lower is better, nan if undefined.
+        Its name must not be a built-in's.
 
     Returns
     -------
@@ -184,10 +180,8 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
 
     Raises
     ------
-    ValueError
-        If the name is unknown.
-    TypeError
-        If it is neither name, callable nor Metric.
+    ValueError, TypeError
+        If the name is unknown, or that of a built-in for another risk; if it is none of these.
 
     Examples
     --------
@@ -199,7 +193,7 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
     'misses'
     """
     if isinstance(metric, Metric):
-        return metric
+        return _own_name(metric)
     if isinstance(metric, str):
         if metric in _BUILT_IN:
             return _BUILT_IN[metric]
@@ -209,11 +203,30 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
         )
     if callable(metric):
         name = getattr(metric, "__name__", type(metric).__name__)
-        return Metric(name, False, None, partial(_callable_risk, metric))
+        return _own_name(Metric(name, False, None, partial(_callable_risk, metric)))
     raise TypeError(
         f"metric must be a name, a callable or a Metric, got {type(metric).__name__}. "
         f"Allowed names: {', '.join(METRICS)}."
     )
+
+
+def _own_name(metric: Metric) -> Metric:
+    """Refuse a built-in's name for another risk: tests are chosen and numbers shown by the name."""
+    built_in = _BUILT_IN.get(metric.name, metric)
+    if _parts(metric) == _parts(built_in):
+        return built_in
+    raise ValueError(
+        f"metric: a risk of your own is named {metric.name!r}, like the built-in metric. Pass "
+        f"metric={metric.name!r} for that one, or rename yours (name= of a Metric, __name__ of a "
+        f"callable) to other than {', '.join(METRICS)}."
+    )
+
+
+def _parts(metric: Metric) -> tuple[Any, ...]:
+    """What makes a metric; copies of a built-in (`clone`, pickle) share its functions."""
+    risk = metric.risk
+    inner = (risk.func, risk.args) if isinstance(risk, partial) else (risk, ())
+    return metric.rowwise, *inner
 
 
 def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) -> np.ndarray:
@@ -226,7 +239,6 @@ def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) ->
     y : ndarray of shape (n,)
         Class indices, or the target of a regression.
     predictions : Predictions
-        Of the same rows.
 
     Returns
     -------
@@ -235,8 +247,8 @@ def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) ->
     Raises
     ------
     ValueError
-        If the metric is no mean over rows, the predictions hold NaN, lack the probabilities that
-        the metric needs, or do not fit y.
+        If the metric is no mean over rows, or the predictions hold NaN, lack probabilities that it
+        needs, or do not fit y.
 
     Examples
     --------
@@ -383,20 +395,9 @@ def _ece_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None
 
 
 def confidence_and_hit(y: np.ndarray, predictions: Predictions) -> tuple[np.ndarray, np.ndarray]:
-    """Return what calibration compares: a probability per row, and whether it came true.
+    """Return what calibration compares: a probability per row, and whether it came true, (n,) each.
 
     Two classes: the probability of the second. More: the largest, with the class it belongs to.
-
-    Parameters
-    ----------
-    y : ndarray of int of shape (n,)
-        Class indices.
-    predictions : Predictions
-
-    Returns
-    -------
-    confidence : ndarray of float of shape (n,)
-    hit : ndarray of bool of shape (n,)
 
     Examples
     --------

@@ -1,10 +1,11 @@
 """Audits: what every group gains, how sure that is, and whether any has cause to complain."""
 
-from fairuse_router.audit.build import audit_rows, read_metrics
+from fairuse_router.audit.build import audit_rows
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
+    REAUDIT,
     Counts,
     GainRecord,
     InterventionRecord,
@@ -12,9 +13,12 @@ from fairuse_router.audit.records import (
     SummaryRecord,
 )
 from fairuse_router.audit.result import Audit
+from fairuse_router.audit.settings import read_metrics
+from fairuse_router.audit.temptation import Temptation, temptation_text, temptations
 
 __all__ = [
     "OUT_OF_FOLD",
+    "REAUDIT",
     "Audit",
     "Counts",
     "GainRecord",
@@ -22,7 +26,10 @@ __all__ = [
     "MisreportMoments",
     "RiskRecord",
     "SummaryRecord",
+    "Temptation",
     "audit_predictions",
     "audit_rows",
     "read_metrics",
+    "temptation_text",
+    "temptations",
 ]

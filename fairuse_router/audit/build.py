@@ -13,11 +13,12 @@ from fairuse_router.audit.judge import Comparisons, judge
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.records import GainRecord, RiskRecord, number
 from fairuse_router.audit.result import Audit
+from fairuse_router.audit.settings import check_settings, read_metrics, read_tests
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
-from fairuse_router.metrics import Metric, Predictions, get_metric
+from fairuse_router.metrics import Metric, Predictions
 
-__all__ = ["audit_rows", "read_metrics"]
+__all__ = ["audit_rows"]
 
 ROUTED = "routed"
 _TABLES = ("risks", "overall", "rationality", "envy_freeness", "truthfulness")
@@ -63,6 +64,7 @@ def audit_rows(
     n_resamples: int = 1000,
     seed: int = 0,
     evidence: str = "held-out rows",
+    n_partial: int | None = None,
 ) -> Audit:
     """Audit predictions that were made under each row's own report.
 
@@ -95,15 +97,20 @@ def audit_rows(
         Chance of any wrong verdict in a family.
     correction : {"holm", "bonferroni", "benjamini-hochberg", "none"}, default="holm"
     tests : mapping of metric name to test name, default=None
-        Overrides the test of a metric: mid-p McNemar for error, DeLong for AUC, swap permutation
-        for ECE, paired t for other row losses, paired bootstrap for callables. With weights or
-        clusters, error is tested by paired t.
+        Overrides the test of a metric, in every comparison: ``"mid-p McNemar"`` for error (others:
+        ``"exact McNemar"``, ``"exact bootstrap"``, ``"paired t"``), ``"DeLong"`` for AUC, ``"swap
+        permutation"`` for ECE, ``"paired t"`` for other row losses; ``"paired bootstrap"`` for
+        callables, and for any metric where there are no `misreports` of it: of these only sums are
+        kept, from which nothing can be resampled. With weights or clusters, error is tested by
+        paired t.
     n_resamples : int, default=1000
         Of bootstrap and permutation; more are drawn where the correction needs smaller p-values.
     seed : int, default=0
         Of bootstrap and permutation.
     evidence : str, default="held-out rows"
         What rows these are.
+    n_partial : int, default=None
+        Rows that withhold something; None: all that belong to no group.
 
     Returns
     -------
@@ -111,7 +118,7 @@ def audit_rows(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If arrays do not fit each other, or the baseline, a test or a correction is unknown.
 
     Examples
@@ -126,7 +133,13 @@ def audit_rows(
     """
     named = dict(candidates) if routed is None else {**candidates, ROUTED: routed}
     _check(y, named, groups, schema, baseline, weight, clusters)
-    _check_settings(alpha, n_resamples)
+    check_settings(alpha, n_resamples, correction)
+    chosen = read_metrics(metrics)
+    wanted = read_tests(tests, chosen)
+    if n_partial is None:
+        n_partial = int(
+            (groups < 0).sum() if weight is None else ((groups < 0) & (weight > 0)).sum()
+        )
     if weight is not None:
         groups = np.where(weight > 0, groups, -1)
     rows = Rows(y, groups, schema.n_groups, weight, clusters)
@@ -136,9 +149,8 @@ def audit_rows(
     for name, predictions in named.items():
         _check_answers(name, predictions, used[name])
     settings = _Settings(
-        tuple(schema.group_names()), baseline, alpha, correction, tests or {}, n_resamples, seed
+        tuple(schema.group_names()), baseline, alpha, correction, wanted, n_resamples, seed
     )
-    chosen = read_metrics(metrics)
     tables: dict[str, list[Any]] = {kind: [] for kind in _TABLES}
     for metric in chosen:
         for name, predictions in named.items():
@@ -170,22 +182,9 @@ def audit_rows(
         alpha=alpha,
         correction=correction,
         evidence=evidence,
+        n_partial=n_partial,
         **{kind: tuple(records) for kind, records in tables.items()},
     )
-
-
-def read_metrics(metrics: Any) -> list[Metric]:
-    """Return the metrics of one audit: one or several, all of classification or of regression."""
-    single = isinstance(metrics, str | Metric) or callable(metrics)
-    chosen = [get_metric(metric) for metric in ([metrics] if single else metrics)]
-    if not chosen:
-        raise ValueError("metrics is empty; give at least one, e.g. metrics=('error', 'auc').")
-    if len({metric.regression for metric in chosen}) > 1:
-        raise ValueError(
-            f"metrics={[metric.name for metric in chosen]} mixes classification and regression; "
-            "audit them one after the other."
-        )
-    return chosen
 
 
 def _check(
@@ -218,17 +217,6 @@ def _check_answers(name: str, predictions: Predictions, rows: Rows) -> None:
         raise ValueError(
             f"The predictions of {name!r} hold NaN in {lost} rows. Find why the model returns NaN, "
             "or leave these rows out of every model's predictions."
-        )
-
-
-def _check_settings(alpha: float, n_resamples: int) -> None:
-    """Refuse settings that no test can work with."""
-    if not 0 < alpha < 0.5:
-        raise ValueError(f"alpha={alpha!r} is not allowed: it lies between 0 and 0.5.")
-    if not n_resamples >= 2 / alpha:
-        raise ValueError(
-            f"n_resamples={n_resamples!r} is not allowed: intervals at level {1 - alpha:g} need at "
-            f"least {np.ceil(2 / alpha):.0f}."
         )
 
 
@@ -270,8 +258,7 @@ def _audit_candidate(
     groups = compare(metric, reference, model, rows, test, **settings.options(rows.m))
     family = [Comparisons(settings.names, [base] * rows.m, _explain(groups, rows))]
     if moments is not None and metric.name in moments.sums:
-        mid_p = test != "exact McNemar"
-        family.append(_envy(moments.test(metric.name, mid_p=mid_p, alpha=settings.alpha), settings))
+        family.append(_envy(moments.test(metric.name, test, alpha=settings.alpha), settings))
     judged = judge(metric.name, name, family, *level)
     (overall,) = judge(metric.name, name, [Comparisons([None], [base], whole)], *level)
     return {
@@ -307,12 +294,18 @@ def _truthfulness(
     rows: Rows,
     settings: _Settings,
 ) -> list[GainRecord]:
-    """Gains of telling the truth to the deployed routing, over every other report."""
+    """Gains of telling the truth to the deployed routing, over every other report.
+
+    Reports whose predictions are one and the same object, one after the other, share one comparison.
+    """
     test = default_test(metric, rows, settings.tests.get(metric.name))
     options = settings.options(rows.m * max(len(under) - 1, 1))
-    family = []
+    family: list[Comparisons] = []
+    last, all_groups = None, None
     for report, predictions in under.items():
-        all_groups = compare(metric, predictions, routed, rows, test, **options)
+        if all_groups is None or predictions is not last:
+            last = predictions
+            all_groups = compare(metric, predictions, routed, rows, test, **options)
         others = np.array([g for g, name in enumerate(settings.names) if name != report], dtype=int)
         family.append(
             Comparisons(

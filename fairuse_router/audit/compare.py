@@ -26,9 +26,9 @@ from fairuse_router.inference import (
 from fairuse_router.inference.auc import members
 from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, probabilities
 
-__all__ = ["Rows", "compare", "default_test"]
+__all__ = ["COUNT_TESTS", "Rows", "compare", "default_test"]
 
-_COUNT_TESTS = ("mid-p McNemar", "exact McNemar", "exact bootstrap")
+COUNT_TESTS = ("mid-p McNemar", "exact McNemar", "exact bootstrap")
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
     """
     allowed: tuple[str, ...]
     if metric.name == "error":
-        allowed = (*_COUNT_TESTS, "paired t", "paired bootstrap")
+        allowed = (*COUNT_TESTS, "paired t", "paired bootstrap")
     elif metric.rowwise is not None:
         allowed = ("paired t", "paired bootstrap")
     else:
@@ -126,7 +126,7 @@ def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
             {"auc": "DeLong", "ece": "swap permutation"}.get(metric.name, ""),
             "paired bootstrap",
         )
-    allowed = tuple(t for t in allowed if t and (rows.plain or t not in _COUNT_TESTS))
+    allowed = tuple(t for t in allowed if t and (rows.plain or t not in COUNT_TESTS))
     if wanted is not None and wanted not in allowed:
         given = "" if rows.plain else " with weights or clusters"
         raise ValueError(
@@ -148,7 +148,7 @@ def compare(
     seed: int,
 ) -> PairedTest:
     """Return the gains of a model over a reference, arrays over groups."""
-    if test in _COUNT_TESTS:
+    if test in COUNT_TESTS:
         return _compare_errors(reference, model, rows, test, alpha)
     if test == "paired t":
         sums = row_sums(_row_gains(metric, reference, model, rows), *_layout(rows))

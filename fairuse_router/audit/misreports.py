@@ -7,14 +7,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from fairuse_router.audit.compare import COUNT_TESTS
 from fairuse_router.inference import (
     PairedTest,
     auc_parts,
     delong_from_moments,
     delong_gains,
+    exact_bootstrap,
     mcnemar,
     paired_t_from_sums,
     row_sums,
+    stack_tests,
 )
 from fairuse_router.metrics import Metric, Predictions, probabilities
 
@@ -128,15 +131,17 @@ class MisreportMoments:
         sums = {name: part + other.sums[name] for name, part in self.sums.items()}
         return MisreportMoments(self.m, self.plain and other.plain, sums)
 
-    def test(self, metric: str, *, mid_p: bool = True, alpha: float = 0.1) -> PairedTest:
+    def test(self, metric: str, test: str | None = None, *, alpha: float = 0.1) -> PairedTest:
         """Test telling the truth against every misreport.
 
         Parameters
         ----------
         metric : str
             One that was measured.
-        mid_p : bool, default=True
-            For error without weights and clusters: mid-p or exact McNemar.
+        test : str, default=None
+            One that these sums allow: for error without weights and clusters ``"mid-p McNemar"``
+            (the default), ``"exact McNemar"``, ``"exact bootstrap"`` or ``"paired t"``; for other
+            row losses ``"paired t"``; for AUC ``"DeLong"``.
         alpha : float, default=0.1
             Intervals have level ``1 - alpha``.
 
@@ -144,19 +149,51 @@ class MisreportMoments:
         -------
         PairedTest
             Arrays of shape (m, m): gain of group g's own report over that of group h.
+
+        Raises
+        ------
+        ValueError
+            For another test.
         """
-        sums = self.sums[metric]
-        if metric == "auc":
+        sums, test = self.sums[metric], self._allowed(metric, test)
+        if test == "DeLong":
             n, share, gain, variance = sums
             with np.errstate(divide="ignore", invalid="ignore"):
                 return delong_from_moments(
                     gain / share, np.sqrt(variance) / share, n.astype(int), alpha
                 )
+        if test == "paired t":
+            return paired_t_from_sums(sums, alpha)
+        n, better_minus_worse, either = sums[0], sums[2], sums[5]
+        b, c = (either + better_minus_worse) / 2, (either - better_minus_worse) / 2
+        if test == "exact bootstrap":
+            return _exact_bootstraps(b, c, n, alpha)
+        return mcnemar(b, c, n, mid_p=test == "mid-p McNemar", alpha=alpha)
+
+    def _allowed(self, metric: str, test: str | None) -> str:
+        """Return the test, or the default; refuse what these sums cannot tell."""
+        allowed: tuple[str, ...] = ("DeLong",) if metric == "auc" else ("paired t",)
         if metric == "error" and self.plain:
-            n, better_minus_worse, either = sums[0], sums[2], sums[5]
-            b, c = (either + better_minus_worse) / 2, (either - better_minus_worse) / 2
-            return mcnemar(b, c, n, mid_p=mid_p, alpha=alpha)
-        return paired_t_from_sums(sums, alpha)
+            allowed = (*COUNT_TESTS, *allowed)
+        if test is not None and test not in allowed:
+            raise ValueError(
+                f"tests={{{metric!r}: {test!r}}} is not possible for envy-freeness, of which only "
+                f"sums over rows are kept. Allowed: {', '.join(allowed)}. To use it, call "
+                "audit_predictions without misreports, on the predictions of the models."
+            )
+        return test or allowed[0]
+
+
+def _exact_bootstraps(b: np.ndarray, c: np.ndarray, n: np.ndarray, alpha: float) -> PairedTest:
+    """`exact_bootstrap` of every pair, shape (m, m)."""
+    counts = zip(*(part.ravel().astype(int).tolist() for part in (b, c, n)), strict=True)
+    flat = stack_tests([exact_bootstrap(*count, alpha) for count in counts])
+    shaped = {
+        name: np.reshape(getattr(flat, name), b.shape)
+        for name in flat.__dataclass_fields__
+        if name != "test"
+    }
+    return PairedTest(test=flat.test, **shaped)
 
 
 def _difference(reference: np.ndarray, model: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 __all__ = [
     "OUT_OF_FOLD",
+    "REAUDIT",
     "Counts",
     "GainRecord",
     "InterventionRecord",
@@ -21,6 +22,7 @@ __all__ = [
 
 Record = TypeVar("Record")
 OUT_OF_FOLD = "out-of-fold rows"  # evidence that has also chosen the routes
+REAUDIT = "re-audit rows"  # evidence by which routes were withdrawn
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fairuse_router.audit import Audit
+from fairuse_router.audit.temptation import temptations
 from fairuse_router.cli.console import paragraph, warnings_as_notes
 from fairuse_router.cli.fit import check_request, make_router, train, write
 from fairuse_router.cli.training import TrainingData, hold_out, require_pandas
@@ -41,7 +42,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"\n{step}. Policy {router.policy!r} audited on people whom no model has seen\n")
     with warnings_as_notes():
         audit = router.audit(X_test, y_test)
-    print(f"{audit}\n\n{_promises(router, audit)}", flush=True)
+    print(f"{audit}\n\n{_promises(router, audit)}\n\n{_left_to_gain(audit)}", flush=True)
     print(f"\n{step + 1}. What people need to be asked, and what one of them is told\n")
     print(f"{router.routing_table_.disclosure_plan()}\n")
     row = _whose_report_matters(router, X_test)
@@ -111,6 +112,25 @@ def _promises(router: FairUseRouter, audit: Audit) -> str:
         return paragraph("Generic serves everyone, so no group gains or loses.")
     lines.append(paragraph(_UNCERTAIN))
     return "\n".join(lines)
+
+
+def _left_to_gain(audit: Audit) -> str:
+    """What the deployed routing leaves to be gained by another report, on held-out people."""
+    found = [t for t in temptations(audit) if t.gain is not None]
+    shown = [t for t in found if t.kind == "gain left"]
+    best = max(shown or found, key=lambda t: t.gain or 0.0, default=None)
+    if best is None or not best.gain or best.gain < 0:
+        return paragraph("By another report than its own no group would gain on these people.")
+    gain = get_metric(best.metric).format_gain(best.gain)
+    sure = (
+        "which is shown, corrected for all comparisons"
+        if shown
+        else "the best of many comparisons, so it may be luck: none is shown"
+    )
+    return paragraph(
+        f"Left to gain by another report than one's own: at most {gain} for ({best.group}) by "
+        f"reporting ({best.report}), {sure}."
+    )
 
 
 def serve(path: str, X: Any, groups: list[str]) -> tuple[NDArray[Any], NDArray[np.float32]]:

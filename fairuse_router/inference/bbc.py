@@ -22,9 +22,10 @@ class CorrectedGains:
     naive : ndarray of shape (1 + m,)
         On the very rows that the rule chose on: too high.
     gain, low, high : ndarray of shape (1 + m,)
-        Corrected, with a two-sided interval.
+        Corrected, with a two-sided interval that holds it.
     worst : tuple of (naive, gain, low, high)
-        Of the group that gains least where the rule chooses.
+        Of the group that gains least where the rule chooses: another one from resample to resample,
+        so that some group's own `gain` may be less.
     n_resamples : int
     """
 
@@ -68,7 +69,9 @@ def bbc(
     seed : int or Generator, default=0
     alpha : float, default=0.1
         The interval has level ``1 - alpha``: percentiles of the gains on rows left out. It is wide,
-        since only 37% of the rows are left out.
+        since only 37% of the rows are left out. The corrected gain is the mean of the same gains.
+        Where nearly all of them are equal, as the zeros of a group that is rarely routed, a few
+        others can carry the mean past a percentile; the interval then reaches up to the mean.
 
     Returns
     -------
@@ -124,11 +127,16 @@ def _resample(
 
 
 def _centre(drawn: np.ndarray, alpha: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean and percentiles per column; nan where fewer than half of the resamples are defined."""
+    """Mean and percentiles per column, the mean between them.
+
+    nan where fewer than half of the resamples are defined.
+    """
     known = np.isfinite(drawn).mean(axis=0) >= 0.5
     out = np.full((3, drawn.shape[1]), np.nan)
     if known.any():
         some = np.where(np.isfinite(drawn), drawn, np.nan)[:, known]
         out[0, known] = np.nanmean(some, axis=0)
-        out[1:, known] = np.nanquantile(some, [alpha / 2, 1 - alpha / 2], axis=0)
+        low, high = np.nanquantile(some, [alpha / 2, 1 - alpha / 2], axis=0)
+        out[1, known] = np.minimum(low, out[0, known])
+        out[2, known] = np.maximum(high, out[0, known])
     return out[0], out[1], out[2]

@@ -122,10 +122,17 @@ class Evidence:
 
     def gains(self, metric: Metric, name: str) -> Matrix:
         """Gain of one rival over generic in every group, shape (m,); nan where undefined."""
-        rows = self.rows_of(name)
-        risks = [rows.risks(metric, self.predictions[n]) for n in (GENERIC, name)]
+        generic, own = self.risks(metric, name)
         with np.errstate(invalid="ignore"):
-            return risks[0] - risks[1]
+            return generic - own
+
+    def risks(self, metric: Metric, name: str) -> tuple[Matrix, Matrix]:
+        """Risks of generic and of one rival in every group, on the rows that compare them."""
+        rows = self.rows_of(name)
+        return (
+            rows.risks(metric, self.predictions[GENERIC]),
+            rows.risks(metric, self.predictions[name]),
+        )
 
     def served(self, choices: Sequence[Choice]) -> Evidence:
         """Return the evidence with one more rival, ``"nominee"``: each group by its choice."""

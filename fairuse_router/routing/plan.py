@@ -140,7 +140,7 @@ class DisclosurePlan:
             ``tree`` is a node: ``report``, ``candidate``, ``route``, ``rows``, and the gain of the
             route with its interval. A node with ``ask`` goes on: ``branches`` leads from each level
             of that attribute to the next node, ``declined`` from no answer. The rest tells what
-            the plan costs.
+            the plan costs. Infinities are the texts ``inf``, ``-inf``; None is undefined.
         """
         schema, cost = self.table.schema, self.price
         return {
@@ -150,7 +150,7 @@ class DisclosurePlan:
             "given_up": _number(cost.given_up),
             "given_up_at_most": _number(cost.at_most),
             "metric": self.table.metric,
-            "tree": self._tree(np.zeros(len(schema.levels), dtype=np.int64), frozenset()),
+            "tree": _plain(self._whole_tree()),
         }
 
     def to_json(self, indent: int | None = None) -> str:
@@ -238,8 +238,12 @@ class DisclosurePlan:
             int(questions.weight[place]),
         )
 
+    def _whole_tree(self) -> dict[str, Any]:
+        """The node of whoever has told nothing yet, and all below it."""
+        return self._tree(np.zeros(len(self.table.schema.levels), dtype=np.int64), frozenset())
+
     def _tree(self, code: NDArray[np.int64], declined: frozenset[int]) -> dict[str, Any]:
-        """One node and all below it, as plain data."""
+        """One node and all below it; its gain and interval are numbers, nan where undefined."""
         step = self._step(code, declined)
         node: dict[str, Any] = {
             "report": list(step.report),
@@ -248,7 +252,7 @@ class DisclosurePlan:
             "rows": step.rows,
         }
         for name, value in zip(("gain", "low", "high"), self.table.standing(code)[1:], strict=True):
-            node[name] = _number(value)
+            node[name] = value
         if step.ask is not None:
             j = self.table.schema.attributes.index(step.ask)
             branches = {}
@@ -291,8 +295,7 @@ class DisclosurePlan:
 
     def _lines(self) -> list[str]:
         """The tree, indented."""
-        tree = self._tree(np.zeros(len(self.table.schema.levels), dtype=np.int64), frozenset())
-        lines = list(_node_lines(tree, "everyone", "", self.table.metric))
+        lines = list(_node_lines(self._whole_tree(), "everyone", "", self.table.metric))
         if len(lines) > _MOST_LINES:
             rest = len(lines) - _MOST_LINES
             lines = [*lines[:_MOST_LINES], f"... and {rest} more lines: see to_dict()"]
@@ -345,9 +348,18 @@ def _end(node: Mapping[str, Any], metric: str) -> str:
     if node["route"] == 0:
         return "generic"
     shown = [named_metric(metric).format_gain(node[name]) for name in ("gain", "low", "high")]
-    if node["low"] is None:
+    if math.isnan(node["low"]):
         return f"{node['candidate']}, gain {shown[0]}"
     return f"{node['candidate']}, gain {shown[0]} [{shown[1]}, {shown[2]}]"
+
+
+def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A node of the tree and all below it, as JSON can hold them."""
+    plain = {**node, **{name: _number(node[name]) for name in ("gain", "low", "high")}}
+    if "ask" in node:
+        plain["branches"] = {level: _plain(after) for level, after in node["branches"].items()}
+        plain["declined"] = _plain(node["declined"])
+    return plain
 
 
 def _number(value: float) -> float | str | None:

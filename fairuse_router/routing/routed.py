@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
+from fairuse_router.groups import GroupSchema, level_text
 from fairuse_router.metrics import named_metric
+
+if TYPE_CHECKING:
+    from fairuse_router.routing.table import GroupRecord
 
 GENERIC = "generic"
 _MOST_SHOWN = 10
+_MOST_NAMED = 4
+_LONGEST = 40
+
+Unknown = Mapping[int, Mapping[str, str]]  # row -> attribute -> the level it reports
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,6 +98,7 @@ class RoutedRows:
         """The explanation of one row."""
         text = f"({self.names[i]}) is served by {self.candidate[i]}: {self.reason[i]}."
         if self.candidate[i] == GENERIC:
+            text += _fit_words(self.rows[i])
             return f"{text} Generic needs no report, so nothing is gained or lost by it."
         return f"{text} {gain_words(self, i)}"
 
@@ -128,6 +138,76 @@ def gain_words(routed: RoutedRows, i: int) -> str:
     level = f"{100 * (1 - routed.alpha):g}%"
     interval = f"{metric.format_gain(routed.low[i])} to {metric.format_gain(routed.high[i])}"
     return f"{text}, {level} interval {interval}: {_sureness(routed.low[i], routed.high[i])}."
+
+
+def _fit_words(rows: float) -> str:
+    """How many people stand behind a report that generic serves; nothing where that is hidden."""
+    if np.isnan(rows):
+        return ""
+    people = "1 person fits" if rows == 1 else f"{rows:,.0f} people fit"
+    return f" In training {people} this report."
+
+
+def why_generic(records: Sequence[GroupRecord]) -> str:
+    """Why generic serves a report that may come from several groups, in a sentence."""
+    reasons = {record.reason for record in records}
+    if {record.candidate for record in records} == {GENERIC}:
+        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
+        return f"all groups it may come from are served by generic{why}"
+    shown = [f"({', '.join(r.report)}) by {r.candidate}" for r in records[:_MOST_NAMED]]
+    more = len(records) - len(shown)
+    rest = [f"{more} more"] if more else []
+    return f"the groups it may come from are served differently: {', '.join([*shown, *rest])}"
+
+
+def unknown_levels(schema: GroupSchema, X: Any) -> dict[int, dict[str, str]]:
+    """Levels that were not known in training and count as withheld.
+
+    Parameters
+    ----------
+    schema : GroupSchema
+    X : array or dataframe of shape (n, d)
+        Rows as the user holds them.
+
+    Returns
+    -------
+    dict of int to dict of str to str
+        By row, the unknown level by attribute; rows without any are left out. Empty unless the
+        schema withholds what it does not know.
+    """
+    found: dict[int, dict[str, str]] = {}
+    if schema.handle_unknown != "withhold":
+        return found
+    table = frames.as_table(X)
+    codes = schema.encode(table)
+    for j, name in enumerate(schema.attributes):
+        column = frames.column(table, schema.positions[j])
+        for i in np.flatnonzero(codes[:, j] == 0).tolist():
+            text = level_text(_value(column, i))
+            if text is not None and text != schema.withheld:
+                found.setdefault(i, {})[name] = text
+    return found
+
+
+def _value(column: frames.Column, row: int) -> Any:
+    """One cell of a column, None where a category is missing."""
+    if column.category_codes is None or column.categories is None:
+        return column.values[row]
+    code = int(column.category_codes[row])
+    return None if code < 0 else column.categories[code]
+
+
+def unknown_words(levels: Mapping[str, str]) -> str:
+    """That some levels of one row were not known in training and count as withheld."""
+    told = [f"{name} = {_clip(text)}" for name, text in levels.items()]
+    if len(told) == 1:
+        return f"{told[0]} was not known in training and counts as withheld"
+    listed = f"{', '.join(told[:-1])} and {told[-1]}"
+    return f"{listed} were not known in training and count as withheld"
+
+
+def _clip(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _sureness(low: float, high: float) -> str:

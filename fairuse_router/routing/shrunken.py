@@ -20,7 +20,11 @@ _CLIP = 1e-6  # one confident mistake must not make a log loss infinite
 
 
 def shrunken(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
-    """Choose the largest shrunken gain that is sure under both priors."""
+    """Choose the largest shrunken gain that is sure under both priors, and not infinitely worse.
+
+    The score may be bounded where the metric is not: a candidate whose gain in the metric is minus
+    infinity is never chosen.
+    """
     by_auc = evidence.metric.name == "auc"
     posterior = posterior_gains(evidence, eligible, auc_moments if by_auc else score_moments)
     z = 1.0 if by_auc else _SURE
@@ -33,13 +37,48 @@ def shrunken(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
         log_loss = get_metric("log_loss")
         gains = [evidence.gains(log_loss, name) for name in evidence.rivals]
         allowed &= np.column_stack(gains) > 0
+    ruinous = allowed & _infinitely_worse(evidence, allowed)
     needed = float(stats.norm.cdf(z))
     value = np.where(eligible, np.nan_to_num(posterior.m1, nan=-np.inf), -np.inf)
     score = "AUC" if by_auc else _score_name(evidence)
     return [
-        _choice(evidence.rivals, allowed[g], sure[g], value[g], probability[g], needed, score)
+        _ruinous(evidence, ruinous[g], value[g], probability[g], score)
+        if ruinous[g].any() and (allowed[g] == ruinous[g]).all()
+        else _choice(
+            evidence.rivals,
+            allowed[g] & ~ruinous[g],
+            sure[g],
+            value[g],
+            probability[g],
+            needed,
+            score,
+        )
         for g in range(evidence.n_groups)
     ]
+
+
+def _infinitely_worse(evidence: Evidence, asked: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Whether a rival's gain in the metric is minus infinity, where that is asked; shape (m, C)."""
+    worse = np.zeros_like(asked)
+    for c in np.flatnonzero(asked.any(axis=0)):
+        worse[:, c] = np.isneginf(evidence.gains(evidence.metric, evidence.rivals[c]))
+    return worse
+
+
+def _ruinous(
+    evidence: Evidence,
+    ruinous: NDArray[np.bool_],
+    value: Matrix,
+    probability: Matrix,
+    score: str,
+) -> Choice:
+    """Generic, for a group whose best candidates would all cost infinitely much in the metric."""
+    c = int(np.where(ruinous, value, -np.inf).argmax())
+    return Choice(
+        GENERIC,
+        f"{evidence.rivals[c]} is better with probability {probability[c]:.2f} by {score}, but its "
+        f"gain in {evidence.metric.name} is minus infinity",
+    )
 
 
 def posterior_gains(
