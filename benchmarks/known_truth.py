@@ -37,7 +37,8 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.data import rotterdam_population
 from benchmarks.figures import Point, gain_and_harm
 from benchmarks.outputs import write_csv
-from benchmarks.truth import METRICS, PLAIN, POOL, Judgement, Served, Study
+from benchmarks.pool import PLAIN, POOL
+from benchmarks.truth import METRICS, Judgement, Served, Study
 from fairuse_router import FairUseRouter
 from fairuse_router.routing.policies import Choice, choose
 

@@ -14,10 +14,12 @@ from __future__ import annotations
 import argparse
 import time
 import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from scipy import stats
 from sklearn.base import clone
 from sklearn.model_selection import RepeatedStratifiedKFold
@@ -25,9 +27,12 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from benchmarks.data import Data
 from benchmarks.figures import ways_by_data
 from benchmarks.outputs import write_csv
+from benchmarks.pool import CLASSES, among, train_pool
 from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
+from fairuse_router.candidates import Candidate
 from fairuse_router.inference import adjust
+from fairuse_router.routing.policies import choose
 
 POLICIES = ("shrunken", "slope", "tested", "certified", "best")
 HARM, LEVEL, FOLDS = 0.002, 0.9, 5
@@ -56,34 +61,74 @@ def fold_risks(
     """Error of every way in every fold and group, shape (folds, m), and the rows behind each."""
     known = data.X[data.group_attributes].notna().all(axis=1).to_numpy()
     X, y = data.X[known].reset_index(drop=True), data.y[known]
-    cells = X[data.group_attributes].astype(str).agg(", ".join, axis=1)
-    names = sorted(cells.unique())
+    cells = X[data.group_attributes].astype(str).agg(", ".join, axis=1).to_numpy()
+    names = sorted(set(cells))
     risks: dict[str, list[np.ndarray]] = {}
     rows = []
     splitter = RepeatedStratifiedKFold(n_splits=FOLDS, n_repeats=repeats, random_state=seed)
-    for train, test in splitter.split(X, cells + y.astype(str)):
-        rows.append([int((cells.iloc[test] == name).sum()) for name in names])
-        for policy in POLICIES:
-            router = FairUseRouter(
-                clone(model),
-                data.group_attributes,
-                policy=policy,
-                random_state=seed,
-                handle_unknown="withhold",
-            ).fit(X.iloc[train], y[train])
-            audit = router.audit(X.iloc[test], y[test], metrics="error")
-            table = {(r.candidate, r.group): r.risk for r in audit.risks}
-            generic = [table.get(("generic", name)) for name in names]
-            wanted = {"routed": f"routed, {policy}"}
-            if policy == POLICIES[0]:
-                wanted |= {"generic": "generic", **TECHNIQUES}
-            for candidate, way in wanted.items():
-                own = [table.get((candidate, name)) for name in names]
-                served = [g if o is None else o for o, g in zip(own, generic, strict=True)]
-                risks.setdefault(way, []).append(np.array(served, dtype=float))
-            if policy == "certified":  # its generic is trained on 60% of the rows
-                risks.setdefault("generic, certified", []).append(np.array(generic, dtype=float))
+    for train, test in splitter.split(X, np.char.add(cells.astype(str), y.astype(str))):
+        own = [np.flatnonzero(cells[test] == name) for name in names]
+        rows.append([len(r) for r in own])
+        parts = (X.iloc[train], y[train], X.iloc[test])
+        for way, label in answers(parts, data.group_attributes, model, seed):
+            wrong = label != y[test]
+            risks.setdefault(way, []).append(
+                np.array([wrong[r].mean() if len(r) else np.nan for r in own])
+            )
     return {way: np.array(r) for way, r in risks.items()}, np.array(rows, dtype=float)
+
+
+def answers(
+    parts: tuple[pd.DataFrame, np.ndarray, pd.DataFrame], groups: list[str], model: Any, seed: int
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Labels of the test rows by every technique and policy; one pool serves all that can."""
+    X, y, X_test = parts
+    names = ("generic", *TECHNIQUES, "multilevel")
+    features, fresh = X.drop(columns=groups), X_test.drop(columns=groups)
+    candidates, evidence, schema = train_pool(features, X, groups, y, clone(model), names, seed)
+    ids = schema.group_ids(schema.encode(X_test))
+    label = {name: labels(candidates[name], fresh, ids) for name in names if name != "multilevel"}
+    for name, own in label.items():
+        label[name] = np.where(own < 0, label["generic"], own)
+    yield from ((TECHNIQUES.get(name, name), own) for name, own in label.items())
+    for policy in POLICIES:
+        if policy == "certified":
+            router = FairUseRouter(
+                clone(model), groups, policy=policy, random_state=seed, handle_unknown="withhold"
+            ).fit(X, y)
+            yield "generic, certified", router.predict(X_test.assign(**dict.fromkeys(groups, "?")))
+            yield "routed, certified", router.predict(X_test)
+            continue
+        rivals = ("multilevel",) if policy == "slope" else tuple(TECHNIQUES)
+        routed = label["generic"].copy()
+        for g, choice in enumerate(choose(policy, among(evidence, rivals))):
+            mine = np.flatnonzero(ids == g)
+            if choice.candidate == "multilevel":
+                if len(mine):
+                    routed[mine] = corrected(candidates, fresh.iloc[mine], g, choice.strength)
+            else:
+                routed[mine] = label[choice.candidate][mine]
+        yield f"routed, {policy}", routed
+
+
+def labels(candidate: Candidate, features: pd.DataFrame, ids: np.ndarray) -> np.ndarray:
+    """Labels of a candidate under everybody's own report; -1 where it has no model."""
+    if candidate.name == "generic":
+        return np.asarray(candidate.models[0].predict(features))
+    out = np.full(len(ids), -1)
+    rows = np.flatnonzero((ids >= 0) & (candidate.model_of_group[ids] >= 0))
+    if len(rows):
+        out[rows] = candidate.evaluate(features.iloc[rows], ids[rows], "predict", CLASSES)
+    return out
+
+
+def corrected(
+    candidates: Mapping[str, Candidate], features: pd.DataFrame, g: int, strength: float
+) -> np.ndarray:
+    """Labels of one group's rows with a part of its correction."""
+    model = candidates["multilevel"].corrected
+    routed = model.under_routes(np.array([g]), np.array([strength]))
+    return routed.answer_as(routed.prepare(features), 0).label
 
 
 def resampled_t(gains: np.ndarray) -> tuple[float, float, float]:

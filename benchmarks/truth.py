@@ -24,28 +24,24 @@ a person envies if another group's route lowers the true error of their group by
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from benchmarks.pool import CLASSES, PLAIN, POOL, train_pool
+from benchmarks.pool import among as only
 from fairuse_router import GroupSchema
 from fairuse_router.candidates import Candidate
 from fairuse_router.datasets import Population
-from fairuse_router.fitting import cross_fit
 from fairuse_router.metrics import get_metric
-from fairuse_router.recipes import TrainingRows, make_recipes
 from fairuse_router.routing.asking import order_questions, settled, spread
 from fairuse_router.routing.policies import Choice, Evidence
-from fairuse_router.splitting import split_rows
 
 HARM = 0.002
 CLIP = 0.005  # log losses of a forest's 0 and 1 would be infinite
 METRICS = ("error", "log_loss", "auc", "ece")
-PLAIN = ("onehot", "intersectional", "decoupled")
-POOL = ("generic", *PLAIN, "multilevel")
 ENVIOUS = 3_000  # rows of a group that are tried under other groups' routes
-CLASSES = np.array([0, 1])
 Rule = Callable[[Evidence], Sequence[Choice]]
 
 
@@ -269,7 +265,15 @@ class Study:
     ) -> None:
         self.truth = Truth(population, fresh, per_group, seed + 10**6)
         self.grid = population.law.grid
-        candidates, self.evidence, schema = _pool(population, estimator, names, seed)
+        candidates, self.evidence, schema = train_pool(
+            population.features,
+            population.to_array(),
+            population.group_columns,
+            population.y,
+            estimator,
+            names,
+            seed,
+        )
         self.n_groups = schema.n_groups
         self.served = Served(candidates, schema, self.truth, self.grid)
         self.names = tuple(name for name in candidates if name != "generic")
@@ -310,36 +314,7 @@ class Study:
         **settings
             Other fields of the evidence, such as ``max_harmed``.
         """
-        names = ("generic", *(self.names if among is None else among))
-        evidence = replace(
-            self.evidence,
-            metric=get_metric(metric),
-            predictions={name: self.evidence.predictions[name] for name in names},
-            scored={name: self.evidence.scored[name] for name in names},
-            **settings,
-        )
+        rivals = self.names if among is None else among
+        evidence = only(self.evidence, rivals, metric=get_metric(metric), **settings)
         choices = list(rule(evidence))
         return self.served.judge(metric, choices, self.generic(metric), self.oracle(metric))
-
-
-def _pool(population: Population, estimator: Any, names: Sequence[str], seed: int):
-    """Train candidates on all rows and fold by fold; return them, the evidence and the schema."""
-    schema = GroupSchema.from_table(population.to_array(), population.group_columns)
-    groups = schema.group_ids(schema.encode(population.to_array()))
-    y = population.y
-    rows = TrainingRows(population.features, groups, y, y, CLASSES, schema.n_groups)
-    folds = split_rows(5, rows.features, rows.y, rows.groups, rows.target, None, seed)
-    recipes = make_recipes(names, estimator, schema, None)
-    candidates, scores, lacks = cross_fit(recipes, rows, folds, min_group_size=20)
-    evidence = Evidence(
-        rows.target,
-        rows.groups,
-        rows.n_groups,
-        {name: s.predictions for name, s in scores.items()},
-        {name: s.scored for name, s in scores.items()},
-        lacks,
-        get_metric("error"),
-        20,
-        margins={name: s.margins for name, s in scores.items() if s.margins is not None},
-    )
-    return candidates, evidence, schema

@@ -11,7 +11,15 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
-from fairuse_router.audit import Audit, Counts, MisreportMoments, audit_predictions, audit_rows
+from fairuse_router import frames
+from fairuse_router.audit import (
+    Audit,
+    Counts,
+    MisreportMoments,
+    audit_predictions,
+    audit_rows,
+    build,
+)
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import delong_moments, mcnemar, paired_t
 from fairuse_router.metrics import Predictions, get_metric
@@ -308,6 +316,57 @@ def test_tests_can_be_chosen():
     assert (own[0].metric, own[0].test) == ("missed", "paired bootstrap")
 
 
+@pytest.mark.parametrize("name", ["mid-p McNemar", "exact McNemar", "exact bootstrap", "paired t"])
+def test_the_test_chosen_is_used_everywhere(name):
+    audit, y, groups, models, under = full_audit(metrics="error", tests={"error": name})
+    for table in TABLES:
+        assert {r.test for r in getattr(audit, table)} == {name}
+    for h in (0, 3):  # sums tell what the rows do
+        pair = {"generic": under[h], "onehot": models["onehot"]}
+        other = audit_rows(y, pair, groups, SCHEMA, metrics="error", tests={"error": name})
+        for r in select(audit.envy_freeness, other=NAMES[h]):
+            (same,) = select(other.rationality, group=r.group)
+            assert (r.gain, r.p_gain, r.n) == pytest.approx((same.gain, same.p_gain, same.n))
+
+
+@pytest.mark.parametrize("metric", ["error", "brier", "auc"])
+def test_tests_that_sums_do_not_tell_are_refused(metric):
+    given = {"metrics": metric, "tests": {metric: "paired bootstrap"}}
+    with pytest.raises(ValueError, match=r"not possible for envy-freeness.*without misreports"):
+        full_audit(**given)
+    free, *_ = full_audit(**given, misreports=None, truthfulness=None, n_resamples=50)
+    assert {r.test for r in free.rationality} == {"paired bootstrap"}
+
+
+def test_reports_of_one_route_share_one_comparison(monkeypatch):
+    calls = []
+    original = build.compare
+    monkeypatch.setattr(
+        build, "compare", lambda *args, **kw: calls.append(1) or original(*args, **kw)
+    )
+    y, groups, models, predict = population(1)
+    one, two = predict(0.6), predict(0.7)
+    apart = {
+        "?, ?": one,
+        "F, ?": one,
+        **dict.fromkeys(NAMES[:2], one),
+        **dict.fromkeys(NAMES[2:], two),
+    }
+    settings = {"routed": models["onehot"], "metrics": "ece", "n_resamples": 50}
+
+    def audited(under):
+        calls.clear()
+        return audit_rows(
+            y, {"generic": models["generic"]}, groups, SCHEMA, truthfulness=under, **settings
+        )
+
+    shared = audited(apart).truthfulness
+    assert len(calls) == 2 + 2  # routed over generic, by group and on the whole
+    copies = {name: p[:] for name, p in apart.items()}
+    assert audited(copies).truthfulness == shared
+    assert len(calls) == 2 + 6
+
+
 def test_view_fits_80_columns_and_round_trips():
     audit, *_ = full_audit()
     text = str(audit)
@@ -434,6 +493,35 @@ def test_one_column_and_misreports():
     (other,) = [r for r in audit.envy_freeness if r.group == "F"]
     assert other.reason == "no model for the other report"
     assert audit_predictions(y, given, sex.to_list()).attributes == ("group",)
+
+
+@pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
+def test_predictions_may_be_a_dataframe(backend):
+    y, groups, models, _ = population(1, n=300)
+    sex = np.where(groups % 2, "F", "M")
+    columns = {name: p.proba[:, 1] for name, p in models.items()}
+    under = {"F": columns["decoupled"], "M": columns["onehot"]}
+    expected = audit_predictions(y, columns, sex, misreports={"onehot": under})
+    given, reports = (frames.from_columns(c, backend) for c in (columns, under))
+    assert audit_predictions(y, given, sex, misreports={"onehot": reports}) == expected
+    with pytest.raises(TypeError, match="predictions is a ndarray; pass a mapping of names"):
+        audit_predictions(y, given.to_pandas().to_numpy() if backend == "polars" else y, sex)
+
+
+@pytest.mark.parametrize(
+    ("y", "guess", "message"),
+    [
+        (["a", "b"], ["a", None], r"predictions\['generic'\] is missing in 1 of 4"),
+        (["a", "b"], ["a", pd.NA], r"predictions\['generic'\] is missing in 1 of 4"),
+        (["a", pd.NA], ["a", "b"], "y is missing in 1 of 4"),
+        (["a", 1], ["a", "a"], "y mixes labels of the types int, str"),
+        (["a", "b"], ["a", 1], r"holds \[1\], which are not among the classes"),
+    ],
+)
+def test_labels_that_have_no_order(y, guess, message):
+    y, guess = (np.array([*values, "a", "a"], dtype=object) for values in (y, guess))
+    with pytest.raises(ValueError, match=message):
+        audit_predictions(y, {"generic": guess}, ["a", "b", "a", "b"])
 
 
 def test_regression_and_multiclass():

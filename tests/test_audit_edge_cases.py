@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import Audit, audit_predictions, audit_rows
@@ -100,7 +100,9 @@ def test_constant_predictions_differ_in_error_only():
     check_laws(audit)
     assert {r.verdict for r in audit.rationality if r.metric == "error"} == {"violation"}
     auc = [r for r in audit.rationality if r.metric == "auc"]
-    assert {(r.gain, r.verdict, r.reason) for r in auc} == {(0.0, "undetermined", "no row differs")}
+    assert {(r.gain, r.verdict, r.reason) for r in auc} == {
+        (0.0, "undetermined", "no rank differs")
+    }
 
 
 def test_infinite_log_loss_is_shown_and_undetermined():
@@ -200,7 +202,59 @@ def test_settings_of_a_routers_audit():
         ({"correction": "sidak"}, "correction='sidak' is not known"),
         ({"tests": {"error": "DeLong"}}, "Allowed: mid-p McNemar"),
         ({"n_resamples": 5}, "at least 20"),
+        ({"alpha": "0.1"}, "alpha='0.1' is not allowed: it lies between"),
         ({"metrics": ["error", "squared_error"]}, "mixes classification and regression"),
+        ({"metrics": "squared_error"}, "metric='squared_error' does not fit a classifier"),
+        ({"tests": {"eror": "DeLong"}}, r"tests names the metrics \['eror'\].*Allowed: error"),
+        ({"tests": {"error": "paired bootstrap"}}, "not possible for envy-freeness.*exact boots"),
+        ({"tests": {"auc": "paired bootstrap"}, "metrics": "auc"}, "Allowed: DeLong"),
     ):
         with pytest.raises(ValueError, match=message):
             router.audit(X, y, **wrong)
+    with pytest.raises(TypeError, match="tests='DeLong' is not allowed: pass a mapping"):
+        router.audit(X, y, metrics="auc", tests="DeLong")
+
+
+def test_a_regressor_is_not_audited_by_classes():
+    X, _ = numeric_data()
+    y = X[:, 0] + X[:, 2]
+    router = FairUseRouter(LinearRegression(), [2], metric="squared_error").fit(X, y)
+    for wrong in ("error", "auc"):
+        with pytest.raises(ValueError, match=f"metric='{wrong}' does not fit a regressor"):
+            router.audit(X, y, metrics=wrong)
+
+    def median_error(y, predictions, weight):
+        return float(np.median(np.abs(y - predictions.label)))
+
+    assert router.audit(X, y, metrics=median_error, n_resamples=50).metrics == ("median_error",)
+
+
+@pytest.mark.parametrize("metric", ["error", "auc", "ece", "brier", missed_positives])
+def test_the_view_says_what_is_not_tested_and_by_what_the_rest_is(metric):
+    X, y = numeric_data()
+    router = FairUseRouter(LogisticRegression(), [2], cv=2).fit(X, y)
+    audit = router.audit(X, y, metrics=metric, n_resamples=50)
+    text = str(audit)
+    name = audit.metrics[0]
+    used = {"error": "mid-p McNemar", "auc": "DeLong", "ece": "swap permutation"}
+    used["brier"], used["missed_positives"] = "paired t", "paired bootstrap"
+    assert f"\nTests: {used[name]} ({name}).\n" in text
+    told = f"Envy-freeness is not tested in {name}, but for routed, by its truthfulness."
+    assert (told in text) == (name in ("ece", "missed_positives"))
+    assert (not audit.envy_freeness) == (name in ("ece", "missed_positives"))
+    assert "over all tests of a candidate and metric, truthfulness apart" in " ".join(text.split())
+
+
+def test_rows_that_withhold_are_counted():
+    X, y = numeric_data()
+    router = FairUseRouter(LogisticRegression(), [2], cv=2).fit(X, y)
+    assert router.audit(X, y).n_partial == 0
+    assert "withhold something" not in str(router.audit(X, y))
+    X[:7, 2] = np.nan
+    weight = np.where(np.arange(400) % 2 == 0, 1.0, 0.0)
+    for audit, n in ((router.audit(X, y), 393), (router.audit(X, y, weight), 196)):
+        assert (audit.n, audit.n_partial) == (n, 400 * n // 393 - n)
+        assert f"{audit.n_partial} more rows withhold something." in " ".join(str(audit).split())
+        check_laws(audit)
+    older = {k: v for k, v in audit.to_dict().items() if k != "n_partial"}
+    assert Audit.from_dict(older).n_partial == 0

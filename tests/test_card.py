@@ -88,6 +88,42 @@ def test_every_policy_has_its_promise(fitted):
         )
 
 
+def test_certified_is_called_exact_only_where_it_is():
+    law = make_population(600, n_groups=2, effect="slopes", random_state=1)
+    X, y = law.to_frame(), law.y
+    groups = list(law.group_columns)
+
+    def promise(weight=None, **settings):
+        router = FairUseRouter(
+            LogisticRegression(), groups, policy="certified", random_state=0, **settings
+        ).fit(X, y, weight)
+        text = Card.of(router).to_markdown()
+        return text[text.index("Promise: ") :].split("\n")[0]
+
+    assert "exact for the error of independent rows without weights" in promise()
+    for given in ({"weight": np.ones(600)}, {"metric": "log_loss"}):
+        assert "exact" not in promise(**given)
+        assert "as far as its test (paired t) keeps its level" in promise(**given)
+    assert "(of auc)" in Card(_table(metric="auc")).to_markdown()
+    assert "exact" not in Card(_table(metric="auc")).to_markdown()
+
+
+def _table(**changes):
+    law = make_population(200, n_groups=2, random_state=1)
+    router = FairUseRouter(LogisticRegression(), list(law.group_columns), cv=2)
+    return replace(router.fit(law.to_frame(), law.y).routing_table_, policy="certified", **changes)
+
+
+def test_tests_and_rows_left_out_are_named(fitted):
+    router, audit = fitted
+    text = Card.of(router, replace(audit, n_partial=3)).to_markdown()
+    assert "Tests: mid-p McNemar (error)." in text
+    assert "Tests: DeLong (auc)." in text
+    assert "no model has seen; 3 more rows withhold something." in text
+    other = replace(audit, metrics=("auc",), envy_freeness=())
+    assert "Envy-freeness is not tested" not in Card.of(router, other).to_markdown()
+
+
 def test_picture_shows_every_group(fitted):
     pytest.importorskip("matplotlib").use("Agg")
     _, audit = fitted

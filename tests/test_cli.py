@@ -115,6 +115,7 @@ def test_demo_does_the_whole_job(demo):
         "'best' policy",
         "75 held-out rows",
         "So few people decide little",
+        "Left to gain by another report than one's own: most for (female, 60+), +11.1% on 9 people",
         "Disclosure plan: 2.00 of 2 attributes asked per person",
         "everyone (228 rows): ask sex",
         "2.00 +1.8% +0.0% +0.0% 0 <- this plan",

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter
+from fairuse_router.explaining import explain_rows
+from fairuse_router.routing.routed import unknown_levels
 
 PICKS = ("onehot", "decoupled", "generic", "intersectional")
 
@@ -94,6 +97,66 @@ def test_text_fits_and_data_survive_json(rows, router):
     assert plain["classes"] == [0, 1]
     given = plain["people"][0]["given"]
     assert given["probabilities"] == list(explanation[0].given.probabilities)
+
+
+def test_levels_not_known_in_training_are_named_and_count_as_withheld(rows):
+    lenient = FairUseRouter(LogisticRegression(), rows.groups, cv=2, handle_unknown="withhold")
+    lenient = force(lenient.fit(rows.frame, rows.y), PICKS)
+    X = rows.frame[:4].assign(
+        sex=["other", "other", "?", "F"], age=["old", "ancient", "old", "old"]
+    )
+    unknown = unknown_levels(lenient.schema_, X)
+    explanation = explain_rows(
+        lambda codes, method: getattr(lenient, method)(as_reports(X, codes, lenient)),
+        lenient.schema_.encode(X),
+        lenient.routing_table_,
+        lenient.classes_,
+        True,
+        unknown,
+    )
+    assert [dict(p.unknown) for p in explanation.people] == [
+        {"sex": "other"},
+        {"sex": "other", "age": "ancient"},
+        {},
+        {},
+    ]
+    text = " ".join(str(explanation).split())
+    assert "Row 0 reports sex = other, age = old: predicted" in text
+    assert "sex = other was not known in training and counts as withheld; the groups" in text
+    assert "Row 1 reports sex = other, age = ancient: predicted" in text
+    assert "sex = other and age = ancient were not known in training and count as" in text
+    assert text.count("Nothing else was told that could be withheld.") == 1
+    assert "reports nothing" not in text
+    assert "Row 2 reports age = old: predicted" in text
+    assert all(len(line) <= 80 for line in str(explanation).splitlines())
+    assert json.loads(explanation.to_json())["people"][0]["unknown"] == {"sex": "other"}
+
+
+def as_reports(X, codes, router):
+    """Rows that report what some codes say."""
+    texts = [router.schema_.report_texts(code) for code in codes]
+    return X.assign(**{name: [t[j] for t in texts] for j, name in enumerate(["sex", "age"])})
+
+
+def test_whoever_generic_serves_is_told_how_many_are_alike(rows, router):
+    generic = int(np.flatnonzero(router.route(rows.frame).candidate == "generic")[0])
+    person = router.explain(rows.frame[generic : generic + 1])[0]
+    assert "In training 80 people fit this report." in person.reason
+
+
+def test_an_infinite_gain_is_valid_json(rows, router):
+    ruined = pickle.loads(pickle.dumps(router))
+    table = ruined.routing_table_
+    groups = tuple(
+        replace(g, gain=-np.inf, low=None, high=None) if g.candidate != "generic" else g
+        for g in table.groups
+    )
+    explanation = ruined.with_table(replace(table, groups=groups)).explain(rows.frame[:4])
+    assert explanation[0].gain == -np.inf
+    people = json.loads(explanation.to_json(), parse_constant=pytest.fail)["people"]
+    assert {person["gain"] for person in people} == {"-inf", 0.0}
+    assert people[0]["low"] is None
+    assert "it gained -inf" in str(explanation)
 
 
 def test_three_classes_one_attribute_labels_only_and_numbers(rows):

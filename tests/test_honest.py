@@ -45,12 +45,25 @@ def test_choosing_among_noise_looks_better_than_it_is():
         assert router.honest_gains_.overall.low <= router.honest_gains_.overall.gain
 
 
+@pytest.mark.parametrize("policy", ["best", "shrunken"])
+@pytest.mark.parametrize("seed", range(4))
+def test_every_interval_holds_its_figure(policy, seed):
+    honest = fitted(policy, seed=seed).honest_gains_
+    shown = [
+        g for g in (honest.overall, honest.worst, *honest.groups.values()) if g.gain is not None
+    ]
+    assert len(shown) >= 5
+    for gain in shown:
+        assert gain.low <= gain.gain <= gain.high
+
+
 def test_text_and_json():
     honest = fitted(policy="shrunken").honest_gains_
     text = str(honest)
     assert max(map(len, text.splitlines())) <= 80
     assert "naive" in text
     assert "all groups" in text
+    assert "found anew in every resample" in text
     again = json.loads(json.dumps(honest.to_dict(), allow_nan=False))
     assert again["n_resamples"] == 40
     assert set(again["groups"]) == set(honest.groups)

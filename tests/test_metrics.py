@@ -2,6 +2,7 @@
 
 import math
 import pickle
+from copy import deepcopy
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
+from fairuse_router.audit import read_metrics
 from fairuse_router.metrics import METRICS, Metric, Predictions, get_metric, row_losses
 
 CLASSIFICATION = ("error", "log_loss", "brier", "auc", "ece")
@@ -202,3 +204,25 @@ def test_texts():
     assert auc.format_gain(-0.0123) == "-0.012"
     assert loss.format(0.4123) == "0.412"
     assert loss.format_gain(-math.inf) == "-inf"
+
+
+def test_a_risk_of_ones_own_does_not_pass_for_a_built_in():
+    def auc(y, predictions, weight):
+        return 0.0
+
+    for metric in (auc, Metric("error", False, None, auc), Metric("auc", True, None, auc, "auc")):
+        with pytest.raises(
+            ValueError, match=r"named '\w+', like the built-in metric\. .* or rename"
+        ):
+            get_metric(metric)
+    for name in METRICS:
+        built_in = get_metric(name)
+        for copy in (built_in, pickle.loads(pickle.dumps(built_in)), deepcopy(built_in)):
+            assert get_metric(copy) is built_in
+
+
+def test_metrics_of_one_audit_have_different_names():
+    with pytest.raises(ValueError, match=r"has two of the name 'error'.*Drop the repeated one"):
+        read_metrics(("error", "auc", get_metric("error")))
+    with pytest.raises(ValueError, match="two of the name '<lambda>'.*def, not lambda"):
+        read_metrics([lambda y, p, w: 0.0, lambda y, p, w: 1.0])

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -320,6 +321,27 @@ def test_text_shows_the_tree_and_what_less_would_cost():
         "   1.50     +1.0%     +0.0%     +0.0%           0  <- this plan",
         "   0.00     +0.0%     -1.0%     -1.4%     0.01354",
     ]
+
+
+def test_an_infinite_gain_is_a_number_in_the_text_and_a_word_in_json():
+    plan = make_table([2, 2], {0, 2}, gains=[-math.inf, 0, math.inf, 0], metric="log_loss")
+    plan = plan.disclosure_plan()
+    text = str(plan)
+    assert "-> onehot, gain -inf" in text
+    assert "-> onehot, gain +inf" in text
+    assert all(len(line) <= 80 for line in text.splitlines())
+    tree = json.loads(plan.to_json())["tree"]
+    ends = [end for node in tree["branches"].values() for end in node["branches"].values()]
+    assert {end["gain"] for end in ends if end["candidate"] == "onehot"} == {"-inf", "inf"}
+
+
+def test_an_infinite_gain_without_an_interval_is_shown_alone():
+    table = make_table([2], {0}, gains=[-math.inf, 0], metric="log_loss")
+    groups = (replace(table.groups[0], low=None, high=None), table.groups[1])
+    plan = replace(table, groups=groups).disclosure_plan()
+    assert "  s0 (50 rows) -> onehot, gain -inf" in str(plan).splitlines()
+    end = json.loads(plan.to_json())["tree"]["branches"]["s0"]
+    assert (end["gain"], end["low"], end["high"]) == ("-inf", None, None)
 
 
 def test_tree_is_drawn_with_every_question_and_end():

@@ -151,6 +151,27 @@ def test_best_by_hand():
     assert few.reason == "too few rows to choose: 4, min_group_size is 5"
 
 
+def test_best_takes_no_rounding_error_for_a_gain():
+    y = np.array([0, 1] * 50)
+    p = np.random.default_rng(0).uniform(0.1, 0.9, 100)
+    generic = Predictions.from_proba(p)
+    for metric in ("brier", "log_loss"):
+        for moved, chosen in ((4e-16, "generic"), (1e-6, "onehot")):
+            better = Predictions.from_proba(np.where(y == 1, p + moved, p - moved))
+            evidence = Evidence(
+                y,
+                np.zeros(100, dtype=int),
+                1,
+                {"generic": generic, "onehot": better},
+                dict.fromkeys(("generic", "onehot"), np.ones(100, dtype=bool)),
+                {},
+                get_metric(metric),
+                4,
+            )
+            assert evidence.gains(evidence.metric, "onehot")[0] > 0
+            assert choose("best", evidence)[0].candidate == chosen, (metric, moved)
+
+
 def test_rows_that_were_not_scored_do_not_choose():
     scored = {name: np.ones(4, dtype=bool) for name in NAMES}
     scored["decoupled"] = np.array([True, True, False, False])
@@ -304,6 +325,39 @@ def test_shrunken_for_auc_uses_delong_and_log_loss():
         assert chosen == shrunken_by_loops(evidence), seed
         seen += chosen
     assert len(set(seen)) == 3
+
+
+def test_shrunken_never_deploys_an_infinite_loss_in_the_metric():
+    # onehot is far better by the Brier score, but sure of one wrong outcome in group 0
+    y, groups = np.tile([0, 1], 200), np.repeat([0, 1], 200)
+    generic, good = np.full(400, 0.5), np.where(y == 1, 0.9, 0.1)
+    sure = good.copy()
+    sure[0] = 1.0
+
+    def chosen(metric, **rivals):
+        predictions = {"generic": generic, **rivals}
+        return choose(
+            "shrunken",
+            Evidence(
+                y,
+                groups,
+                2,
+                {name: Predictions.from_proba(p) for name, p in predictions.items()},
+                dict.fromkeys(predictions, np.ones(400, dtype=bool)),
+                {},
+                get_metric(metric),
+                20,
+            ),
+        )
+
+    assert [c.candidate for c in chosen("error", onehot=sure)] == ["onehot", "onehot"]
+    first, second = chosen("log_loss", onehot=sure)
+    assert (first.candidate, second.candidate) == ("generic", "onehot")
+    assert "onehot is better with probability 1.00 by Brier score, but its gain in" in first.reason
+    assert first.reason.endswith("log_loss is minus infinity")
+    worse = np.where(y == 1, 0.8, 0.2)
+    first, second = chosen("log_loss", onehot=sure, decoupled=worse)
+    assert (first.candidate, second.candidate) == ("decoupled", "onehot")
 
 
 def test_shrunken_without_probabilities_uses_errors():

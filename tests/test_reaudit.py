@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -112,7 +113,10 @@ def test_what_is_known_of_the_old_routing_is_forgotten(many_rows, router):
     assert router.audit_.evidence == "re-audit rows"
     assert router.audit_.rationality == router.audit(X, y).rationality
     assert "re-audit rows" in str(router.audit_)
-    assert "re-audit rows" in Card.of(router).to_markdown()
+    card = Card.of(router).to_markdown()
+    assert "re-audit rows. They come from deployment, and by them routes were withdrawn" in card
+    assert "also chose the routes" not in card
+    assert "By these rows routes were withdrawn" in " ".join(str(router.audit_).split())
     again = router.reaudit(X, y, update="withdraw")
     assert not again.updated
     assert len(router.routing_table_.history) == 1
@@ -240,6 +244,47 @@ def test_words_fit_a_terminal_and_bad_arguments_are_refused(many_rows, router):
     assert "no route to re-audit" in str(generic.reaudit(X, many_rows.y))
     with pytest.raises(ValueError, match="update='delete' is not allowed: pass 'withdraw'"):
         router.reaudit(X, many_rows.y, update="delete")
+
+
+def test_settings_are_those_of_an_audit(many_rows, router):
+    X, y = many_rows.frame, many_rows.y
+    table = router.routing_table_
+    for wrong, message in (
+        ({"alpha": 1.5}, "alpha=1.5 is not allowed: it lies between 0 and 0.5"),
+        ({"alpha": 0}, "alpha=0 is not allowed"),
+        ({"alpha": np.nan}, "alpha=nan is not allowed"),
+        ({"metric": "squared_error"}, "metric='squared_error' does not fit a classifier"),
+        ({"metric": "acc"}, "metric='acc' is not known"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            router.reaudit(X, y, update="withdraw", **wrong)
+    assert router.routing_table_ is table
+
+
+def test_gains_of_another_metric_do_not_compare(many_rows, router):
+    X, y = many_rows.frame, many_rows.y
+    assert all(r.then is not None for r in router.reaudit(X, y).routes)
+    result = router.reaudit(X, y, metric="auc")
+    assert {r.then for r in result.routes} == {None}
+    assert "nan" not in str(result)
+
+
+def test_rows_of_weight_zero_do_not_count(many_rows, router):
+    X, y = many_rows.frame.copy(), many_rows.y
+    X.loc[:99, "sex"] = "?"
+    result = router.reaudit(X, y, sample_weight=np.where(np.arange(len(X)) < 60, 0.0, 1.0))
+    assert (result.n, result.n_partial) == (860, 40)
+
+
+def test_infinite_losses_are_valid_json(many_rows, router):
+    X, y = many_rows.frame, many_rows.y
+    result = router.reaudit(X, y, metric="log_loss")
+    sure = replace(result.routes[0], gain=-np.inf, low=-np.inf, high=np.inf)
+    text = replace(result, routes=(sure,)).to_json()
+    (plain,) = json.loads(text, parse_constant=pytest.fail)["routes"]
+    assert (plain["gain"], plain["high"]) == ("-inf", "inf")
+    with pytest.raises(ValueError, match="Out of range float"):
+        replace(result, alpha=np.nan).to_json()
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import Bundle, FairUseRouter, GroupSchema, RoutingTable, export_bundle
 from fairuse_router.routing import GroupRecord
+from fairuse_router.routing.routed import unknown_levels
 
 MOST_GROUPS = 64
 CANDIDATES = ("generic", "onehot", "intersectional", "decoupled")
@@ -201,6 +202,31 @@ def test_sureness_follows_from_the_interval(rows, router):
     assert routed.words[0].endswith("no interval can be given.")
     routed.numbers[:, 1] = np.nan
     assert "cannot be said" in routed.words[0]
+
+
+def test_reasons_name_unknown_levels_in_every_kind_of_column(rows):
+    model = FairUseRouter(LogisticRegression(), ["sex"], cv=2, handle_unknown="withhold")
+    X = rows.frame.drop(columns="age")
+    model.fit(X, rows.y)
+    strange = X[:4].assign(sex=["F", "other", None, "?"])
+    for table in (strange, strange.astype({"sex": "category"}), strange.to_numpy(dtype=object)):
+        unknown = unknown_levels(model.schema_, table)
+        assert unknown == {1: {"sex": "other"}}
+        routed = model.routing_table_.explain(model.schema_.encode(table), unknown)
+        assert routed.reason[1].startswith("sex = other was not known in training and counts as ")
+        assert "known" not in routed.reason[2] + routed.reason[3]
+        assert routed.reason[1].endswith(routed.reason[2])
+    strict = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, rows.y)
+    assert unknown_levels(strict.schema_, X) == {}
+
+
+def test_generic_says_how_many_fit_unless_that_is_hidden(rows, router):
+    routed = router.route(rows.frame[2:3])
+    assert "In training 80 people fit this report." in routed.words[0]
+    routed.numbers[:, 0] = 1
+    assert "In training 1 person fits this report." in routed.words[0]
+    routed.numbers[:, 0] = np.nan
+    assert "In training" not in routed.words[0]
 
 
 def test_partial_reports_say_whom_they_stand_for(rows, router):

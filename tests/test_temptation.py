@@ -6,7 +6,7 @@ from forced import force
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router import FairUseRouter
-from fairuse_router.audit.temptation import temptation_text, temptations
+from fairuse_router.audit import temptation_text, temptations
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,9 @@ def test_the_best_misreport_is_found_and_shown(many_rows, router):
     assert (old_men.kind, old_men.n) == ("gain left", 240)
     assert old_men.gain > 0.1
     assert old_men.p_corrected <= 0.1
+    assert audit.temptations() == found
     text = temptation_text(audit)
+    assert audit.temptation_text() == text
     assert all(len(line) <= 80 for line in text.splitlines())
     assert "gain left" in text
     assert "log_loss" in text
@@ -66,3 +68,5 @@ def test_generic_for_all_tempts_nobody(many_rows, router):
 def test_out_of_fold_rows_compare_no_reports(router):
     with pytest.raises(ValueError, match=r"pass router\.audit\(X_test, y_test\)"):
         temptations(router.audit_)
+    with pytest.raises(ValueError, match=r"no truthfulness.*as router\.audit_ never does"):
+        router.audit_.temptation_text()
