@@ -1,8 +1,10 @@
 """The multilevel candidate: generic's margin, corrected per group, the groups lending each other.
 
 Linear families: a logistic regression with shared and own slopes, fitted to all rows at once. Every
-other family: only what differs between groups is fitted, on top of generic's margin, which must
-then come from models that have not seen the row, and is brought to the scale of log-odds first.
+other family, and linear models that are penalized otherwise: the same on top of generic's margin,
+which must then come from models that have not seen the row, and is brought to the scale of log-odds
+first; of that only what differs between groups is kept. What all groups share would be a better
+generic given to those alone who report.
 """
 
 from __future__ import annotations
@@ -12,7 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge, RidgeCV
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fairuse_router import frames
@@ -24,7 +27,6 @@ from fairuse_router.corrected import (
     as_matrix,
     base_margin,
     final_step,
-    has_log_odds,
 )
 from fairuse_router.inference import multilevel_path
 from fairuse_router.recipes import Recipe, Rows, TrainingRows, Unavailable, fit_model
@@ -35,6 +37,7 @@ _INNER_FOLDS = 5
 _MOST_FEATURES = 500  # the fit needs m matrices of this size squared
 _LOOKED_AT = 1000
 _SCALES = (0.2, 5.0)
+_MOST_RIDGE = 2.0  # in units of the multilevel fit's penalty on shared slopes
 
 
 def fit_multilevel(
@@ -87,12 +90,15 @@ def fit_multilevel(
     )
     kind = CorrectedRegressor if regression else CorrectedClassifier
     codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
+    share = _shares(part)
     candidates = []
     for fit in fits:
         slopes = fit.coef / sd
         table = np.column_stack([slopes, fit.intercept - slopes @ mean])
         if linear:
             table -= np.append(np.ravel(final.coef_), np.ravel(final.intercept_))
+        else:
+            table -= share @ table
         candidates.append(
             Candidate(
                 recipe.name,
@@ -106,9 +112,27 @@ def fit_multilevel(
 
 
 def _is_linear(final: Any, regression: bool) -> bool:
+    """Whether the model is a linear one with a penalty of about that of the multilevel fit.
+
+    Otherwise part of what looks like a correction is another penalty on what all groups share.
+    """
+    settings = final.get_params(deep=False)
+    if not settings.get("fit_intercept", True):
+        return False
     if regression:
-        return type(final) in (LinearRegression, Ridge, RidgeCV) and np.ndim(final.coef_) == 1
-    return has_log_odds(final)
+        known = type(final) in (LinearRegression, Ridge) and np.ndim(final.coef_) == 1
+        return known and settings.get("alpha", 0.0) <= _MOST_RIDGE
+    if type(final) is LogisticRegression:
+        return not settings.get("l1_ratio") and 1 / settings["C"] <= _MOST_RIDGE
+    return type(final) is LinearDiscriminantAnalysis
+
+
+def _shares(part: TrainingRows) -> NDArray[np.float64]:
+    """Share of each group among the rows that have one, shape (m,)."""
+    known = part.groups >= 0
+    weight = None if part.weight is None else part.weight[known]
+    count = np.bincount(part.groups[known], weight, part.n_groups)
+    return count / max(count.sum(), np.finfo(float).tiny)
 
 
 def _check_classes(model: Any, part: TrainingRows) -> None:

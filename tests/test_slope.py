@@ -9,6 +9,7 @@ import pytest
 from scipy.special import expit
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import FairUseRouter
 from fairuse_router.datasets import make_population
@@ -122,7 +123,8 @@ def test_reasons_say_it_in_words():
     real = rf"{number} real here, 90% interval {number} to {number}"
     assert re.fullmatch(rf"all of the personal correction; the correction is {real}", all_)
     assert re.fullmatch(rf"half of the personal correction; the correction is {real}", half)
-    assert re.fullmatch(rf"no part of the personal correction is sure to help: it is {real}", none)
+    unsure = "no part of the personal correction is 99.5% sure to help: it is"
+    assert re.fullmatch(rf"{unsure} {real}", none)
     low, high = map(float, re.findall(number, half)[1:])
     assert 0.3 <= low < 0.5 < high <= 0.7
 
@@ -302,3 +304,26 @@ def test_a_forest_is_corrected_where_it_should_be():
     fresh = population.sample(20_000, random_state=1)
     base = router.candidates_["generic"].models[0].predict(fresh.features)
     assert fresh.true_risk(router.predict(fresh.to_array())) < fresh.true_risk(base) - 0.02
+
+
+def test_where_the_correction_cannot_be_had_the_table_says_why():
+    population = make_population(500, n_groups=4, random_state=0)
+    X, y = population.to_array(), population.y + (population.features[:, 0] > 1)
+    router = FairUseRouter(LogisticRegression(), population.group_columns, policy="slope")
+    for record in router.fit(X, y).routing_table_.groups:
+        assert record.candidate == "generic"
+    assert "there are 3 classes" in router.routing_table_.groups[0].reason
+
+
+def test_a_better_generic_is_not_given_to_those_alone_who_report():
+    # groups differ in nothing; a shallow tree leaves much that a common correction could mend
+    for seed in range(3):
+        population = make_population(2000, n_groups=4, effect="none", random_state=seed)
+        router = FairUseRouter(
+            DecisionTreeClassifier(max_depth=3, random_state=0),
+            population.group_columns,
+            policy="slope",
+            candidates=("generic", "multilevel"),
+            random_state=0,
+        ).fit(population.to_array(), population.y)
+        assert router.routing_table_.disclosure_plan().asked_per_person == 0

@@ -72,8 +72,8 @@ def _linear(model: Corrected, code: int) -> Any:
         return None
     if np.size(final.intercept_) != 1 or np.size(final.coef_) != len(model.fill):
         return None
-    final.coef_ = final.coef_ + model.table[code, :-1]
-    final.intercept_ = final.intercept_ + model.table[code, -1]
+    final.coef_ = model.scale * final.coef_ + model.table[code, :-1]
+    final.intercept_ = model.scale * final.intercept_ + model.table[code, -1]
     return twin
 
 
@@ -130,8 +130,8 @@ def _reach(graph: Graph, estimator: Any, block: Block) -> tuple[Any, Block]:
 
 def _blended(graph: Graph, model: Corrected, final: Any, reached: Block, code: str) -> str:
     """Margin of a linear base: its coefficients and the correction's in one row."""
-    slopes = np.ravel(final.coef_) + model.table[:, :-1]
-    intercept = np.ravel(final.intercept_) + model.table[:, -1]
+    slopes = model.scale * np.ravel(final.coef_) + model.table[:, :-1]
+    intercept = model.scale * np.ravel(final.intercept_) + model.table[:, -1]
     return _dot(graph, model, reached, slopes, intercept, code)
 
 

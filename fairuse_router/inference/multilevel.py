@@ -23,7 +23,7 @@ class MultilevelFit:
     penalty : float
         Ridge on the groups' own slopes.
     shared : ndarray of shape (p,)
-        Shared slopes (none with an offset), intercept, main effects of the attributes.
+        Shared slopes, intercept, main effects of the attributes.
     own : ndarray of shape (m, d + 1)
         What each group adds of its own: d slopes and an intercept.
     coef : ndarray of shape (m, d)
@@ -56,8 +56,8 @@ def multilevel_path(
 
     The margin of a row of group g is ``offset + x'(u + v_g) + u0 + D_g'a + b_g``, with ridge
     penalties (half the sum of squares times) 1 on u and on the main effects a, 4 on the groups' own
-    intercepts b_g, and S on their own slopes v_g; u0 is free. With an offset u = 0. As S grows the
-    groups' slopes become equal.
+    intercepts b_g, and S on their own slopes v_g; u0 is free. As S grows the groups' slopes become
+    equal.
 
     Newton's method is exact and cheap here: the Hessian is arrow-shaped, the groups being linked
     only through the shared part, so that eliminating group by group costs m (d + 1)^3 instead of
@@ -168,7 +168,7 @@ class _Problem:
         constant = np.column_stack([np.ones(self.m), main])  # what multiplies (u0, a)
         none = np.concatenate([[1.0], np.zeros(main.shape[1])])
         self.constant = np.vstack([constant, none])
-        self.n_slopes = self.d if offset is None else 0
+        self.n_slopes = self.d
         ridge = [
             np.full(self.n_slopes, _MAIN_RIDGE),
             np.zeros(1),

@@ -71,15 +71,17 @@ def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     wrong where the truth is not linear. The largest expected Brier gain wins.
     """
     column = _eligible_column(evidence, eligible)
+    if not column.any():
+        return [Choice(GENERIC, _why_none(evidence, g)) for g in range(evidence.n_groups)]
     weighed = _weigh(evidence, column, stray=0.0)
     sure = column[:, None] & (weighed.risk <= _POOL_RISK)
     own = sure & (weighed.sceptical <= evidence.max_harmed / evidence.n_groups)
-    strength = weighed.best(own & ~(_gains(evidence) <= 0))  # undefined is no loss
+    strength = weighed.best(own & ~(_gains(evidence, own) <= 0))  # undefined is no loss
     hopes = [weighed.best(allowed) > 0 for allowed in (own, sure)]
     return [
         _choice(evidence, weighed, g, float(strength[g]), *(bool(hope[g]) for hope in hopes))
         if column[g]
-        else Choice(GENERIC, evidence.why_none(g))
+        else Choice(GENERIC, _why_none(evidence, g))
         for g in range(evidence.n_groups)
     ]
 
@@ -93,15 +95,34 @@ def slope_nominees(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choi
     column = _eligible_column(evidence, eligible)
     weighed = _weigh(evidence, column, stray=_STRAY)
     strength = weighed.best((weighed.risk <= _NOMINEE_RISK) & column[:, None])
-    choices = [
-        Choice(MULTILEVEL, weighed.real(g), s) if s else Choice(GENERIC, "no gain is expected")
-        for g, s in enumerate(strength.tolist())
-    ]
+    choices = [Choice(MULTILEVEL, "", s) if s else Choice(GENERIC, "") for s in strength.tolist()]
     shown = _standard_errors_gained(evidence.served(choices)) > 1
-    return [
-        choice if shown[g] else Choice(GENERIC, f"too small a gain to test: {choice.reason}")
-        for g, choice in enumerate(choices)
-    ]
+    return [_nominee(evidence, weighed, column, g, c, shown[g]) for g, c in enumerate(choices)]
+
+
+def _nominee(
+    evidence: Evidence,
+    weighed: _Weighed,
+    column: NDArray[np.bool_],
+    g: int,
+    choice: Choice,
+    shown: bool,
+) -> Choice:
+    """A choice with its reason, if the gain is worth a test."""
+    if not column[g]:
+        return Choice(GENERIC, _why_none(evidence, g))
+    real = f"the personal correction is {weighed.real(g)}"
+    if choice.candidate == GENERIC:
+        return Choice(GENERIC, f"no gain is expected: {real}")
+    if not shown:
+        return Choice(GENERIC, f"too small a gain to test: {real}")
+    part = _WORDS[choice.strength]
+    return Choice(MULTILEVEL, f"{part} of the personal correction; {real}", choice.strength)
+
+
+def _why_none(evidence: Evidence, g: int) -> str:
+    """Why the correction cannot serve a group."""
+    return evidence.unavailable.get(MULTILEVEL, {}).get(g) or evidence.why_none(g)
 
 
 def _eligible_column(evidence: Evidence, eligible: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -150,13 +171,16 @@ def _quantile(posterior: Matrix, q: float) -> Matrix:
     return np.array([np.interp(q, row, ends) for row in mass])
 
 
-def _gains(evidence: Evidence) -> Matrix:
-    """Out-of-fold gain in the metric of every strength in every group, shape (m, 4)."""
-    gains = []
-    for strength in STRENGTHS.tolist():
-        served = evidence.served([Choice(MULTILEVEL, "", strength)] * evidence.n_groups)
-        gains.append(served.gains(evidence.metric, "nominee"))
-    return np.column_stack(gains)
+def _gains(evidence: Evidence, wanted: NDArray[np.bool_]) -> Matrix:
+    """Out-of-fold gain in the metric of the strengths that are wanted, shape (m, 4); else 0."""
+    gains = np.zeros(wanted.shape)
+    for j in np.flatnonzero(wanted.any(axis=0)).tolist():
+        some = [
+            Choice(MULTILEVEL, "", float(STRENGTHS[j])) if w else Choice(GENERIC, "")
+            for w in wanted[:, j]
+        ]
+        gains[:, j] = evidence.served(some).gains(evidence.metric, "nominee")
+    return gains
 
 
 def _choice(
@@ -170,8 +194,8 @@ def _choice(
     if own:
         return Choice(
             GENERIC,
-            f"the personal correction looks no better out of fold in {evidence.metric.name}, though "
-            f"it is {real}",
+            f"the personal correction looks no better out of fold in {evidence.metric.name}, "
+            f"though it is {real}",
         )
     if borrowed:
         return Choice(
@@ -179,7 +203,10 @@ def _choice(
             "the personal correction helps in other groups, but this one shows too little of it: "
             f"it is {real}",
         )
-    return Choice(GENERIC, f"no part of the personal correction is sure to help: it is {real}")
+    return Choice(
+        GENERIC,
+        f"no part of the personal correction is {1 - _POOL_RISK:.1%} sure to help: it is {real}",
+    )
 
 
 def _standard_errors_gained(evidence: Evidence) -> Matrix:
