@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data import Data
+from fairuse_router.groups import level_text
 
 COLUMNS = ("header", "is_outcome", "is_group_attribute", "type", "ordering")
 TYPES = ("numeric", "boolean", "categorical", "ordinal")
@@ -123,14 +124,20 @@ def _feature(column: pd.Series, kind: str, order: object, helper: Path) -> pd.Se
     if kind == "ordinal" and isinstance(order, str) and order.strip():
         levels = [level.strip() for level in re.split(r"[|;]", order)]
         rank = {level: i for i, level in enumerate(levels)}
-        texts = column.map(lambda v: v if pd.isna(v) else str(v).strip())
+        texts = column.map(lambda v: v if pd.isna(v) else (level_text(v) or "").strip())
         unknown = sorted(set(texts.dropna()) - set(levels))
         if unknown:
             raise ValueError(
                 f"{column.name!r} holds {unknown[:5]}, which its ordering in {helper} lacks."
             )
         return texts.map(rank).astype(float)
-    return pd.to_numeric(column).astype(float)
+    try:
+        return pd.to_numeric(column).astype(float)
+    except ValueError as error:
+        raise ValueError(
+            f"{column.name!r} is {kind} in {helper}, and holds what is no number ({error}). Call "
+            "it categorical, or write numbers."
+        ) from error
 
 
 def _outcome(column: pd.Series, data: Path) -> np.ndarray:

@@ -3,10 +3,13 @@
 Run ``python -m benchmarks.validity``; ``--quick`` uses a twentieth of the repetitions. One group of
 n rows, at least ten per class, two models. Under the null both have the same true risk: they are
 *exchangeable* (both noisy alike), or one is noisy and the other too cautious (*shrunk*), biased
-(*shifted*) or *coarse* (rounded to few values), tuned to the same risk on a million rows. A test
+(*shifted*) or *coarse* (rounded to few values), tuned to the same risk on a million rows. For ECE
+two more: probabilities between .3 and .7 *shifted* down by d and up by d, whose true ECE is d. For
+AUC, *rare*: exchangeable, 2 to 50 positives among 200 negatives, at levels of .05 and .001. A test
 passes if it rejects, in either direction, at most alpha + 3 Monte-Carlo standard errors of the
-time. Power is that of finding a gain that the paired z-test with the true variance finds 80% of the
-time (by its normal formula: on few rows a lattice such as the error rate breaks its level).
+time, else the cell has a "!"; for ECE only exchangeable models are sure to, see `ece_swap`. Power
+is that of finding a gain that the paired z-test with the true variance finds 80% of the time (by
+its normal formula: on few rows a lattice such as the error rate breaks its level).
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ from fairuse_router.metrics import Predictions, get_metric, row_losses
 
 ALPHA = 0.1
 SIZES = (25, 100, 400)
+RARE = (2, 3, 5, 10, 50)
 METRICS = ("error", "auc", "brier", "ece")
 Model = Callable[[np.ndarray, np.random.Generator], np.ndarray]
 
@@ -46,10 +50,17 @@ class Rejections:
     violation: float
     repetitions: int
 
+    alpha: float = ALPHA
+
     @property
     def limit(self) -> float:
         """Largest rate that passes as alpha."""
-        return ALPHA + 3 * np.sqrt(ALPHA * (1 - ALPHA) / self.repetitions)
+        return self.alpha + 3 * np.sqrt(self.alpha * (1 - self.alpha) / self.repetitions)
+
+    def __str__(self) -> str:
+        """Both rates, marked if one is above the limit."""
+        mark = " " if max(self.gain, self.violation) <= self.limit else "!"
+        return f"{self.gain:.3f} / {self.violation:.3f}{mark}"
 
 
 def sigmoid(z: np.ndarray) -> np.ndarray:
@@ -115,10 +126,8 @@ def null_pairs(metric: str) -> dict[str, tuple[Model, Model]]:
     """Pairs of models with the same true risk."""
     one = noisy(0.8)
     pairs = {"exchangeable": (one, one)}
-    if metric == "ece":
-        return pairs
     risk = true_risk(metric, one)
-    if metric != "error":  # rounding keeps the sign of the margin
+    if metric not in ("error", "ece"):  # rounding keeps the sign of the margin
         pairs["noisy, coarse"] = (one, tuned(metric, coarse, 0.05, 4.0, risk))
     if metric != "auc":  # a shift keeps the ranks
         pairs["noisy, shifted"] = (one, tuned(metric, shifted, 0.0, 4.0, risk))
@@ -153,11 +162,36 @@ def rejections(metric: str, pair: tuple[Model, Model], n: int, count: int, seed:
     z, y = groups_of(n, count, rng)
     p, q = (model(z, rng) for model in pair)
     test = default_test(metric, y, p, q, seed)
+    return rates(test, count)
+
+
+def rates(test: PairedTest, count: int, alpha: float = ALPHA) -> Rejections:
+    """Rates at which a test rejects at alpha."""
     return Rejections(
-        float(np.mean(test.p_gain <= ALPHA)),
-        float(np.mean(test.p_violation <= ALPHA)),
+        float(np.mean(test.p_gain <= alpha)),
+        float(np.mean(test.p_violation <= alpha)),
         count,
+        alpha,
     )
+
+
+def shifted_both_ways(d: float, n: int, count: int, seed: int) -> Rejections:
+    """Rates for ECE between two models biased by -d and by +d: both true errors are d."""
+    rng = np.random.default_rng(seed)
+    p = rng.uniform(0.3, 0.7, (count, n))
+    y = (rng.random((count, n)) < p).astype(int)
+    return rates(default_test("ece", y, p - d, p + d, seed), count)
+
+
+def rare_class(
+    positives: int, count: int, seed: int, alpha: float = ALPHA, gain: float = 0.0, rows: int = 200
+) -> Rejections:
+    """Rates for AUC with few positives among negatives, the model better by some signal."""
+    rng = np.random.default_rng(seed)
+    y = np.tile(np.r_[np.ones(positives, int), np.zeros(rows, int)], (count, 1))
+    shared = y + 0.7 * rng.normal(size=y.shape)
+    p, q = (shared + add * y + 0.7 * rng.normal(size=y.shape) for add in (0, gain))
+    return rates(default_test("auc", y, p, q, seed), count, alpha)
 
 
 def alternatives(metric: str, n: int) -> dict[str, tuple[Model, Model]]:
@@ -243,13 +277,15 @@ def main() -> None:
     print(f"Level at alpha = {ALPHA}, {repetitions:,} repetitions (gain / violation)")
     for metric in METRICS:
         for name, pair in null_pairs(metric).items():
-            cells = []
-            for n in SIZES:
-                got = rejections(metric, pair, n, repetitions, seed=n)
-                worst = max(got.gain, got.violation)
-                mark = " " if worst <= got.limit else "!"
-                cells.append(f"{got.gain:.3f} / {got.violation:.3f}{mark}")
+            cells = [str(rejections(metric, pair, n, repetitions, seed=n)) for n in SIZES]
             print(f"  {metric:<6} {name:<15} " + "   ".join(cells), flush=True)
+    for d in (0.02, 0.05):
+        cells = [str(shifted_both_ways(d, n, repetitions, seed=n)) for n in SIZES]
+        print(f"  ece    {f'shifted +-{d}':<15} " + "   ".join(cells), flush=True)
+    print(f"Level with few positives, 200 negatives: {', '.join(map(str, RARE))} positives")
+    for alpha in (0.05, 0.001):
+        cells = [str(rare_class(k, repetitions, seed=k, alpha=alpha)) for k in RARE]
+        print(f"  auc    {f'rare, at {alpha}':<15} " + "   ".join(cells), flush=True)
     print("Power, and that of the paired z-test that knows the variance")
     for metric in METRICS:
         table = {n: alternatives(metric, n) for n in SIZES}

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.audit import Audit, audit_rows
+from fairuse_router.audit import Audit, audit_rows, count_rows
+from fairuse_router.audit.settings import check_settings, check_target_kind, read_tests
 from fairuse_router.candidates import Candidate, ServedModel, evaluate
 from fairuse_router.fitting import Scores, score_prefit
 from fairuse_router.groups import GroupSchema
@@ -49,7 +50,8 @@ def audit_choices(
     """Audit the chosen routes and all candidates on the scores that chose them.
 
     The same rows chose the routes, so the gains of the routing flatter it; they are evidence of
-    the choice, not a claim. `by` audits other groups than those that are routed.
+    the choice, not a claim. Nobody is asked under other reports, so that there is no truthfulness:
+    `audit_deployed` has it. `by` audits other groups than those that are routed.
     """
     routed = served_predictions(
         choices,
@@ -78,7 +80,15 @@ def audit_deployed(
 
     `by` audits other groups than those that are routed; `options` go to `audit_rows`:
     `correction`, `tests`, `n_resamples`, `seed`.
+
+    Raises
+    ------
+    ValueError, TypeError
+        For metrics that do not fit the models, and for other settings that `audit_rows` refuses.
     """
+    check_target_kind(metrics, regression=data.classes is None)
+    check_settings(alpha, **{k: options[k] for k in ("n_resamples", "correction") if k in options})
+    read_tests(options.get("tests"), metrics)
     deployed = _Deployed(models, model_of_route, table, data)
     if by is not None:
         scores, routed = score_prefit(candidates, data), deployed.under(table.look_up(codes))
@@ -160,6 +170,7 @@ def _audit(
         metrics=metrics,
         weight=data.weight,
         clusters=data.clusters,
+        n_partial=count_rows(data.groups < 0, data.weight),
         misreports={n: s.misreports for n, s in scores.items() if s.misreports is not None},
         truthfulness=truthfulness,
         available=can_serve,
@@ -189,6 +200,7 @@ def _audit_by(
         metrics=metrics,
         weight=data.weight,
         clusters=data.clusters,
+        n_partial=count_rows(by.ids < 0, data.weight),
         scored={name: s.scored for name, s in scores.items()},
         alpha=alpha,
         evidence=evidence,

@@ -115,7 +115,7 @@ class Explanation:
     def to_dict(self) -> dict[str, Any]:
         """Return the explanation as JSON can hold it.
 
-        Infinities become the texts ``inf``, ``-inf``, as in a routing table; what is undefined None.
+        Infinities become the texts ``inf``, ``-inf``, as in a routing table; nan becomes None.
         """
         return {
             "attributes": list(self.attributes),
@@ -246,11 +246,13 @@ def explain_rows(
             for withheld, variant in zip(sets, variants, strict=True)
             if all(told[j] for j in withheld) or (len(withheld) > 1 and told.sum() > 1)
         ]
-        numbers = [None if np.isnan(v) else float(v) for v in routed.numbers[i]]
-        rows = None if numbers[0] is None else int(numbers[0])
+        people_like, gain, low, high = (
+            None if np.isnan(v) else float(v) for v in routed.numbers[i]
+        )
+        rows = None if people_like is None else int(people_like)
         given, others = answers[0], tuple(answers[1:])
         people.append(
-            PersonExplanation(given, others, words[i], rows, *numbers[1:], unknown.get(i, {}))
+            PersonExplanation(given, others, words[i], rows, gain, low, high, unknown.get(i, {}))
         )
     labels = None if classes is None else tuple(np.asarray(classes).tolist())
     return Explanation(tuple(people), table.schema.attributes, labels)

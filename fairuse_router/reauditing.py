@@ -11,8 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.audit.build import count_rows
 from fairuse_router.audit.compare import Rows, compare, default_test
-from fairuse_router.audit.records import number, to_plain
+from fairuse_router.audit.judge import whole_rows
+from fairuse_router.audit.records import REAUDIT, number, to_plain
+from fairuse_router.audit.settings import check_level, check_target_kind
 from fairuse_router.auditing import predictions_under
 from fairuse_router.encoding import labelled_rows
 from fairuse_router.inference import PairedTest, adjust, rows_needed
@@ -22,7 +25,6 @@ from fairuse_router.retabling import serve_table
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.shifts import Shift, find_shifts
 
-EVIDENCE = "re-audit rows"
 _WIDTH = 80
 _MOST_SHOWN = 20
 
@@ -38,7 +40,7 @@ class RouteReview:
     candidate : str
         Who serves the group.
     then : float or None
-        Its gain over generic when the route was chosen.
+        Its gain over generic when the route was chosen; None where that was in another metric.
     n : int
         Rows from deployment.
     gain, low, high : float or None
@@ -120,8 +122,10 @@ class Reaudit:
         }
 
     def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict` as JSON with sorted keys."""
-        return json.dumps(self.to_dict(), indent=indent, sort_keys=True, ensure_ascii=False)
+        """Return `to_dict` as JSON with sorted keys and no NaN."""
+        return json.dumps(
+            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )
 
     def __str__(self) -> str:
         return "\n".join([*self._head(), *self._routes(), "", *self._moved(), *self._end()])
@@ -199,13 +203,18 @@ def reaudit(
     Raises
     ------
     ValueError
-        For rows that it cannot take, or an unknown `update`.
+        For rows that it cannot take, an unknown `update`, an alpha that is no level, or a metric
+        that does not fit the models.
     """
     if update not in (None, "withdraw"):
         raise ValueError(
             f"update={update!r} is not allowed: pass 'withdraw' (violated routes go back to "
             "generic) or None (nothing changes)."
         )
+    chosen = get_metric(router.metric if metric is None else metric)
+    level = router.alpha if alpha is None else alpha
+    check_level(level)
+    check_target_kind([chosen], regression=not hasattr(router, "classes_"))
     data, codes, _ = labelled_rows(router, X, y, sample_weight, clusters, None)
     table = router.routing_table_
     parts = (router._models, router._model_of_route, data)
@@ -215,13 +224,13 @@ def reaudit(
         predictions_under(*parts, table.look_up(codes)),
         predictions_under(*parts, np.zeros(len(codes), dtype=np.int64)),
         router.class_counts_,
-        get_metric(router.metric if metric is None else metric),
-        router.alpha if alpha is None else alpha,
+        chosen,
+        level,
     )
     if not (update and result.violated):
         return result
     serve_table(router, result.table)
-    router.audit_ = replace(router.audit(X, y, sample_weight, clusters), evidence=EVIDENCE)
+    router.audit_ = replace(router.audit(X, y, sample_weight, clusters), evidence=REAUDIT)
     return replace(result, updated=True)
 
 
@@ -254,7 +263,7 @@ def review(
     exact = metric.name == "error" and rows.plain
     name = default_test(metric, rows, "exact McNemar" if exact else None)
     test = compare(metric, generic, routed, rows, name, alpha=alpha, n_resamples=2000, seed=0)
-    routes = _reviews(table, test, served, alpha)
+    routes = _reviews(table, test, served, alpha, same=metric.name == table.metric)
     index = {r.group: g for g, r in zip(np.flatnonzero(served).tolist(), routes, strict=True)}
     violated = {index[r.group]: r for r in routes if r.verdict == "violated"}
     withdrawn = table.to_generic(
@@ -268,8 +277,8 @@ def review(
     return Reaudit(
         tuple(routes),
         tuple(find_shifts(table, data, class_counts, alpha)),
-        int((data.groups >= 0).sum()),
-        int((data.groups < 0).sum()),
+        count_rows(data.groups >= 0, data.weight),
+        count_rows(data.groups < 0, data.weight),
         metric.name,
         name,
         alpha,
@@ -278,9 +287,9 @@ def review(
 
 
 def _reviews(
-    table: RoutingTable, test: PairedTest, served: NDArray[np.bool_], alpha: float
+    table: RoutingTable, test: PairedTest, served: NDArray[np.bool_], alpha: float, same: bool
 ) -> list[RouteReview]:
-    """Verdicts: violations are one family, gains another."""
+    """Verdicts: violations are one family, gains another; `same`: the table's gains compare."""
     weight = _weights(test, served, alpha)
     worse, better = (
         adjust(np.where(weight > 0, p, np.nan), "holm", weight=np.where(weight > 0, weight, 1))
@@ -296,13 +305,12 @@ def _reviews(
             verdict = "violated"
         elif better[g] <= alpha:
             verdict = "holds"
-        needed = None if np.isnan(more[g]) else int(more[g])
         reviews.append(
             RouteReview(
                 table.groups[g].report,
                 names[g],
                 table.groups[g].candidate,
-                table.groups[g].gain,
+                table.groups[g].gain if same else None,
                 int(test.n[g]),
                 number(test.gain[g]),
                 number(test.low[g]),
@@ -310,7 +318,7 @@ def _reviews(
                 number(better[g]),
                 number(worse[g]),
                 verdict,
-                0 if verdict != "undetermined" else needed,
+                0 if verdict != "undetermined" else whole_rows(more[g]),
                 _reason(test, g, weight[g]),
             )
         )

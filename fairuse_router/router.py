@@ -35,6 +35,7 @@ from fairuse_router.groups import WITHHELD
 from fairuse_router.reauditing import Reaudit, reaudit
 from fairuse_router.recipes import CANDIDATES
 from fairuse_router.retabling import serve_table
+from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
 from fairuse_router.shifts import count_classes
 from fairuse_router.training import make_pool
@@ -123,7 +124,8 @@ default="shrunken"
         Which model serves which report, and why. Print it.
     audit_ : Audit
         Out-of-fold comparison of all candidates and of the routing: evidence of the choice, which
-        flatters it; the claim is ``audit(X_test, y_test)``.
+        flatters it, and has no truthfulness: nobody is asked under other reports. The claim, with
+        truthfulness, is ``audit(X_test, y_test)``.
     audit_only_ : Audit or None
         As ``audit_``, by the attributes of `audit_only`.
     honest_gains_ : HonestGains or None
@@ -309,7 +311,7 @@ default="shrunken"
         RoutedRows
         """
         _, codes = self._split(X)
-        return self.routing_table_.explain(codes)
+        return self.routing_table_.explain(codes, unknown_levels(self.schema_, X))
 
     def audit(
         self,
@@ -377,7 +379,8 @@ default="shrunken"
         features, codes = self._split(X)
         classes, proba = getattr(self, "classes_", None), hasattr(self, "predict_proba")
         serve = partial(self._serve, features)
-        return explain_rows(serve, codes, self.routing_table_, classes, proba)
+        unknown = unknown_levels(self.schema_, X)
+        return explain_rows(serve, codes, self.routing_table_, classes, proba, unknown)
 
     def reaudit(
         self,

@@ -85,7 +85,9 @@ def test_rationality_is_the_test_of_the_metric():
         gain, se = delong_moments(y[r], a.proba[r, 1], b.proba[r, 1], np.zeros(r.sum(), int), 1)
         (record,) = select(audit.rationality, metric="auc", candidate="onehot", group=name)
         assert record.gain == pytest.approx(gain[0])
-        assert record.p_gain == pytest.approx(stats.norm.sf(gain[0] / se[0]))
+        assert record.p_gain == pytest.approx(
+            stats.t.sf(gain[0] / se[0], np.bincount(y[r]).min() - 1)
+        )
         loss = [(p.proba[r, 1] - y[r]) ** 2 for p in (a, b)]
         (record,) = select(audit.rationality, metric="brier", candidate="onehot", group=name)
         assert record.p_gain == pytest.approx(paired_t(loss[0] - loss[1]).p_gain)

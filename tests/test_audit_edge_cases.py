@@ -240,7 +240,7 @@ def test_the_view_says_what_is_not_tested_and_by_what_the_rest_is(metric):
     used["brier"], used["missed_positives"] = "paired t", "paired bootstrap"
     assert f"\nTests: {used[name]} ({name}).\n" in text
     told = f"Envy-freeness is not tested in {name}, but for routed, by its truthfulness."
-    assert (told in text) == (name in ("ece", "missed_positives"))
+    assert (told in " ".join(text.split())) == (name in ("ece", "missed_positives"))
     assert (not audit.envy_freeness) == (name in ("ece", "missed_positives"))
     assert "over all tests of a candidate and metric, truthfulness apart" in " ".join(text.split())
 
@@ -252,8 +252,9 @@ def test_rows_that_withhold_are_counted():
     assert "withhold something" not in str(router.audit(X, y))
     X[:7, 2] = np.nan
     weight = np.where(np.arange(400) % 2 == 0, 1.0, 0.0)
-    for audit, n in ((router.audit(X, y), 393), (router.audit(X, y, weight), 196)):
-        assert (audit.n, audit.n_partial) == (n, 400 * n // 393 - n)
+    audits = router.audit(X, y), router.audit(X, y, weight)
+    for audit, counts in zip(audits, ((393, 7), (196, 4)), strict=True):
+        assert (audit.n, audit.n_partial) == counts
         assert f"{audit.n_partial} more rows withhold something." in " ".join(str(audit).split())
         check_laws(audit)
     older = {k: v for k, v in audit.to_dict().items() if k != "n_partial"}

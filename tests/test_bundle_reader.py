@@ -10,11 +10,12 @@ import polars as pl
 import pytest
 from forced import EVERY, force
 from joblib import Parallel, delayed
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter
@@ -249,3 +250,51 @@ def test_the_graph_itself_guards_rows_and_levels(logistic):
     report[1, 0] = "other"
     with pytest.raises(Exception, match="unknown_level_in_report"):
         session.run(None, {"X": X, "report": report})
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
+@pytest.mark.parametrize("asks", [True, False])
+def test_children_answer_right_after_the_parent_did(logistic, heart, asks):
+    """Destroying the inherited session would wait for threads that the child does not have."""
+    context = multiprocessing.get_context("fork")
+    for _ in range(3):
+        bundle = Bundle.load(logistic[1], session_options={"intra_op_num_threads": 2})
+        expected, queue = _predict(bundle, heart[0]), context.Queue()
+
+        def child(bundle=bundle, queue=queue):
+            queue.put(_predict(bundle, heart[0]) if asks else None)
+
+        children = [context.Process(target=child) for _ in range(3)]
+        for each in children:
+            each.start()
+        assert [queue.get(timeout=30) for _ in children] == [expected if asks else None] * 3
+        for each in children:
+            each.join(30)
+            assert each.exitcode == 0
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_every_input_must_have_as_many_rows_as_the_others(tmp_path, texts):
+    X, y = load_heart(return_X_y=True, as_frame=True)
+    columns = ["thalach", "oldpeak", "chol", *(["thal"] if texts else []), "sex", "age_group"]
+    X = X[columns].assign(thal=X["thal"].astype(str)) if texts else X[columns]
+    numbers = make_pipeline(
+        make_column_transformer(  # one number is dropped, so that no model reads it
+            (SimpleImputer(), ["thalach", "chol"]),
+            *([(OneHotEncoder(handle_unknown="ignore"), ["thal"])] if texts else []),
+            remainder="drop",
+        ),
+        LogisticRegression(max_iter=2000),
+    )
+    _, path = exported(numbers, (X, y), tmp_path)
+    bundle = Bundle.load(path)
+    names = [i["name"] for i in bundle.inputs]
+    whole = bundle.layout.features(X[:4])
+    whole["report"] = bundle.layout.reports(bundle.schema, bundle.schema.encode(X[:4]))
+    assert len(bundle.session.run(None, whole)[0]) == 4
+    for name in names:
+        for other in (0, 1, 3, 5):
+            rows = np.resize(whole[name], (other, whole[name].shape[1]))
+            with pytest.raises(Exception, match=r"inputs_differ|Reshape|reshape|indices|index"):
+                bundle.session.run(None, {**whole, name: rows})

@@ -89,7 +89,7 @@ def test_every_policy_has_its_promise(fitted):
 
 
 def test_certified_is_called_exact_only_where_it_is():
-    law = make_population(600, n_groups=2, effect="slopes", random_state=1)
+    law = make_population(600, n_groups=4, effect="slopes", random_state=1)
     X, y = law.to_frame(), law.y
     groups = list(law.group_columns)
 
@@ -109,7 +109,7 @@ def test_certified_is_called_exact_only_where_it_is():
 
 
 def _table(**changes):
-    law = make_population(200, n_groups=2, random_state=1)
+    law = make_population(200, n_groups=4, random_state=1)
     router = FairUseRouter(LogisticRegression(), list(law.group_columns), cv=2)
     return replace(router.fit(law.to_frame(), law.y).routing_table_, policy="certified", **changes)
 

@@ -12,6 +12,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter
+from fairuse_router.datasets import load_heart
 from fairuse_router.explaining import explain_rows
 from fairuse_router.routing.routed import unknown_levels
 
@@ -180,3 +181,19 @@ def test_three_classes_one_attribute_labels_only_and_numbers(rows):
     both = real.predict(X[:1])[0], real.predict(X[:1].assign(sex="?"))[0]
     assert answer.change == pytest.approx(both[0] - both[1])
     assert all(len(line) <= 80 for line in str(real.explain(X[:5])).splitlines())
+
+
+def test_a_level_that_training_did_not_have_is_named():
+    X, y = load_heart(return_X_y=True, as_frame=True)
+    X = X[["sex", "age_group", "thalach", "oldpeak"]]
+    router = FairUseRouter(
+        LogisticRegression(max_iter=1000),
+        ["sex", "age_group"],
+        handle_unknown="withhold",
+        random_state=0,
+    ).fit(X, y)
+    stranger = X[:1].assign(sex="other")
+    said = "sex = other was not known in training and counts as withheld"
+    assert "sex = other" in str(router.explain(stranger))
+    assert said in router.route(stranger).reason[0]
+    assert "was not known" not in router.route(X[:1]).reason[0]

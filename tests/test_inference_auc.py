@@ -4,9 +4,27 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 
-from fairuse_router.inference import auc_parts, delong, delong_moments
+from fairuse_router.inference import auc_parts, delong, delong_from_moments, delong_moments
+
+# albumin, total protein, K-G score, benefit
+# S100b in 0.01 ug/l of patients with a good and with a poor outcome, by WFNS grade 1 to 5
+GOOD = (
+    "4 4 4 4 5 5 6 6 7 7 7 7 8 8 8 8 9 9 9 9 10 10 10 10 11 11 13 13 14 14 14 15 16 18 19 48 50",
+    "4 7 8 8 9 9 10 10 10 11 11 13 14 15 15 15 16 17 19 43",
+    "5 7 33",
+    "16 17 28 32 34 38 45 47",
+    "24 46 47 50",
+)
+POOR = (
+    "7 8",
+    "7 7 9 9 10 10 11 14 25 30 41 58",
+    "13",
+    "13 16 23 26 27 48 71 96",
+    "3 12 22 32 33 35 44 44 49 52 56 70 71 74 77 82 86 207",
+)
 
 
 def sample(seed, n=40, ties=False):
@@ -125,7 +143,54 @@ def test_undetermined():
     assert np.isnan(test.p_violation).all()
     same = delong(auc_parts(y, a, g * 0, 1), auc_parts(y, 2 * a, g * 0, 1), g * 0)
     assert (same.gain[0], same.p_gain[0], same.p_violation[0]) == (0, 1, 1)
-    assert (same.low[0], same.high[0]) == (0, 0)
+    assert np.isnan([same.low[0], same.high[0]]).all()  # no variance to make an interval of
+    # all positives in one cluster are one unit
+    y, k = np.repeat([0, 1], 20), np.r_[np.arange(20), np.full(20, 99)]
+    scores = np.random.default_rng(0).normal(y, 1, (2, 40))
+    one = delong(*(auc_parts(y, s, y * 0, 1) for s in scores), y * 0, k)
+    assert one.reason[0] == "fewer than two rows of a class"
+    assert np.isnan([one.p_gain[0], one.low[0]]).all()
+
+
+def test_published_example_of_proc():
+    """113 patients with a haemorrhage: data set aSAH of the R package pROC, and its test's numbers.
+
+    Data of Turck et al. (2010), Intensive Care Medicine 36, 107-115; roc.test(wfns, s100b) as in
+    tests/testthat/test-roc.test.R of github.com/xrobin/pROC (Robin et al. 2011).
+    """
+    rows = [
+        (outcome, grade, int(value))
+        for outcome, side in enumerate((GOOD, POOR))
+        for grade, values in enumerate(side, start=1)
+        for value in values.split()
+    ]
+    y, wfns, s100b = np.array(rows).T
+    zero = np.zeros(113, int)
+    parts = [auc_parts(y, score, zero, 1) for score in (s100b, wfns)]
+    gain, se = delong_moments(y, s100b, wfns, zero, 1)
+    assert gain / se == pytest.approx(2.20898359144091)
+    published = delong_from_moments(gain, se, np.array([113]), alpha=0.05)
+    assert 2 * published.p_gain[0] == pytest.approx(0.0271757822291882)
+    interval = [published.low[0], published.high[0]]
+    assert interval == pytest.approx([0.0104061769564846, 0.174214419249478])
+    # ours is a little more careful: 41 patients had a poor outcome
+    test = delong(*parts, zero, alpha=0.05)
+    assert test.p_gain[0] == pytest.approx(stats.t.sf(2.20898359144091, 40))
+    assert test.low[0] < interval[0]
+
+
+def test_reference_is_students_with_the_rarest_class():
+    y, a, b = sample(3, n=30)
+    zero = np.zeros(30, int)
+    test = delong(auc_parts(y, a, zero, 1), auc_parts(y, b, zero, 1), zero, alpha=0.1)
+    df = min(y.sum(), (1 - y).sum()) - 1
+    assert test.p_gain[0] == pytest.approx(stats.t.sf(test.gain[0] / test.se[0], df))
+    reach = stats.t.isf(0.05, df) * test.se[0]
+    assert test.high[0] - test.gain[0] == pytest.approx(reach)
+    k = np.where(y == 1, np.arange(30) % 4, np.arange(30) + 4)  # the positives are in four clusters
+    clustered = delong(auc_parts(y, a, zero, 1), auc_parts(y, b, zero, 1), zero, k)
+    t = clustered.gain[0] / clustered.se[0]
+    assert clustered.p_gain[0] == pytest.approx(stats.t.sf(t, len(np.unique(k[y == 1])) - 1))
 
 
 def test_level_under_exchangeable_scores():

@@ -207,6 +207,23 @@ def test_what_t_cannot_tell():
     assert (test.p_gain[3], test.p_violation[3], test.low[3], test.high[3]) == (1, 1, 0, 0)
 
 
+def test_no_row_differs_is_no_proof_of_equality():
+    nothing = np.zeros(40)
+    counted = mcnemar(0, 0, 40)
+    plain = paired_t(nothing, span=1)
+    assert (plain.low, plain.high) == pytest.approx((counted.low, counted.high))
+    assert plain.high == pytest.approx(0.0554, abs=1e-4)
+    # Kish: twenty rows of weight 1 and twenty of 3 are (80)^2 / 200 = 32 rows; clusters are one
+    weighted = paired_t(nothing, weight=np.repeat([1.0, 3.0], 20), span=1)
+    assert weighted.high == pytest.approx(mcnemar(0, 0, 32).high)
+    pairs = paired_t(nothing, clusters=np.repeat(np.arange(20), 2), span=1)
+    assert pairs.high == pytest.approx(mcnemar(0, 0, 20).high)
+    assert (pairs.low, pairs.gain, pairs.p_gain, pairs.se) == (-pairs.high, 0, 1, 0)
+    assert paired_t(nothing[:2], span=0.5, alpha=1e-9).high == 0.5
+    moved = np.r_[nothing[:-3], 1.0, -1.0, 1.0]
+    assert paired_t(moved, span=1) == paired_t(moved)
+
+
 def test_t_keeps_its_level_where_students_does_not():
     rng = np.random.default_rng(5)
     x = 1 - rng.exponential(1, (8000, 25))

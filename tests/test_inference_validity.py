@@ -32,6 +32,22 @@ def test_level_and_power(validity, metric, n):
     assert found.violation <= null.limit
 
 
+def test_rare_class(validity):
+    for positives in (2, 3, 5, 10):
+        for alpha in (0.05, 0.001):
+            null = validity.rare_class(positives, 2000, seed=positives, alpha=alpha)
+            assert max(null.gain, null.violation) <= null.limit, (positives, alpha)
+    found = validity.rare_class(10, 1000, seed=1, alpha=0.05, gain=1.0)
+    assert found.gain > 0.5
+    assert found.violation == 0
+
+
+def test_calibration_of_models_shifted_both_ways(validity):
+    for n in (100, 400):  # the swaps alone reject 18% and 30%
+        null = validity.shifted_both_ways(0.02, n, 400, seed=n)
+        assert max(null.gain, null.violation) <= null.limit, n
+
+
 @pytest.mark.slow
 def test_family_wise_error(validity):
     for name, share in validity.family_wise(50).items():

@@ -224,5 +224,5 @@ def test_a_risk_of_ones_own_does_not_pass_for_a_built_in():
 def test_metrics_of_one_audit_have_different_names():
     with pytest.raises(ValueError, match=r"has two of the name 'error'.*Drop the repeated one"):
         read_metrics(("error", "auc", get_metric("error")))
-    with pytest.raises(ValueError, match="two of the name '<lambda>'.*def, not lambda"):
+    with pytest.raises(ValueError, match=r"two of the name '<lambda>'.*def, not lambda"):
         read_metrics([lambda y, p, w: 0.0, lambda y, p, w: 1.0])

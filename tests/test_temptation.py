@@ -68,5 +68,5 @@ def test_generic_for_all_tempts_nobody(many_rows, router):
 def test_out_of_fold_rows_compare_no_reports(router):
     with pytest.raises(ValueError, match=r"pass router\.audit\(X_test, y_test\)"):
         temptations(router.audit_)
-    with pytest.raises(ValueError, match=r"no truthfulness.*as router\.audit_ never does"):
+    with pytest.raises(ValueError, match=r"no truthfulness.*use router\.audit\(X, y\)"):
         router.audit_.temptation_text()

@@ -1,6 +1,6 @@
 """Audits: what every group gains, how sure that is, and whether any has cause to complain."""
 
-from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.build import audit_rows, count_rows
 from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
@@ -29,6 +29,7 @@ __all__ = [
     "Temptation",
     "audit_predictions",
     "audit_rows",
+    "count_rows",
     "read_metrics",
     "temptation_text",
     "temptations",

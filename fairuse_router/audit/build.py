@@ -18,7 +18,7 @@ from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
 from fairuse_router.metrics import Metric, Predictions
 
-__all__ = ["audit_rows"]
+__all__ = ["audit_rows", "count_rows"]
 
 ROUTED = "routed"
 _TABLES = ("risks", "overall", "rationality", "envy_freeness", "truthfulness")
@@ -137,9 +137,7 @@ def audit_rows(
     chosen = read_metrics(metrics)
     wanted = read_tests(tests, chosen)
     if n_partial is None:
-        n_partial = int(
-            (groups < 0).sum() if weight is None else ((groups < 0) & (weight > 0)).sum()
-        )
+        n_partial = count_rows(groups < 0, weight)
     if weight is not None:
         groups = np.where(weight > 0, groups, -1)
     rows = Rows(y, groups, schema.n_groups, weight, clusters)
@@ -185,6 +183,11 @@ def audit_rows(
         n_partial=n_partial,
         **{kind: tuple(records) for kind, records in tables.items()},
     )
+
+
+def count_rows(mask: np.ndarray, weight: np.ndarray | None) -> int:
+    """How many rows a mask keeps; rows of weight 0 do not exist."""
+    return int((mask if weight is None else mask & (weight > 0)).sum())
 
 
 def _check(
@@ -296,7 +299,7 @@ def _truthfulness(
 ) -> list[GainRecord]:
     """Gains of telling the truth to the deployed routing, over every other report.
 
-    Reports whose predictions are one and the same object, one after the other, share one comparison.
+    Reports in succession whose predictions are one and the same object share one comparison.
     """
     test = default_test(metric, rows, settings.tests.get(metric.name))
     options = settings.options(rows.m * max(len(under) - 1, 1))

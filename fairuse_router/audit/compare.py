@@ -136,6 +136,11 @@ def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
     return wanted or allowed[0]
 
 
+def span_of(metric: str) -> float | None:
+    """Largest difference of two row losses, where intervals may rest on it."""
+    return 1.0 if metric == "error" else None
+
+
 def compare(
     metric: Metric,
     reference: Predictions,
@@ -152,7 +157,7 @@ def compare(
         return _compare_errors(reference, model, rows, test, alpha)
     if test == "paired t":
         sums = row_sums(_row_gains(metric, reference, model, rows), *_layout(rows))
-        return paired_t_from_sums(sums, alpha)
+        return paired_t_from_sums(sums, alpha, span=span_of(metric.name))
     if test == "DeLong":
         areas = rows.areas(reference), rows.areas(model)
         return delong(*areas, rows.groups, rows.clusters, alpha)

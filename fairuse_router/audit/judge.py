@@ -9,8 +9,9 @@ import numpy as np
 
 from fairuse_router.audit.records import GainRecord, number
 from fairuse_router.inference import PairedTest, adjust, rows_needed, verdict
+from fairuse_router.metrics import METRICS
 
-__all__ = ["Comparisons", "judge"]
+__all__ = ["Comparisons", "judge", "whole_rows"]
 
 _MOST_ROWS = 10**10
 
@@ -91,7 +92,7 @@ def _record(
     drawn = verdict(corrected[0], corrected[1], alpha)
     reason = str(test.reason[i])
     if not reason and p.min() == 1.0:
-        reason = "no row differs"
+        reason = _still(metric)
     return GainRecord(
         metric=metric,
         candidate=candidate,
@@ -106,11 +107,18 @@ def _record(
         p_corrected=number(np.fmin(*corrected)),
         verdict=drawn,
         test=test.test,
-        rows_needed=0 if drawn != "undetermined" else _whole(more),
+        rows_needed=0 if drawn != "undetermined" else whole_rows(more),
         reason=reason,
     )
 
 
-def _whole(rows: float) -> int | None:
+def _still(metric: str) -> str:
+    """Say that two models do not differ, in what the metric looks at."""
+    if metric == "auc":
+        return "no rank differs"
+    return "no row differs" if metric in METRICS else "no difference"
+
+
+def whole_rows(rows: float) -> int | None:
     """Whole rows; None if unknown, or more than there are people: a gain that is rounding error."""
     return int(rows) if rows <= _MOST_ROWS else None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairuse_router.audit.compare import COUNT_TESTS
+from fairuse_router.audit.compare import COUNT_TESTS, span_of
 from fairuse_router.inference import (
     PairedTest,
     auc_parts,
@@ -29,8 +29,9 @@ class MisreportMoments:
     """Gains of telling one's own group over reporting another, for one candidate.
 
     Row losses are kept as `fairuse_router.inference.row_sums`, AUC as weighted sums of DeLong's
-    gain and variance: m x m numbers each, never one per row and report. Sums of parts (folds) that
-    share no cluster add up with ``+``; AUC compares rows within a part only.
+    gain and variance with their degrees of freedom: m x m numbers each, never one per row and
+    report. Sums of parts (folds) that share no cluster add up with ``+``; AUC compares rows within
+    a part only.
 
     Parameters
     ----------
@@ -98,12 +99,13 @@ class MisreportMoments:
         """
         metrics = [metric for metric in metrics if metric.rowwise or metric.name == "auc"]
         plain = weight is None and clusters is None
-        depth = {metric.name: 4 if metric.rowwise is None else 10 for metric in metrics}
+        depth = {metric.name: 5 if metric.rowwise is None else 10 for metric in metrics}
         sums = {name: np.zeros((k, m, m)) for name, k in depth.items()}
         losses = {metric.name: metric.rowwise(y, own) for metric in metrics if metric.rowwise}
         areas = (
             auc_parts(y, probabilities("auc", y, own), groups, m, weight) if "auc" in sums else None
         )
+        units = None if areas is None else _units(areas.smallest, y, groups, clusters)
         for h in range(m) if columns is None else map(int, columns):
             other = under(h)
             for metric in metrics:
@@ -117,7 +119,8 @@ class MisreportMoments:
                     )
                 elif areas is not None:
                     theirs = auc_parts(y, probabilities("auc", y, other), groups, m, weight)
-                    part = _auc_sums(*delong_gains(theirs, areas, groups, clusters), groups, m)
+                    gains = delong_gains(theirs, areas, groups, clusters)
+                    part = _auc_sums(*gains, units, groups, m)
                 sums[metric.name][:, :, h] = part
         return cls(m, plain, sums)
 
@@ -157,13 +160,17 @@ class MisreportMoments:
         """
         sums, test = self.sums[metric], self._allowed(metric, test)
         if test == "DeLong":
-            n, share, gain, variance = sums
+            n, share, gain, variance, freedom = sums
             with np.errstate(divide="ignore", invalid="ignore"):
                 return delong_from_moments(
-                    gain / share, np.sqrt(variance) / share, n.astype(int), alpha
+                    gain / share,
+                    np.sqrt(variance) / share,
+                    n.astype(int),
+                    alpha,
+                    freedom=freedom,
                 )
         if test == "paired t":
-            return paired_t_from_sums(sums, alpha)
+            return paired_t_from_sums(sums, alpha, span=span_of(metric))
         n, better_minus_worse, either = sums[0], sums[2], sums[5]
         b, c = (either + better_minus_worse) / 2, (either - better_minus_worse) / 2
         if test == "exact bootstrap":
@@ -186,8 +193,8 @@ class MisreportMoments:
 
 def _exact_bootstraps(b: np.ndarray, c: np.ndarray, n: np.ndarray, alpha: float) -> PairedTest:
     """`exact_bootstrap` of every pair, shape (m, m)."""
-    counts = zip(*(part.ravel().astype(int).tolist() for part in (b, c, n)), strict=True)
-    flat = stack_tests([exact_bootstrap(*count, alpha) for count in counts])
+    counts = np.stack([b, c, n], axis=-1).reshape(-1, 3).astype(int).tolist()
+    flat = stack_tests([exact_bootstrap(i, j, k, alpha) for i, j, k in counts])
     shaped = {
         name: np.reshape(getattr(flat, name), b.shape)
         for name in flat.__dataclass_fields__
@@ -212,8 +219,28 @@ def _error_sums(gain: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
     return np.stack([n, n, u, n, u, uu, n, u, uu, u])
 
 
-def _auc_sums(gain: np.ndarray, se: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
-    """Rows; and, weighted by rows: 1, gain, and variance (squared weights)."""
+def _units(
+    smallest: np.ndarray, y: np.ndarray, groups: np.ndarray, clusters: np.ndarray | None
+) -> np.ndarray:
+    """(Effective) rows of the rarest class of each group, or its clusters if they are fewer."""
+    if clusters is None:
+        return smallest
+    member = groups >= 0
+    label = np.unique(clusters[member], return_inverse=True)[1].reshape(-1)
+    held = np.unique(np.column_stack([groups[member], y[member], label]), axis=0)
+    cells, holding = np.unique(held[:, :2], axis=0, return_counts=True)
+    fewest = smallest.astype(float)
+    np.minimum.at(fewest, cells[:, 0], holding)
+    return fewest
+
+
+def _auc_sums(
+    gain: np.ndarray, se: np.ndarray, units: np.ndarray | None, groups: np.ndarray, m: int
+) -> np.ndarray:
+    """Rows; weighted by rows: 1, gain, and variance (squared weights); degrees of freedom."""
     n = np.bincount(groups[groups >= 0], minlength=m).astype(float)
     share = np.where(np.isnan(gain), 0.0, n)
-    return np.stack([n, share, share * np.nan_to_num(gain), share**2 * np.nan_to_num(se) ** 2])
+    freedom = np.where(np.isnan(gain) | np.isnan(se), 0.0, np.asarray(units) - 1)
+    return np.stack(
+        [n, share, share * np.nan_to_num(gain), share**2 * np.nan_to_num(se) ** 2, freedom]
+    )

@@ -20,14 +20,14 @@ __all__ = ["audit_predictions"]
 
 def audit_predictions(
     y: Any,
-    predictions: Mapping[str, Any],
+    predictions: Any,
     groups: Any,
     sample_weight: Any = None,
     *,
     clusters: Any = None,
     metrics: Sequence[Any] | str = ("error",),
     baseline: str = "generic",
-    misreports: Mapping[str, Mapping[str, Any]] | None = None,
+    misreports: Mapping[str, Any] | None = None,
     classes: Any = None,
     alpha: float = 0.1,
     correction: str = "holm",
@@ -42,9 +42,10 @@ def audit_predictions(
     ----------
     y : array-like of shape (n,)
         True labels, or the target of a regression.
-    predictions : mapping of str to array-like
-        Per model, for the n rows under their own reports: labels (n,), probabilities of the second
-        of two classes (n,), probabilities of all classes (n, K) in sorted order, or `Predictions`.
+    predictions : mapping of str to array-like, or DataFrame
+        Per model (of a pandas, polars or pyarrow table: per column), for the n rows under their own
+        reports: labels (n,), probabilities of the second of two classes (n,), probabilities of all
+        classes (n, K) in sorted order, or `Predictions`.
     groups : DataFrame, Series or array-like of shape (n,) or (n, k)
         Group attributes, one column each. Rows with a missing or withheld (``"?"``) value belong to
         no group and do not count.
@@ -56,8 +57,8 @@ def audit_predictions(
     baseline : str, default="generic"
         The model that gains are over.
     misreports : mapping, default=None
-        For envy-freeness: per model, per group (its text, levels joined by ``", "``), predictions
-        for all n rows were they to report that group.
+        For envy-freeness: per model, per group (its text, levels joined by ``", "``; or a
+        DataFrame of such columns), predictions for all n rows were they to report that group.
     classes : array-like, default=None
         All labels in the order of the probabilities; None takes the sorted labels in y.
     alpha, correction, tests, n_resamples, evidence
@@ -71,7 +72,7 @@ def audit_predictions(
 
     Raises
     ------
-    ValueError
+    ValueError, TypeError
         If shapes do not fit, labels or probabilities are none, or the baseline is missing.
 
     Examples
@@ -86,20 +87,31 @@ def audit_predictions(
     y = _column(y, "y")
     chosen = read_metrics(metrics)
     regression = chosen[0].regression
-    labels = None if regression else (np.unique(y) if classes is None else np.asarray(classes))
+    labels = None if regression else _labels(y if classes is None else classes, classes is None)
     target = y.astype(float) if labels is None else _codes(y, labels, "y")
     schema, ids = _groups(groups, len(y))
     read = {
         name: _predictions(value, labels, len(y), f"predictions[{name!r}]")
-        for name, value in predictions.items()
+        for name, value in _named(predictions, "predictions").items()
     }
     weight = (
         None if sample_weight is None else _column(sample_weight, "sample_weight").astype(float)
     )
     unit = None if clusters is None else _column(clusters, "clusters")
     moments = {
-        name: _misreports(name, given, read, target, labels, ids, schema, chosen, weight, unit)
-        for name, given in (misreports or {}).items()
+        name: _misreports(
+            name,
+            _named(given, f"misreports[{name!r}]"),
+            read,
+            target,
+            labels,
+            ids,
+            schema,
+            chosen,
+            weight,
+            unit,
+        )
+        for name, given in ({} if misreports is None else misreports).items()
     }
     return audit_rows(
         target,
@@ -127,26 +139,77 @@ def _column(values: Any, name: str) -> np.ndarray:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(f"{name} has shape {array.shape}; give one value per row, (n,).")
-    missing = [v is None or v != v for v in array] if array.dtype.kind in "Of" else [False]
+    _refuse_missing(array, name)
+    return array
+
+
+def _refuse_missing(array: np.ndarray, name: str) -> None:
+    """Refuse None and NaN among the values of rows."""
+    missing = [_is_missing(v) for v in array.ravel()] if array.dtype.kind in "Of" else [False]
     if any(missing):
         raise ValueError(
             f"{name} is missing in {sum(missing)} of {len(array)} rows. Leave these rows out."
         )
-    return array
+
+
+def _is_missing(value: Any) -> bool:
+    """Whether a value is None, NaN or pandas' NA, whose comparisons have no truth."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:
+        return True
+
+
+def _named(values: Any, name: str) -> dict[str, Any]:
+    """Arrays by name: of a mapping, or the columns of a dataframe."""
+    if isinstance(values, Mapping):
+        return dict(values)
+    columns = frames.column_names(values)
+    if columns is None:
+        raise TypeError(
+            f"{name} is a {type(values).__name__}; pass a mapping of names to arrays, such as "
+            "{'generic': p0, 'personalized': p1}, or a dataframe with one column each."
+        )
+    return {column: values[column] for column in columns}
+
+
+def _labels(values: Any, learned: bool) -> np.ndarray:
+    """Class labels: those given, or those of y in order."""
+    array = np.asarray(values)
+    _refuse_missing(array, "y" if learned else "classes")
+    try:
+        unique = np.unique(array)
+    except TypeError as error:
+        kinds = sorted({type(v).__name__ for v in array.tolist()})
+        raise ValueError(
+            f"{'y' if learned else 'classes'} mixes labels of the types {', '.join(kinds)}, which "
+            "have no order. Make them all of one type, e.g. text."
+        ) from error
+    return unique if learned else array
 
 
 def _codes(values: np.ndarray, labels: np.ndarray, name: str) -> np.ndarray:
     """Index of each value in the labels."""
+    _refuse_missing(values, name)
+    if values.dtype == object:
+        index = {label: i for i, label in enumerate(labels.tolist())}
+        known = np.array([value in index for value in values.tolist()], dtype=bool)
+        _refuse_unknown(values[~known], labels, name)
+        return np.array([index[value] for value in values.tolist()], dtype=np.int64)
     order = np.argsort(labels)
     place = np.minimum(np.searchsorted(labels[order], values), len(labels) - 1)
     codes = order[place]
-    unknown = labels[codes] != values
-    if unknown.any():
+    _refuse_unknown(values[labels[codes] != values], labels, name)
+    return codes
+
+
+def _refuse_unknown(unknown: np.ndarray, labels: np.ndarray, name: str) -> None:
+    """Refuse labels that are none of the classes."""
+    if len(unknown):
         raise ValueError(
-            f"{name} holds {sorted(set(values[unknown].tolist()))[:5]}, which are not among the "
+            f"{name} holds {sorted(set(unknown.tolist()), key=str)[:5]}, which are not among the "
             f"classes {labels.tolist()[:10]}. Pass classes=[...] if y lacks some."
         )
-    return codes
 
 
 def _groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:

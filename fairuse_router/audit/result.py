@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from fairuse_router import frames
-from fairuse_router.audit import text
+from fairuse_router.audit import temptation, text
 from fairuse_router.audit.interventions import intervene
 from fairuse_router.audit.records import (
     Counts,
@@ -19,6 +19,7 @@ from fairuse_router.audit.records import (
     from_plain,
     to_plain,
 )
+from fairuse_router.audit.temptation import Temptation
 
 __all__ = ["Audit"]
 
@@ -61,7 +62,9 @@ class Audit:
         Gains of a group's own report over that of another group, for all ordered pairs.
     truthfulness : tuple of GainRecord
         Gains, under the deployed routing, of a group's own report over every other, withholding
-        included.
+        included; empty where nobody was asked under other reports, as in ``router.audit_``.
+    n_partial : int, default=0
+        Rows that withhold something, which are left out.
     """
 
     metrics: tuple[str, ...]
@@ -78,6 +81,7 @@ class Audit:
     rationality: tuple[GainRecord, ...]
     envy_freeness: tuple[GainRecord, ...]
     truthfulness: tuple[GainRecord, ...]
+    n_partial: int = 0
 
     def __str__(self) -> str:
         return text.audit_text(self)
@@ -183,6 +187,29 @@ class Audit:
         """Return the table of `interventions`, which has the same arguments, in 80 columns."""
         return text.interventions_text(self, candidate, decoupled, rule)
 
+    def temptations(self, candidate: str = "routed") -> tuple[Temptation, ...]:
+        """Return the best that each group could do by another report than its own.
+
+        Parameters
+        ----------
+        candidate : str, default="routed"
+
+        Returns
+        -------
+        tuple of Temptation
+            By every metric, one per group; see `fairuse_router.audit.temptations`.
+
+        Raises
+        ------
+        ValueError
+            If the audit has no truthfulness, as ``router.audit_``; ``router.audit(X, y)`` has.
+        """
+        return temptation.temptations(self, candidate)
+
+    def temptation_text(self, candidate: str = "routed") -> str:
+        """Return the table of `temptations`, which has the same arguments, in 80 columns."""
+        return temptation.temptation_text(self, candidate)
+
     def to_frame(self, backend: str = "pandas", table: str = "gains") -> Any:
         """Return a table of the audit as a dataframe.
 
@@ -230,14 +257,14 @@ class Audit:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Audit:
-        """Inverse of `to_dict`.
+        """Inverse of `to_dict`; `n_partial` may be missing, as in older files.
 
         Raises
         ------
         ValueError
             If fields are missing or unknown.
         """
-        shell = from_plain(cls, plain)
+        shell = from_plain(cls, {"n_partial": 0, **plain})
         values = {name: getattr(shell, name) for name in cls.__dataclass_fields__}
         for name in ("metrics", "candidates", "attributes", "groups"):
             values[name] = tuple(values[name])

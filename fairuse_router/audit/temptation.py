@@ -71,7 +71,7 @@ def temptations(audit: Audit, candidate: str = "routed") -> tuple[Temptation, ..
     Raises
     ------
     ValueError
-        If the audit has not compared reports, as one of out-of-fold rows.
+        If the audit has not compared reports, as ``router.audit_``, of out-of-fold rows.
 
     Examples
     --------
@@ -91,7 +91,9 @@ def temptations(audit: Audit, candidate: str = "routed") -> tuple[Temptation, ..
             records.setdefault((record.metric, record.group), []).append(record)
     if not records:
         raise ValueError(
-            f"audit compares no reports of {candidate!r}; pass router.audit(X_test, y_test)."
+            f"audit has no truthfulness: it compares no other reports of {candidate!r}. That of "
+            "fit, router.audit_, never does; use router.audit(X, y) on other rows: pass "
+            "router.audit(X_test, y_test)."
         )
     return tuple(_of_group(metric, group, found) for (metric, group), found in records.items())
 

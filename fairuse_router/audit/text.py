@@ -6,22 +6,23 @@ import textwrap
 from typing import TYPE_CHECKING
 
 from fairuse_router.audit.interventions import intervene
-from fairuse_router.audit.records import OUT_OF_FOLD, GainRecord, InterventionRecord
+from fairuse_router.audit.records import OUT_OF_FOLD, REAUDIT, GainRecord, InterventionRecord
 from fairuse_router.metrics import Metric, named_metric
 
 if TYPE_CHECKING:
     from fairuse_router.audit.result import Audit
 
-__all__ = ["audit_text", "interventions_text"]
+__all__ = ["audit_text", "interventions_text", "partial_text", "untested_text", "used_tests"]
 
 _WIDTH = 80
 _MOST_GROUPS = 20
 _MOST_CASES = 5
+_FAMILY = "over all tests of a candidate and metric, truthfulness apart"
 _CORRECTIONS = {
     "none": "not corrected for their number",
-    "bonferroni": "Bonferroni over all tests of a candidate",
-    "holm": "Holm over all tests of a candidate",
-    "benjamini-hochberg": "Benjamini-Hochberg over all tests of a candidate",
+    "bonferroni": f"Bonferroni {_FAMILY}",
+    "holm": f"Holm {_FAMILY}",
+    "benjamini-hochberg": f"Benjamini-Hochberg {_FAMILY}",
 }
 
 
@@ -29,21 +30,47 @@ def audit_text(audit: Audit) -> str:
     """Return the whole view."""
     head = (
         f"Audit on {audit.n:,} {audit.evidence}, {len(audit.groups)} groups by "
-        f"{', '.join(audit.attributes)}. Gains are over {audit.baseline}, positive is better; "
-        f"worst and best are over groups. Intervals {100 * (1 - audit.alpha):g}%, verdicts at "
-        f"{100 * audit.alpha:g}%, {_CORRECTIONS[audit.correction]}: counts are "
+        f"{', '.join(audit.attributes)}{partial_text(audit)}. Gains are over {audit.baseline}, "
+        f"positive is better; worst and best are over groups. "
+        f"Intervals {100 * (1 - audit.alpha):g}%, verdicts at {100 * audit.alpha:g}%, "
+        f"{_CORRECTIONS[audit.correction]}: counts are "
         'gain/violation/undetermined. "? +90": undetermined, 90 more rows might tell.'
     )
     if audit.evidence == OUT_OF_FOLD:
         head += " These rows also chose the routes, which flatters them: no claim."
-    blocks = [textwrap.fill(head, _WIDTH)]
+    if audit.evidence == REAUDIT:
+        head += " By these rows routes were withdrawn, which flatters the others: no claim."
+    blocks = ["\n".join(textwrap.fill(part, _WIDTH) for part in (head, used_tests(audit)) if part)]
     for name in audit.metrics:
         metric = named_metric(name)
-        blocks.append(_summary_block(audit, metric))
+        note = textwrap.fill(untested_text(audit, metric), _WIDTH)
+        blocks.append("\n".join(filter(None, [_summary_block(audit, metric), note])))
         shown = ["routed"] if "routed" in audit.candidates else list(audit.candidates)
         blocks += [_group_block(audit, metric, c) for c in shown if c != audit.baseline]
         blocks += _case_blocks(audit, metric)
     return "\n\n".join(block for block in blocks if block)
+
+
+def partial_text(audit: Audit) -> str:
+    """Say how many rows are left out, if any."""
+    return f"; {audit.n_partial:,} more rows withhold something" if audit.n_partial else ""
+
+
+def used_tests(audit: Audit, metric: str | None = None) -> str:
+    """Name the tests that the verdicts (on one metric) come from; empty if nothing was compared."""
+    records = (*audit.rationality, *audit.envy_freeness, *audit.truthfulness)
+    used = dict.fromkeys(f"{r.test} ({r.metric})" for r in records if metric in (None, r.metric))
+    return f"Tests: {', '.join(used)}." if used else ""
+
+
+def untested_text(audit: Audit, metric: Metric) -> str:
+    """Say that a metric does not allow envy-freeness to be tested; empty where it does."""
+    tested = any(r.metric == metric.name for r in audit.envy_freeness)
+    if tested or metric.rowwise is not None or metric.name == "auc":
+        return ""
+    routed = any(r.metric == metric.name for r in audit.truthfulness)
+    but = ", but for routed, by its truthfulness" if routed else ""
+    return f"Envy-freeness is not tested in {metric.name}{but}."
 
 
 def _clip(value: str, width: int) -> str:

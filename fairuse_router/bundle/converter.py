@@ -27,6 +27,7 @@ from sklearn.base import is_classifier
 from fairuse_router.bundle.builder import ML, Graph, value_info
 from fairuse_router.bundle.draft import OPSETS, Draft
 from fairuse_router.bundle.inputs import Layout
+from fairuse_router.bundle.routes import same_rows
 from fairuse_router.router import FairUseRouter
 
 _KINDS = {
@@ -98,9 +99,11 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     graph = Graph(opsets)
     inputs = [_declare(i, v) for i, v in enumerate(operator.inputs)]
     columns = _columns(graph, operator.inputs, router)
-    results = graph.inline(
-        inner, [*_features(graph, layout, columns), _report(graph, router, columns)]
-    )
+    rows = same_rows(graph, [f"given{i}" for i in range(len(operator.inputs))])
+    width = graph.constant([len(router.schema_.attributes)], np.int64)
+    size = graph.op("Concat", rows, width, axis=0)
+    report = graph.op("Reshape", _report(graph, router, columns), size, allowzero=1)
+    results = graph.inline(inner, [*_features(graph, layout, columns), report])
     outputs = list(zip(results, inner.graph.output, strict=True))
     if not is_classifier(router):
         column = graph.op("Reshape", results[0], graph.constant([-1, 1], np.int64))

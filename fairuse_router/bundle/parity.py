@@ -109,7 +109,7 @@ def compare(
             flips += np.bincount(model, labels[said] != answer["label"], n_models).astype(np.int64)
         if method is not None:
             expected = router._serve(part, asked, method)
-            np.maximum.at(gaps, model, _gap(answer[METHODS[method]], expected, method))
+            np.maximum.at(gaps, model, gap_of_rows(answer[METHODS[method]], expected, method))
         checks += len(rows)
     return Parity(n, len(grid), per_report, checks, flips, gaps)
 
@@ -132,7 +132,7 @@ def _ask_bundle(session: Any, feed: dict[str, Any]) -> dict[str, Any]:
     return dict(zip(names, session.run(None, feed), strict=True))
 
 
-def _gap(found: NDArray[Any], expected: NDArray[Any], method: str) -> NDArray[np.float64]:
+def gap_of_rows(found: NDArray[Any], expected: NDArray[Any], method: str) -> NDArray[np.float64]:
     """Largest difference of each row; NaN agrees with NaN only."""
     expected = np.asarray(expected, dtype=np.float64).reshape(len(expected), -1)
     found = found.reshape(len(found), -1)

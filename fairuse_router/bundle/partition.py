@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from fairuse_router.bundle.blocks import by_route, unknown_level, unsort
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.inputs import JOINED, Layout, runs_of
-from fairuse_router.bundle.routes import UNEQUAL
 from fairuse_router.bundle.submodels import Source, SubModel, Told
 
 
@@ -61,8 +60,7 @@ def _pack(graph: Graph, layout: Layout) -> Packs:
     packs = {}
     for run in runs_of([column.numeric for column in layout.columns]):
         names = [layout.inputs[j] for j in run]
-        joined = len(run) > 1 and graph.op("Concat", *names, axis=1, name=graph.label(UNEQUAL))
-        packs[tuple(run)] = joined or names[0]
+        packs[tuple(run)] = names[0] if len(run) == 1 else graph.op("Concat", *names, axis=1)
     return packs
 
 

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
 from fairuse_router.bundle.digest import is_intact
+from fairuse_router.bundle.forks import watch
 from fairuse_router.bundle.inputs import JOINED, REPORT, Layout
 from fairuse_router.bundle.session import PROVIDERS, open_session
+from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
 
 _VALUES = ("probabilities", "scores", "prediction")
@@ -89,7 +91,7 @@ class Bundle:
         try:
             _check_digest(model)
             self._session = self._open()
-            self._owner = os.getpid()
+            watch(self)
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)
             self._read()
         except ValueError as error:
@@ -172,7 +174,9 @@ class Bundle:
         X : array or dataframe of shape (n, d)
             As for `predict`.
         """
-        return self.routing_table.explain(self._codes(self._table(X)))
+        table = self._table(X)
+        unknown = unknown_levels(self.routing_table.schema, table)
+        return self.routing_table.explain(self._codes(table), unknown)
 
     def verify(self, X: Any, router: Any = None, *, max_checks: int = 200_000) -> dict[str, Any]:
         """Check that the bundle answers here as it did where it was written.
@@ -262,8 +266,8 @@ class Bundle:
 
         A fork has the session of its parent, but not its threads.
         """
-        if self._owner != os.getpid():
-            self._session, self._owner = self._open(), os.getpid()
+        if self._session is None:
+            self._session = self._open()
         return self._session
 
     def _read(self) -> None:

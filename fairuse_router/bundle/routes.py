@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.bundle.blocks import unknown_level
 from fairuse_router.bundle.builder import ML, Graph
-from fairuse_router.bundle.inputs import REPORT, Layout, runs_of
+from fairuse_router.bundle.inputs import REPORT, Layout
 from fairuse_router.groups import GroupSchema
 from fairuse_router.routing.table import RoutingTable
 
@@ -38,7 +39,8 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
         place = _encoder(graph, REPORT, texts, np.arange(len(texts) + 1))
     else:
         place = _column_codes(graph, schema)
-    route = graph.op("GatherND", graph.constant(grid, np.int64), place)
+    places = graph.constant(grid, np.int64)
+    route = graph.op("GatherND", places, place, name=unknown_level(graph))
     return _as_long_as_features(graph, route, layout)
 
 
@@ -91,16 +93,20 @@ def _column_codes(graph: Graph, schema: GroupSchema) -> str:
 
 
 def _as_long_as_features(graph: Graph, route: str, layout: Layout) -> str:
-    """Return the routes; the graph fails where two inputs disagree on the number of rows.
-
-    Of inputs that `partition` joins, and there fails to join, the first is enough.
-    """
-    runs = runs_of([column.numeric for column in layout.columns])
-    counts = [graph.op("Shape", layout.inputs[run[0]], start=0, end=1) for run in runs]
-    rows = counts[0]
-    if len(counts) > 1:
-        every = graph.op("Concat", *counts, axis=0)
-        rows = graph.op("ReduceMax", every, keepdims=1)
-        excess = graph.op("Sub", rows, graph.op("ReduceMin", every, keepdims=1))
-        rows = graph.op("Gather", rows, excess, name=f"{UNEQUAL}_of_features")
+    """Return the routes; the graph fails where two inputs disagree on the number of rows."""
+    rows = same_rows(graph, list(dict.fromkeys(layout.inputs)))
     return graph.op("Reshape", route, rows, allowzero=1, name=UNEQUAL)
+
+
+def same_rows(graph: Graph, tensors: Sequence[str]) -> str:
+    """Number of rows of some tensors, shape (1,); the graph fails where they disagree.
+
+    Concat would not: ONNX Runtime passes over empty tensors, and leaves their columns undefined.
+    """
+    counts = [graph.op("Shape", tensor, start=0, end=1) for tensor in tensors]
+    if len(counts) == 1:
+        return counts[0]
+    every = graph.op("Concat", *counts, axis=0)
+    rows = graph.op("ReduceMax", every, keepdims=1)
+    excess = graph.op("Sub", rows, graph.op("ReduceMin", every, keepdims=1))
+    return graph.op("Gather", rows, excess, name=graph.label(f"{UNEQUAL}_of_features"))

@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from fairuse_router.bundle.inputs import REPORT
 from fairuse_router.bundle.metadata import onnx_labels
-from fairuse_router.bundle.parity import compare
+from fairuse_router.bundle.parity import compare, gap_of_rows
 
 _ALONE = 100
 _OF_ROUTER = {"probabilities": "predict_proba", "scores": "decision_function"}
+_METHOD_OF = {**_OF_ROUTER, "prediction": "predict"}
 
 
 def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
@@ -33,14 +34,15 @@ def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
     for code in grid:
         batch = _ask(bundle, tensors, sample, code)
         checks += len(sample)
-        for row in single:
-            alone = _ask(bundle, tensors, np.array([row]), code)
-            place = int(np.searchsorted(sample, row))
-            for name, answer in alone.items():
-                if name in ("label", "route"):
-                    flips += int(answer[0] != batch[name][place])
-                else:
-                    gap = max(gap, float(np.abs(answer[0] - batch[name][place]).max()))
+        alone = [_ask(bundle, tensors, np.array([row]), code) for row in single]
+        places = np.searchsorted(sample, single)
+        for name, expected in batch.items():
+            found = np.concatenate([answer[name] for answer in alone])
+            if name in ("label", "route"):
+                flips += int((found != expected[places]).sum())
+            else:
+                rows = gap_of_rows(found, expected[places], _METHOD_OF[name])
+                gap = max(gap, float(rows.max()))
     return {
         "rows": n,
         "reports": len(grid),

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fairuse_router.audit import Audit, GainRecord
+from fairuse_router.audit import REAUDIT, Audit, GainRecord
+from fairuse_router.audit.text import partial_text, untested_text, used_tests
 from fairuse_router.card.page import Grid, Section
 from fairuse_router.honest import HonestGain, HonestGains
 from fairuse_router.metrics import Metric, named_metric
-from fairuse_router.routing.promises import PROMISES
+from fairuse_router.routing.promises import promise_of
 from fairuse_router.routing.table import RoutingTable
 
 ROUTED = "routed"
@@ -43,7 +44,7 @@ def sections(
     if description:
         yield Section("What it is for", [description])
     yield _routes(table)
-    yield _promise(table)
+    yield _promise(table, _policy_test(table, selection))
     shown = audit or selection
     if shown is not None:
         yield from _audit(shown, is_claim=audit is not None)
@@ -86,8 +87,22 @@ def _routes(table: RoutingTable) -> Section:
     )
 
 
-def _promise(table: RoutingTable) -> Section:
-    known = PROMISES.get(table.policy)
+def _policy_test(table: RoutingTable, selection: Audit | None) -> str | None:
+    """Name of the test by which a policy chose, None if it may be the exact one.
+
+    An audit of the rows that chose tells: it tests error by mid-p McNemar where policies do by the
+    exact one, else as they do.
+    """
+    used = []
+    if selection is not None and selection.evidence != REAUDIT:
+        used = [r.test for r in selection.rationality if r.metric == table.metric]
+    if used:
+        return None if "McNemar" in used[0] else used[0]
+    return None if table.metric == "error" else f"of {table.metric}"
+
+
+def _promise(table: RoutingTable, test: str | None) -> Section:
+    known = promise_of(table.policy, test)
     if known is None:
         return Section("What the policy promises", [f"The policy {table.policy!r} is not known."])
     rule, promise = (text.replace("`", "") for text in known)
@@ -102,12 +117,7 @@ def _promise(table: RoutingTable) -> Section:
 
 def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
     """Yield a summary of all candidates, and the groups under the deployed routing."""
-    note = (
-        f"On {audit.n:,} {audit.evidence}, which no model has seen."
-        if is_claim
-        else f"On {audit.n:,} {audit.evidence}. They also chose the routes, which flatters them: "
-        "this is evidence of the choice, not a claim."
-    )
+    note = _evidence(audit, is_claim)
     for name in audit.metrics:
         metric = named_metric(name)
         rows = []
@@ -129,12 +139,29 @@ def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
             f"Audit: {name}",
             [
                 f"{note} Counts are gains / violations / undetermined at {100 * audit.alpha:g}%, "
-                f"correction: {audit.correction}."
+                f"correction: {audit.correction}.",
+                " ".join(filter(None, [used_tests(audit, name), untested_text(audit, metric)])),
             ],
             grid=Grid([*head, "rationality", "envy-freeness", "truthfulness"], rows),
         )
         candidate = ROUTED if ROUTED in audit.candidates else audit.candidates[-1]
         yield _groups(audit, metric, candidate)
+
+
+def _evidence(audit: Audit, is_claim: bool) -> str:
+    """Say which rows an audit is of, and what they can support."""
+    if is_claim:
+        return f"On {audit.n:,} {audit.evidence}, which no model has seen{partial_text(audit)}."
+    rows = f"On {audit.n:,} {audit.evidence}{partial_text(audit)}"
+    if audit.evidence == REAUDIT:
+        return (
+            f"{rows}. They come from deployment, and by them routes were withdrawn, which flatters "
+            "the others: this is evidence of the withdrawal, not a claim."
+        )
+    return (
+        f"{rows}. They also chose the routes, which flatters them: this is evidence of the choice, "
+        "not a claim."
+    )
 
 
 def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:

@@ -123,13 +123,13 @@ def _left_to_gain(audit: Audit) -> str:
         return paragraph("By another report than its own no group would gain on these people.")
     gain = get_metric(best.metric).format_gain(best.gain)
     sure = (
-        "which is shown, corrected for all comparisons"
+        "It is shown, corrected for all comparisons."
         if shown
-        else "the best of many comparisons, so it may be luck: none is shown"
+        else "It may be luck, as the best of many comparisons: none is shown."
     )
     return paragraph(
-        f"Left to gain by another report than one's own: at most {gain} for ({best.group}) by "
-        f"reporting ({best.report}), {sure}."
+        f"Left to gain by another report than one's own: most for ({best.group}), {gain} on "
+        f"{best.n} people by reporting ({best.report}). {sure}"
     )
 
 

@@ -37,11 +37,14 @@ class AucParts:
         or of a group without area.
     smallest : ndarray of shape (m,)
         (Effective) rows of the rarest class in each group.
+    y : ndarray of int of shape (n,), default=None
+        Class of each row, to count the clusters of each class.
     """
 
     area: np.ndarray
     influence: np.ndarray
     smallest: np.ndarray
+    y: np.ndarray | None = None
 
 
 def auc_parts(
@@ -88,7 +91,7 @@ def auc_parts(
         area[g] = sum(a for a, _, _ in parts) / len(parts)
         if smallest[g] >= 2 - 1e-9:
             influence[rows] = np.sum([i for _, i, _ in parts], axis=0) / len(parts)
-    return AucParts(area, influence, smallest)
+    return AucParts(area, influence, smallest, y)
 
 
 def members(group: np.ndarray, m: int) -> list[np.ndarray]:
@@ -149,7 +152,14 @@ def delong(
     -------
     PairedTest
         Arrays over groups; the gain is area of the model minus area of the reference. nan where a
-        class has fewer than two rows, or where the areas differ without any variance.
+        class has fewer than two rows or clusters, or where the areas differ without any variance.
+
+    Notes
+    -----
+    The statistic is referred to Student's t with as many degrees of freedom as the rarest class has
+    (effective) rows, or clusters if they are fewer, minus one: the conservative bound of Welch's
+    problem (Hsu 1938). DeLong's normal reference rejects far too often when a class is rare, see
+    `delong_from_moments`.
 
     Examples
     --------
@@ -163,11 +173,30 @@ def delong(
     m = len(reference.area)
     n = np.bincount(group[group >= 0], minlength=m)
     _, se = delong_gains(reference, model, group, clusters)
-    return delong_from_moments(model.area - reference.area, se, n, alpha)
+    units = np.minimum(reference.smallest, model.smallest)
+    if clusters is not None and reference.y is not None:
+        units = np.minimum(units, _rarest_clusters(reference.y, group, m, clusters))
+    return delong_from_moments(model.area - reference.area, se, n, alpha, freedom=units - 1)
+
+
+def _rarest_clusters(y: np.ndarray, group: np.ndarray, m: int, clusters: np.ndarray) -> np.ndarray:
+    """Clusters that hold a row of the class that fewest of them hold, per group."""
+    member = group >= 0
+    label = np.unique(clusters[member], return_inverse=True)[1].reshape(-1)
+    classes = int(y.max(initial=0)) + 1
+    cell = group[member].astype(np.int64) * classes + y[member]
+    held = np.unique(cell * (len(label) + 1) + label) // (len(label) + 1)
+    holding = np.bincount(held, minlength=m * classes).reshape(m, classes)
+    return np.where(holding > 0, holding, np.inf).min(axis=1)
 
 
 def delong_from_moments(
-    gain: np.ndarray, se: np.ndarray, n: np.ndarray, alpha: float = 0.1
+    gain: np.ndarray,
+    se: np.ndarray,
+    n: np.ndarray,
+    alpha: float = 0.1,
+    *,
+    freedom: np.ndarray | float = np.inf,
 ) -> PairedTest:
     """Test gains in AUC given their standard errors.
 
@@ -180,10 +209,24 @@ def delong_from_moments(
         Rows compared.
     alpha : float, default=0.1
         The interval has level ``1 - alpha``.
+    freedom : ndarray or float, default=inf
+        Degrees of freedom of the standard error, see `delong`; inf is DeLong's normal reference,
+        fit for a class with dozens of rows. Below 1 nothing can be tested.
 
     Returns
     -------
     PairedTest
+        Without an interval where the models rank every pair alike: there is no variance to make
+        one of.
+
+    Notes
+    -----
+    Rejections in % at a one-sided 5% and 0.1% of two equally good models with 200 negatives, normal
+    reference / ``freedom`` = positives - 1: 2 positives 11.9 / 1.3 and 5.4 / 0.0; 3: 9.4 / 2.1 and
+    1.9 / 0.0; 5: 7.8 / 3.4 and 0.6 / 0.0; 10: 6.0 / 4.3 and 0.3 / 0.0; 50: 4.7 / 4.5 and 0.2 / 0.2.
+    Satterthwaite's freedom still rejects 2.2% at 0.1% with 2 positives. With 50 rows of each class
+    the t reference finds 0.97-0.99 of what the normal one does. ``python -m benchmarks.validity``
+    has a line of rare classes.
 
     Examples
     --------
@@ -191,7 +234,8 @@ def delong_from_moments(
     >>> test.p_gain.round(3), test.rows_needed
     (array([0.023]), array([492.]))
     """
-    few = np.isnan(se)
+    freedom = np.broadcast_to(np.asarray(freedom, dtype=float), np.shape(gain))
+    few = np.isnan(se) | (freedom < 1 - 1e-9)
     flat = ~few & (se <= 1e-12)
     reason = np.select(
         [n == 0, few, flat & (np.abs(gain) > 1e-12)],
@@ -202,13 +246,14 @@ def delong_from_moments(
     se = np.where(reason == "", se, np.nan)
     with np.errstate(divide="ignore", invalid="ignore"):
         z = np.where(good, gain / se, np.nan)
-    half = -special.ndtri(alpha / 2) * se
+    df = np.where(good, freedom, np.inf)
+    half = np.where(good, special.stdtrit(df, 1 - alpha / 2) * se, np.nan)
     return PairedTest(
         gain=np.where(still, 0.0, gain),
         low=np.maximum(gain - half, -1),
         high=np.minimum(gain + half, 1),
-        p_gain=np.where(still, 1.0, special.ndtr(-z)),
-        p_violation=np.where(still, 1.0, special.ndtr(z)),
+        p_gain=np.where(still, 1.0, special.stdtr(df, -z)),
+        p_violation=np.where(still, 1.0, special.stdtr(df, z)),
         n=n,
         test="DeLong",
         se=se,

@@ -74,7 +74,9 @@ def row_sums(
         return np.stack([rows, *(total(u**i * v**j) for i, j in _POWERS)])
 
 
-def paired_t_from_sums(sums: np.ndarray, alpha: float = 0.1) -> PairedTest:
+def paired_t_from_sums(
+    sums: np.ndarray, alpha: float = 0.1, *, span: float | None = None
+) -> PairedTest:
     """Test mean gains given their `row_sums`.
 
     Two tests are made and the larger p-value, the wider bound, is returned: Student's t, and t
@@ -87,6 +89,10 @@ def paired_t_from_sums(sums: np.ndarray, alpha: float = 0.1) -> PairedTest:
         As `row_sums` returns, or added up from several.
     alpha : float, default=0.1
         The interval has level ``1 - alpha``.
+    span : float, default=None
+        Largest gain that a row can have, 1 for error. Where no row differs the interval is then
+        Bonett and Price's for k rows, as without weights in `mcnemar`: that none of k rows differs
+        does not show that none would. None, for a loss without bound: the interval is [0, 0].
 
     Returns
     -------
@@ -126,10 +132,11 @@ def paired_t_from_sums(sums: np.ndarray, alpha: float = 0.1) -> PairedTest:
         np.maximum(reach, _hall_inverse(reach, q)),
     )
     still = (reason == "") & same
+    unseen = _unseen(units, alpha, span)
     return PairedTest(
         gain=gain,
-        low=np.where(still, 0.0, gain - up * se),
-        high=np.where(still, 0.0, gain - down * se),
+        low=np.where(still, -unseen, gain - up * se),
+        high=np.where(still, unseen, gain - down * se),
         p_gain=np.where(still, 1.0, p_gain),
         p_violation=np.where(still, 1.0, p_violation),
         n=n.astype(int),
@@ -139,6 +146,13 @@ def paired_t_from_sums(sums: np.ndarray, alpha: float = 0.1) -> PairedTest:
         rows_needed=rows_needed(gain, se, n, alpha / 2),
         reason=reason,
     )
+
+
+def _unseen(units: np.ndarray, alpha: float, span: float | None) -> np.ndarray:
+    """Half the width of Bonett and Price's interval when no row differs; 0 without a span."""
+    if span is None:
+        return np.zeros(np.shape(units))
+    return span * np.minimum(-special.ndtri(alpha / 2) * np.sqrt(2) / (units + 2), 1)
 
 
 def _hall_inverse(x: np.ndarray, q: np.ndarray) -> np.ndarray:
@@ -167,6 +181,7 @@ def paired_t(
     weight: np.ndarray | None = None,
     clusters: np.ndarray | None = None,
     alpha: float = 0.1,
+    span: float | None = None,
 ) -> PairedTest:
     """Test the mean of per-row gains; see `paired_t_from_sums`.
 
@@ -178,6 +193,8 @@ def paired_t(
         As in `row_sums`.
     alpha : float, default=0.1
         The interval has level ``1 - alpha``.
+    span : float, default=None
+        As in `paired_t_from_sums`.
 
     Returns
     -------
@@ -189,4 +206,5 @@ def paired_t(
     np.float64(0.099)
     """
     group = np.zeros(len(gain_rows), dtype=int)
-    return paired_t_from_sums(row_sums(gain_rows, group, 1, weight, clusters), alpha).at(0)
+    sums = row_sums(gain_rows, group, 1, weight, clusters)
+    return paired_t_from_sums(sums, alpha, span=span).at(0)

@@ -24,7 +24,8 @@ PROMISES: dict[str, Promise] = {
     ),
     "certified": Promise(
         'as `"shrunken"` on 60% of the rows, tested once on the other 40%, no refit',
-        "P(any deployed group worse than its generic) <= `alpha`, exact for independent rows",
+        "P(any deployed group worse than its generic) <= `alpha`, exact for the error of "
+        "independent rows without weights",
     ),
     "assign_generic": Promise(
         "one-hot, but generic where a violation is shown: the paper's *assign a generic model* "
@@ -37,3 +38,21 @@ PROMISES: dict[str, Promise] = {
         "about `max_harmed` harmed groups at the most; tuned on known truth, no guarantee",
     ),
 }
+
+
+def promise_of(policy: str, test: str | None = None) -> Promise | None:
+    """Return what a policy promises by the test that it makes; None for an unknown policy.
+
+    Parameters
+    ----------
+    policy : str
+    test : str, default=None
+        The test of each group, such as ``"exact McNemar"``; None: as the sentence stands.
+    """
+    known = PROMISES.get(policy)
+    if known is None or test in (None, "exact McNemar"):
+        return known
+    if policy == "certified":
+        sure = known.promise.split(", exact")[0]
+        return known._replace(promise=f"{sure}, as far as its test ({test}) keeps its level")
+    return known._replace(rule=known.rule.replace("an exact one-sided", "a one-sided"))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,8 @@ from fairuse_router import frames
 from fairuse_router.groups import GroupSchema, level_text
 from fairuse_router.metrics import named_metric
 
-if TYPE_CHECKING:
-    from fairuse_router.routing.table import GroupRecord
-
 GENERIC = "generic"
 _MOST_SHOWN = 10
-_MOST_NAMED = 4
 _LONGEST = 40
 
 Unknown = Mapping[int, Mapping[str, str]]  # row -> attribute -> the level it reports
@@ -148,18 +144,6 @@ def _fit_words(rows: float) -> str:
     return f" In training {people} this report."
 
 
-def why_generic(records: Sequence[GroupRecord]) -> str:
-    """Why generic serves a report that may come from several groups, in a sentence."""
-    reasons = {record.reason for record in records}
-    if {record.candidate for record in records} == {GENERIC}:
-        why = f": {reasons.pop()}" if len(reasons) == 1 else ""
-        return f"all groups it may come from are served by generic{why}"
-    shown = [f"({', '.join(r.report)}) by {r.candidate}" for r in records[:_MOST_NAMED]]
-    more = len(records) - len(shown)
-    rest = [f"{more} more"] if more else []
-    return f"the groups it may come from are served differently: {', '.join([*shown, *rest])}"
-
-
 def unknown_levels(schema: GroupSchema, X: Any) -> dict[int, dict[str, str]]:
     """Levels that were not known in training and count as withheld.
 
@@ -197,7 +181,15 @@ def _value(column: frames.Column, row: int) -> Any:
     return None if code < 0 else column.categories[code]
 
 
-def unknown_words(levels: Mapping[str, str]) -> str:
+def say_unknown(reasons: NDArray[Any], unknown: Unknown) -> NDArray[np.str_]:
+    """Reasons of rows, with the `unknown_levels` of these rows named first."""
+    texts = reasons.astype(object)
+    for i, levels in unknown.items():
+        texts[i] = f"{_unknown_words(levels)}; {texts[i]}"
+    return texts.astype(str)
+
+
+def _unknown_words(levels: Mapping[str, str]) -> str:
     """That some levels of one row were not known in training and count as withheld."""
     told = [f"{name} = {_clip(text)}" for name, text in levels.items()]
     if len(told) == 1:

@@ -17,13 +17,7 @@ from fairuse_router.inference import combine_intervals
 from fairuse_router.routing import display
 from fairuse_router.routing.collapse import give_up
 from fairuse_router.routing.plan import DisclosurePlan
-from fairuse_router.routing.routed import (
-    GENERIC,
-    RoutedRows,
-    Unknown,
-    unknown_words,
-    why_generic,
-)
+from fairuse_router.routing.routed import GENERIC, RoutedRows, Unknown, say_unknown
 
 
 @dataclass(frozen=True)
@@ -186,17 +180,12 @@ class RoutingTable:
         return self.grid.ravel()[self.schema.report_ids(codes)]
 
     def explain(self, codes: NDArray[np.int64], unknown: Unknown | None = None) -> RoutedRows:
-        """Which route serves each report of codes [n, k], why, and what it gained.
-
-        The reasons name levels that count as withheld, `unknown_levels` of the same rows.
-        """
+        """Which route serves each report of [n, k], why (`unknown_levels` named), and gain."""
         ids, inverse = np.unique(self.schema.report_ids(codes), return_inverse=True)
         distinct = self.schema.report_codes[ids]
         routes = self.look_up(distinct)
         texts = [self.schema.report_texts(code) for code in distinct]
-        reasons = np.array([self.reason(code) for code in distinct], dtype=object)[inverse]
-        for i, levels in (unknown or {}).items():
-            reasons[i] = f"{unknown_words(levels)}; {reasons[i]}"
+        reasons = np.array([self.reason(code) for code in distinct], dtype=str)
         candidates = np.array([self.routes[r].candidate for r in routes], dtype=str)
         numbers = np.array([self.standing(code) for code in distinct]).reshape(-1, 4)
         names = np.array([self.schema.report_name(code) for code in distinct], dtype=str)
@@ -204,7 +193,7 @@ class RoutingTable:
             [texts[i] for i in inverse],
             routes[inverse],
             candidates[inverse],
-            reasons.astype(str),
+            say_unknown(reasons[inverse], unknown or {}),
             names[inverse],
             numbers[inverse],
             self.metric,
@@ -234,7 +223,10 @@ class RoutingTable:
         if not code.any():
             return "everything is withheld: generic needs no group attribute"
         if self.routes[int(self.grid[tuple(code)])].candidate == GENERIC:
-            return why_generic([self.groups[g] for g in self.schema.completions(code)])
+            ends = {self.groups[g].candidate for g in self.schema.completions(code)}
+            if ends == {GENERIC}:
+                return "all groups it may come from are served by generic"
+            return "the groups it may come from are served differently: generic"
         return "all groups it may come from share this route"
 
     def weights(self) -> NDArray[np.float64]:

@@ -49,7 +49,8 @@ def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[
         elif np.isnan(corrected[g]):
             choices.append(Choice(GENERIC, f"{name} cannot be tested {where}: {test.reason[g]}"))
         elif corrected[g] <= evidence.alpha:
-            reason = f"gain shown {where} ({test.test}, corrected p = {corrected[g]:.3g})"
+            part = f"{nominee.strength:g} of its correction: " if nominee.strength < 1 else ""
+            reason = f"{part}gain shown {where} ({test.test}, corrected p = {corrected[g]:.3g})"
             choices.append(replace(nominee, reason=reason))
         else:
             reason = f"no gain of {name} shown {where} ({test.test}, corrected p = "

@@ -1,0 +1,93 @@
+"""The settings of an audit, refused at the door where no test can work with them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from fairuse_router.inference import CORRECTIONS
+from fairuse_router.metrics import METRICS, Metric, get_metric
+
+__all__ = ["check_level", "check_settings", "check_target_kind", "read_metrics", "read_tests"]
+
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
+def read_metrics(metrics: Any) -> list[Metric]:
+    """Return the metrics of one audit: one or several, all of classification or of regression."""
+    single = isinstance(metrics, str | Metric) or callable(metrics)
+    chosen = [get_metric(metric) for metric in ([metrics] if single else metrics)]
+    names = [metric.name for metric in chosen]
+    if not chosen:
+        raise ValueError("metrics is empty; give at least one, e.g. metrics=('error', 'auc').")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ValueError(
+            f"metrics={names} has two of the name {', '.join(map(repr, twice))}: an audit tells "
+            "metrics apart by name. Drop the repeated one, or give your own callables different "
+            "names (def, not lambda)."
+        )
+    if len({metric.regression for metric in chosen}) > 1:
+        raise ValueError(
+            f"metrics={names} mixes classification and regression; audit them one after the other."
+        )
+    return chosen
+
+
+def check_target_kind(metrics: Sequence[Metric], regression: bool) -> None:
+    """Refuse metrics of a regression for a classifier, and the other way round."""
+    for metric in metrics:
+        of_classes = metric.name in METRICS and not metric.regression
+        if metric.regression and not regression:
+            raise ValueError(
+                f"metric={metric.name!r} does not fit a classifier: it is for regressions. Use "
+                "'error', 'log_loss', 'brier', 'auc' or 'ece', or a risk of your own."
+            )
+        if of_classes and regression:
+            raise ValueError(
+                f"metric={metric.name!r} does not fit a regressor: it is for classes. Use "
+                "'squared_error' or 'absolute_error', or a risk of your own."
+            )
+
+
+def read_tests(tests: Any, metrics: Sequence[Metric]) -> dict[str, str]:
+    """Return the tests that override those of the metrics."""
+    names = [metric.name for metric in metrics]
+    if tests is None:
+        return {}
+    if not isinstance(tests, Mapping):
+        raise TypeError(
+            f"tests={tests!r} is not allowed: pass a mapping of metric to test, such as "
+            f"tests={{{names[0]!r}: 'paired bootstrap'}}, or None."
+        )
+    unknown = [key for key in tests if key not in names]
+    if unknown:
+        raise ValueError(
+            f"tests names the metrics {unknown}, which this audit does not have. Allowed: "
+            f"{', '.join(names)}."
+        )
+    return dict(tests)
+
+
+def check_level(alpha: Any) -> None:
+    """Refuse an alpha that is no level of a test."""
+    if not (isinstance(alpha, _NUMBERS) and 0 < alpha < 0.5):
+        raise ValueError(
+            f"alpha={alpha!r} is not allowed: it lies between 0 and 0.5. Pass a number such as 0.1."
+        )
+
+
+def check_settings(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm") -> None:
+    """Refuse settings that no test can work with."""
+    check_level(alpha)
+    if not (isinstance(n_resamples, _NUMBERS) and n_resamples >= 2 / alpha):
+        raise ValueError(
+            f"n_resamples={n_resamples!r} is not allowed: intervals at level {1 - alpha:g} need at "
+            f"least {np.ceil(2 / alpha):.0f}."
+        )
+    if correction not in CORRECTIONS:
+        raise ValueError(
+            f"correction={correction!r} is not known. Allowed: {', '.join(CORRECTIONS)}."
+        )
