@@ -138,6 +138,7 @@ def group_records(
             *gains[g],
             {name: reasons[g] for name, reasons in unavailable.items() if g in reasons},
             choices[g].strength,
+            choices[g].real,
         )
         for g, code in enumerate(schema.group_codes)
     ]

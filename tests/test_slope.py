@@ -171,7 +171,9 @@ def test_weights_and_clusters_count():
         "slope",
         Evidence(**{**vars(thrice), "clusters": np.repeat(np.arange(100), 3)}),
     )[0]
-    assert clustered == choose("slope", plain)[0]
+    once = choose("slope", plain)[0]
+    assert replace(clustered, real=None) == replace(once, real=None)
+    assert clustered.real == pytest.approx(once.real)
     assert naive != clustered
 
 
@@ -327,3 +329,29 @@ def test_a_better_generic_is_not_given_to_those_alone_who_report():
             random_state=0,
         ).fit(population.to_array(), population.y)
         assert router.routing_table_.disclosure_plan().asked_per_person == 0
+
+
+def test_what_is_real_and_what_is_used_is_drawn():
+    matplotlib = pytest.importorskip("matplotlib")
+    matplotlib.use("Agg")
+    from fairuse_router.card import plot_corrections
+
+    population = make_population(2000, n_groups=4, effect="mixed", random_state=1)
+    router = FairUseRouter(LogisticRegression(), population.group_columns, random_state=0)
+    X, y = population.to_array(), population.y
+    table = router.set_params(policy="slope").fit(X, y).routing_table_
+    assert table == type(table).from_json(table.to_json())
+    weighed = [r for r in table.groups if r.real is not None]
+    assert any(r.candidate == "multilevel" for r in weighed)
+    for record in weighed:
+        mean, low, high = record.real
+        assert low <= mean <= high
+        assert f"{mean:.1f} real here".replace("-0.0", "0.0") in record.reason
+    ax = plot_corrections(table)
+    widths = [bar.get_width() for bar in ax.patches][::-1]
+    used = [r.strength if r.candidate == "multilevel" else 0 for r in weighed]
+    assert widths == used
+    plain = router.set_params(policy="best").fit(X, y).routing_table_
+    with pytest.raises(ValueError, match="weighs no correction"):
+        plot_corrections(plain)
+    matplotlib.pyplot.close("all")

@@ -53,6 +53,8 @@ FORMS: dict[str, Any] = {
                 "low": _GAIN,
                 "high": _GAIN,
                 "unavailable": {str: str},
+                "strength?": _NUMBER,
+                "real?": ([_NUMBER], None),
             }
         ],
         "history?": [

@@ -127,6 +127,7 @@ def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> d
         if names[tuple(group["report"])] in hidden:
             reason = f"not shown: the group, or one next to it, has fewer than {min_cell} rows"
             group.update(nothing, reason=reason, risks={}, unavailable={})
+            group.pop("real", None)
     for change in data["history"]:
         few = change["rows"] is not None and change["rows"] < min_cell
         if few or names[tuple(change["report"])] in hidden:

@@ -1,4 +1,4 @@
-"""The gains of every group as a picture: point, interval, verdict."""
+"""Pictures: the gains of every group, and how much of its correction is real and used."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from fairuse_router.metrics import named_metric
 
 if TYPE_CHECKING:
     from fairuse_router.audit import Audit
+    from fairuse_router.routing.table import RoutingTable
 
 _COLOURS = {"gain": "#1b7837", "violation": "#b2182b", "undetermined": "#636363"}
 _MARKS = {"gain": "^", "violation": "v", "undetermined": "o"}
@@ -49,14 +50,7 @@ def plot_gains(
             f"candidate={candidate!r} with metric={name!r} is not in the audit. Allowed: "
             f"{', '.join(others)} with {', '.join(audit.metrics)}."
         )
-    try:
-        import matplotlib.pyplot as plt
-    except ImportError as error:
-        raise ImportError(
-            'plot_gains needs matplotlib: pip install "fairuse-router[plot]".'
-        ) from error
-    if ax is None:
-        _, ax = plt.subplots(figsize=(7, 1.2 + 0.35 * len(records)), layout="constrained")
+    ax = _axes(ax, len(records), "plot_gains")
     scale = 100 if named_metric(name).style == "percent" else 1
     for place, r in enumerate(reversed(records)):
         colour = _COLOURS[r.verdict]
@@ -71,11 +65,74 @@ def plot_gains(
     ax.set_xlabel(f"gain of {candidate} over {audit.baseline} in {name}{unit} (right is better)")
     for verdict, colour in _COLOURS.items():
         ax.plot([], [], _MARKS[verdict], color=colour, label=verdict)
+    _legend(ax, len(records))
+    return ax
+
+
+def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
+    """Plot how much of the multilevel correction is real in every group, and how much is used.
+
+    The point is the posterior mean of the correction's calibration slope with its interval: 0 is
+    nothing, 1 all of it, and below one half its full use would harm. The bar is the part that the
+    route uses.
+
+    Parameters
+    ----------
+    table : RoutingTable
+        Of a policy that weighs the correction: ``"slope"``, or ``"certified"`` with it.
+    ax : matplotlib Axes, default=None
+        None makes a new figure.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ImportError
+        Without matplotlib: ``pip install "fairuse-router[plot]"``.
+    ValueError
+        If no correction was weighed.
+    """
+    records = [(r, r.real) for r in table.groups if r.real is not None]
+    if not records:
+        raise ValueError(
+            f"The table of policy={table.policy!r} weighs no correction. Fit the router with "
+            "policy='slope'."
+        )
+    ax = _axes(ax, len(records), "plot_corrections")
+    for place, (r, (mean, low, high)) in enumerate(reversed(records)):
+        used = r.strength if r.candidate == "multilevel" else 0.0
+        ax.barh(place, used, height=0.55, color="#c7e2cf", label="used" if place == 0 else None)
+        ax.plot([low, high], [place, place], color="#1b7837", lw=1.5)
+        ax.plot(mean, place, "o", color="#1b7837", label="real" if place == 0 else None)
+    for x, style in ((0, "-"), (0.5, ":"), (1, "--")):
+        ax.axvline(x, color="black", lw=0.8, ls=style)
+    names = [", ".join(r.report) + ("" if r.rows is None else f" ({r.rows:,})") for r, _ in records]
+    ax.set_yticks(range(len(records)), names[::-1])
+    ax.set_ylim(-0.6, len(records) - 0.4)
+    level = f"{1 - table.alpha:.0%} interval"
+    ax.set_xlabel(f"part of the personal correction (0 none, 1 all; {level})")
+    _legend(ax, len(records))
+    return ax
+
+
+def _axes(ax: Any, lines: int, who: str) -> Any:
+    """The axes to draw on; a new figure with room for so many lines if there are none."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError(f'{who} needs matplotlib: pip install "fairuse-router[plot]".') from error
+    if ax is None:
+        _, ax = plt.subplots(figsize=(7, 1.2 + 0.35 * lines), layout="constrained")
+    return ax
+
+
+def _legend(ax: Any, lines: int) -> None:
     ax.legend(
         loc="upper center",
-        bbox_to_anchor=(0.5, 1.0 + 0.6 / len(records)),
+        bbox_to_anchor=(0.5, 1.0 + 0.6 / lines),
         ncols=3,
         frameon=False,
         fontsize="small",
     )
-    return ax

@@ -140,6 +140,7 @@ def as_columns(table: RoutingTable) -> dict[str, list[object]]:
     }
     columns["rows"] = [record.rows for record in table.groups]
     columns["candidate"] = [record.candidate for record in table.groups]
+    columns["strength"] = [record.strength for record in table.groups]
     for name in names:
         risks = [record.risks.get(name) for record in table.groups]
         columns[f"risk_{name}"] = [np.nan if r is None else r for r in risks]

@@ -21,12 +21,14 @@ MULTILEVEL = "multilevel"
 class Choice:
     """The candidate that is to serve a group, and why, in a sentence.
 
-    The strength, in (0, 1], is how much of the candidate's margin is to be used.
+    The strength, in (0, 1], is how much of the candidate's margin is to be used; `real` how much of
+    a correction is real in the group, if that was weighed: posterior mean, low and high.
     """
 
     candidate: str
     reason: str
     strength: float = 1.0
+    real: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)

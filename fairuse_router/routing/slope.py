@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,12 +54,14 @@ class _Weighed:
         value = np.where(allowed & (self.expected > 0), self.expected, -np.inf)
         return np.where(value.max(axis=1) > 0, STRENGTHS[value.argmax(axis=1)], 0.0)
 
-    def real(self, g: int) -> str:
-        """How much of the correction is real in a group, in words."""
-        return (
-            f"{_number(self.mean[g])} real here, {100 * self.level:.0f}% interval "
-            f"{_number(self.low[g])} to {_number(self.high[g])}"
-        )
+    def real(self, g: int) -> tuple[float, float, float]:
+        """How much of the correction is real in a group: mean and interval."""
+        return float(self.mean[g]), float(self.low[g]), float(self.high[g])
+
+    def words(self, g: int) -> str:
+        """The same in words."""
+        mean, low, high = map(_number, self.real(g))
+        return f"{mean} real here, {100 * self.level:.0f}% interval {low} to {high}"
 
 
 def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
@@ -79,7 +81,10 @@ def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     strength = weighed.best(own & ~(_gains(evidence, own) <= 0))  # undefined is no loss
     hopes = [weighed.best(allowed) > 0 for allowed in (own, sure)]
     return [
-        _choice(evidence, weighed, g, float(strength[g]), *(bool(hope[g]) for hope in hopes))
+        replace(
+            _choice(evidence, weighed, g, float(strength[g]), *(bool(hope[g]) for hope in hopes)),
+            real=weighed.real(g),
+        )
         if column[g]
         else Choice(GENERIC, _why_none(evidence, g))
         for g in range(evidence.n_groups)
@@ -97,7 +102,10 @@ def slope_nominees(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choi
     strength = weighed.best((weighed.risk <= _NOMINEE_RISK) & column[:, None])
     choices = [Choice(MULTILEVEL, "", s) if s else Choice(GENERIC, "") for s in strength.tolist()]
     shown = _standard_errors_gained(evidence.served(choices)) > 1
-    return [_nominee(evidence, weighed, column, g, c, shown[g]) for g, c in enumerate(choices)]
+    return [
+        replace(_nominee(evidence, weighed, column, g, choice, shown[g]), real=weighed.real(g))
+        for g, choice in enumerate(choices)
+    ]
 
 
 def _nominee(
@@ -111,7 +119,7 @@ def _nominee(
     """A choice with its reason, if the gain is worth a test."""
     if not column[g]:
         return Choice(GENERIC, _why_none(evidence, g))
-    real = f"the personal correction is {weighed.real(g)}"
+    real = f"the personal correction is {weighed.words(g)}"
     if choice.candidate == GENERIC:
         return Choice(GENERIC, f"no gain is expected: {real}")
     if not shown:
@@ -186,7 +194,7 @@ def _gains(evidence: Evidence, wanted: NDArray[np.bool_]) -> Matrix:
 def _choice(
     evidence: Evidence, weighed: _Weighed, g: int, strength: float, own: bool, borrowed: bool
 ) -> Choice:
-    real = weighed.real(g)
+    real = weighed.words(g)
     if strength:
         part = _WORDS[strength]
         reason = f"{part} of the personal correction; the correction is {real}"

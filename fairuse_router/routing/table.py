@@ -61,6 +61,9 @@ class GroupRecord:
         Candidates that cannot serve the group, and why not.
     strength : float, default=1.0
         How much of the candidate's margin the route uses, see `Route`.
+    real : tuple of float or None, default=None
+        How much of the multilevel correction is real in the group, if a policy weighed it: 1 is
+        all; posterior mean, and its interval.
     """
 
     report: tuple[str, ...]
@@ -73,6 +76,7 @@ class GroupRecord:
     high: float | None = None
     unavailable: Mapping[str, str] = field(default_factory=dict)
     strength: float = 1.0
+    real: tuple[float, float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -333,8 +337,8 @@ class RoutingTable:
     def to_frame(self, backend: str = "pandas") -> Any:
         """Return one row per group as a dataframe (pandas, polars or pyarrow).
 
-        Columns: the group attributes, ``rows``, ``candidate``, ``risk_*`` per candidate and
-        routed, ``gain``, ``low``, ``high``, ``reason``.
+        Columns: the group attributes, ``rows``, ``candidate``, ``strength``, ``risk_*`` per
+        candidate and routed, ``gain``, ``low``, ``high``, ``reason``.
         """
         return frames.from_columns(display.as_columns(self), backend)
 
@@ -365,6 +369,7 @@ class RoutingTable:
                     "high": _to_plain(g.high),
                     "unavailable": dict(g.unavailable),
                     "strength": g.strength,
+                    **({} if g.real is None else {"real": list(g.real)}),
                 }
                 for g in self.groups
             ],
@@ -447,4 +452,6 @@ def _record(data: Mapping[str, Any]) -> GroupRecord:
     """A group's record from plain data."""
     numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
     risks = {name: _from_plain(risk) for name, risk in data["risks"].items()}
-    return GroupRecord(**{**data, **numbers, "report": tuple(data["report"]), "risks": risks})
+    real = data.get("real")
+    known = {"report": tuple(data["report"]), "risks": risks, "real": real and tuple(real)}
+    return GroupRecord(**{**data, **numbers, **known})
