@@ -19,6 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -34,6 +35,7 @@ from sklearn.svm import SVC
 from benchmarks.contest import GROUPS, ROWS, WIDTH, Contest, fit, make_rows, models_of, plain
 from benchmarks.outputs import write_csv
 from fairuse_router import FairUseRouter, export_bundle
+from fairuse_router.bundle import dispatch
 
 BATCHES = (1, 32, 1_000, 100_000)
 
@@ -126,6 +128,8 @@ def race_trees(
     contest.add("alone", *alone)
     seconds = contest.add_bundle("fast")
     contest.add_bundle("exact", precision="exact")
+    with mock.patch.object(dispatch.MergedTrees, "of", return_value=None):
+        contest.add_bundle("partitioned")
     times = race(contest, batches, budget)
     large, limit = {1_000: 1.1, 100_000: 1.1}, {1: 1.3} if routes == 7 else {}
     exact = {1_000: 2.2, 100_000: 2.2} if "forest" in name else {}
@@ -133,6 +137,7 @@ def race_trees(
     yield Line(f"{name} / route alone", routes, ratio(times, "fast", "alone"), limit)
     yield Line(f"{name}, exact / generic", routes, ratio(times, "exact", "generic"), exact)
     yield Line(f"{name}, exact / route alone", routes, ratio(times, "exact", "alone"), limit)
+    yield Line(f"{name}, partitioned / generic", routes, ratio(times, "partitioned", "generic"), {})
     if name == "forest":
         print(f"  export of {routes} {name} routes: {seconds:.1f} s{'*' if seconds > 30 else ''}")
     yield from _loads(name, contest, alone, routes)
@@ -270,6 +275,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="small batches, 7 routes")
     parser.add_argument("--threads", type=int, default=1, help="threads of a session")
+    parser.add_argument("--routes", default="7,25", help="numbers of routes, of 7 and 25")
     parser.add_argument("--csv", help="file for the ratios")
     args = parser.parse_args()
     start = time.perf_counter()
@@ -279,7 +285,7 @@ def main() -> None:
     print("Time of a bundle beside a plain export, by rows a call; * misses its limit")
     header = "".join(f"{n:>6} " for n in ("1", "32", "1k", "100k"))
     print(f"{'bundle / beside':<36}{'R':>3}{header}  limits")
-    for routes in (7,) if args.quick else (7, 25):
+    for routes in (7,) if args.quick else map(int, args.routes.split(",")):
         lines = [race_linear(routes, *settings)]
         lines += [
             race_trees(name, model, routes, *settings)

@@ -26,7 +26,8 @@ def _file_sections(name: str, file: Mapping[str, Any]) -> list[Section]:
     )
     origin = (
         f"{name}.onnx has {file['bytes']:,} bytes, format version {file['format_version']}; it "
-        "runs in any onnxruntime. test_data_set_0 holds inputs and outputs to check a runtime by."
+        "runs in onnxruntime from 1.22 on. test_data_set_0 holds inputs and outputs to check a "
+        "runtime by."
     )
     rows = [
         [kind, tensor["name"], tensor["type"], _shape(tensor["shape"])]
@@ -36,7 +37,8 @@ def _file_sections(name: str, file: Mapping[str, Any]) -> list[Section]:
     grid = Grid(["", "name", "type", "shape"], rows, frozenset({1, 2, 3}))
     rebuild = (
         f"python -m models.build {name} --check fits it anew from recipe.py and compares: the same "
-        "answers to 1e-6, and the same bytes under the versions of lock.txt."
+        "answers to 1e-6, and, where the processor computes alike, the same bytes under the versions "
+        "of lock.txt."
     )
     return [Section("The file", [origin, parity], (), grid), Section("Rebuild", [rebuild])]
 

@@ -23,7 +23,8 @@ PROMISES: dict[str, Promise] = {
         "family-wise error `alpha`, up to refit and reuse of rows",
     ),
     "certified": Promise(
-        'as `"shrunken"` on 60% of the rows, tested once on the other 40%, no refit',
+        'as `"shrunken"` on 60% of the rows (with `"multilevel"` among the candidates: as '
+        '`"slope"`, bolder), tested once on the other 40%, no refit',
         "P(any deployed group worse than its generic) <= `alpha`, exact for the error of "
         "independent rows without weights",
     ),
