@@ -37,8 +37,8 @@ def _file_sections(name: str, file: Mapping[str, Any]) -> list[Section]:
     grid = Grid(["", "name", "type", "shape"], rows, frozenset({1, 2, 3}))
     rebuild = (
         f"python -m models.build {name} --check fits it anew from recipe.py and compares: the same "
-        "answers to 1e-6, and, where the processor computes alike, the same bytes under the versions "
-        "of lock.txt."
+        "answers to 1e-6, and the same bytes under the versions of lock.txt, where the processor "
+        "computes alike."
     )
     return [Section("The file", [origin, parity], (), grid), Section("Rebuild", [rebuild])]
 
