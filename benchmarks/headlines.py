@@ -27,6 +27,7 @@ HARM = 0.002
 EFFECTS = ("intercept", "interaction", "slopes", "mixed")
 RULES: dict[str, dict] = {
     "shrunken": {"policy": "shrunken", "n_resamples": 100},
+    "slope": {"policy": "slope", "candidates": ("generic", "multilevel")},
     "certified": {"policy": "certified"},
     "best of three": {
         "policy": "best",
@@ -88,7 +89,13 @@ def known_truth(populations: int, n: int, seed: int) -> Iterator[Headline]:
     yield Headline(
         "shrunken: points beyond best of three", mean["shrunken"] - mean["best of three"], 0.3, 3
     )
+    yield Headline(
+        "slope: points beyond best of three", mean["slope"] - mean["best of three"], 0.3, 3
+    )
     yield Headline("shrunken: any group harmed, %", harmed["shrunken"], 0, 15)
+    yield Headline("slope: any group harmed, %", harmed["slope"], 0, 15)
+    less = harmed["best of three"] - harmed["shrunken"]
+    yield Headline("best of three harms more often by, points", less, 0, 100)
     yield Headline("best of three: any group harmed, %", harmed["best of three"], 5, 70)
     yield Headline("certified: any group harmed, %", harmed["certified"], 0, 5)
     yield Headline("BBC-CV: bias of the gain, points", 100 * float(np.mean(honest)), -0.6, 0.6)
