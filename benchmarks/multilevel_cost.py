@@ -16,13 +16,11 @@ import numpy as np
 from sklearn.linear_model import LogisticRegression
 
 from benchmarks.data import rotterdam_population
+from benchmarks.pool import train_pool
 from fairuse_router import GroupSchema
-from fairuse_router.fitting import cross_fit
-from fairuse_router.metrics import get_metric
 from fairuse_router.multilevel import fit_multilevel
 from fairuse_router.recipes import TrainingRows, fit_candidate, make_recipes
-from fairuse_router.routing.policies import Evidence, choose
-from fairuse_router.splitting import split_rows
+from fairuse_router.routing.policies import choose
 
 
 def milliseconds(task: Callable[[], object], repeats: int) -> tuple[float, float]:
@@ -66,19 +64,9 @@ def main() -> None:
             lambda r=rows, k=recipes, e=everything, g=generic: fit_multilevel(k[2], g, r, e),
             options.repeats,
         )
-        folds = split_rows(5, rows.features, y, groups, y, None, 0)
-        _, scores, lacks = cross_fit([recipes[0], recipes[2]], rows, folds, min_group_size=20)
-        evidence = Evidence(
-            y,
-            groups,
-            schema.n_groups,
-            {name: s.predictions for name, s in scores.items()},
-            {name: s.scored for name, s in scores.items()},
-            lacks,
-            get_metric("error"),
-            20,
-            margins={name: s.margins for name, s in scores.items() if s.margins is not None},
-        )
+        columns = population.group_columns
+        estimator, pair = LogisticRegression(max_iter=500), ("generic", "multilevel")
+        _, evidence, _ = train_pool(population.features, X, columns, y, estimator, pair)
         chosen = milliseconds(lambda e=evidence: choose("slope", e), options.repeats)
         cells = [f"{middle:.1f} ({spread:.1f})" for middle, spread in (onehot, multilevel, chosen)]
         print(
