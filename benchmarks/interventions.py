@@ -26,6 +26,7 @@ from sklearn.model_selection import train_test_split
 from benchmarks.data import Data
 from benchmarks.figures import ways_by_data
 from benchmarks.outputs import write_csv
+from benchmarks.paper_tables import require
 from benchmarks.protocol import DATA, models
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import Audit
@@ -150,6 +151,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="heart, two splits")
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--data", default=",".join(DATA))
+    parser.add_argument("--folder", help="folder of the authors' files, see paper_tables")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", help="file for one line per remedy and split")
     parser.add_argument("--figure", help="picture of the gains")
@@ -160,7 +162,7 @@ def main() -> None:
     start = time.perf_counter()
     model, every = models()["logistic regression"], {}
     for name in options.data.split(","):
-        began, data = time.perf_counter(), DATA[name]()
+        began, data = time.perf_counter(), require(name, options.folder)
         outcomes = [one_split(data, model, options.seed + i) for i in range(options.splits)]
         every[name] = outcomes
         groups = len(pd.DataFrame(data.X)[data.group_attributes].dropna().drop_duplicates())

@@ -198,6 +198,14 @@ def find(name: str, folder: str | None) -> Data | None:
     return load_authors(folder, name)
 
 
+def require(name: str, folder: str | None) -> Data:
+    """The same, or the end of the command."""
+    data = find(name, folder)
+    if data is None:
+        raise SystemExit(f"{name}: not one of {', '.join(DATA)}; give --folder DIR with its files.")
+    return data
+
+
 def main() -> None:
     """Print every table, and write every figure to a CSV file if asked."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])

@@ -117,6 +117,7 @@ WAYS: dict[str, Fit] = {
     "sklego Hierarchical": hierarchical,
     "fairlearn Threshold": thresholds,
     "router, shrunken": routed("shrunken"),
+    "router, slope": routed("slope"),
     "router, certified": routed("certified"),
 }
 

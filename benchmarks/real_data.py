@@ -27,6 +27,7 @@ from sklearn.model_selection import RepeatedStratifiedKFold
 from benchmarks.data import Data
 from benchmarks.figures import ways_by_data
 from benchmarks.outputs import write_csv
+from benchmarks.paper_tables import require
 from benchmarks.pool import CLASSES, among, train_pool
 from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
@@ -205,6 +206,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=4)
     parser.add_argument("--models", default="logistic regression,random forest")
     parser.add_argument("--data", default=",".join(DATA))
+    parser.add_argument("--folder", help="folder of the authors' files, see paper_tables")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--csv", help="file for all lines")
     parser.add_argument("--figure", help="picture of what lies beyond the best in hindsight")
@@ -214,7 +216,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     start, every = time.perf_counter(), []
     for name in options.data.split(","):
-        data = DATA[name]()
+        data = require(name, options.folder)
         for kind in options.models.split(","):
             began = time.perf_counter()
             risks, rows = fold_risks(data, models()[kind], options.repeats, options.seed)
