@@ -273,8 +273,10 @@ def family_wise(repetitions: int, seed: int = 0) -> dict[str, float]:
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--quick", action="store_true")
-    repetitions = 500 if parser.parse_args().quick else 10_000
+    parser.add_argument("--quick", action="store_true", help="500 repetitions")
+    parser.add_argument("--repetitions", type=int, default=10_000)
+    options = parser.parse_args()
+    repetitions = 500 if options.quick else options.repetitions
     start = time.perf_counter()
     print(f"Level at alpha = {ALPHA}, {repetitions:,} repetitions (gain / violation)")
     for metric in METRICS:
