@@ -41,7 +41,7 @@ def gain_and_harm(points: Sequence[Point], gain_label: str, path: str) -> None:
     width = max(p.gain for p in points) - min(p.gain for p in points) or 1.0
     for p in sorted(points, key=lambda p: (p.harm, p.gain)):
         y = p.harm
-        while any(abs(y - b) < 4.5 and abs(p.gain - a) < 0.25 * width for a, b in placed):
+        while any(abs(y - b) < 4.5 and abs(p.gain - a) < 0.15 * width for a, b in placed):
             y += 4.5  # lift a label that would cover another
         placed.append((p.gain, y))
         ax.annotate(p.name, (p.gain, y), xytext=(6, 3), textcoords="offset points", fontsize=8)
