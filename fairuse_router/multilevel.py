@@ -123,7 +123,8 @@ def _is_linear(final: Any, regression: bool) -> bool:
         known = type(final) in (LinearRegression, Ridge) and np.ndim(final.coef_) == 1
         return known and settings.get("alpha", 0.0) <= _MOST_RIDGE
     if type(final) is LogisticRegression:
-        return not settings.get("l1_ratio") and 1 / settings["C"] <= _MOST_RIDGE
+        sparse = settings.get("l1_ratio") or settings.get("penalty") in ("l1", "elasticnet")
+        return not sparse and 1 / settings["C"] <= _MOST_RIDGE
     return type(final) is LinearDiscriminantAnalysis
 
 

@@ -39,8 +39,8 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
         place = _encoder(graph, REPORT, texts, np.arange(len(texts) + 1))
     else:
         place = _column_codes(graph, schema)
-    places = graph.constant(grid, np.int64)
-    route = graph.op("GatherND", places, place, name=unknown_level(graph))
+    routes = graph.constant(grid, np.int64)
+    route = graph.op("GatherND", routes, place, name=unknown_level(graph))
     return _as_long_as_features(graph, route, layout)
 
 
