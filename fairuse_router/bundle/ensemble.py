@@ -181,7 +181,9 @@ def _regressor(graph: Graph, trees: Sequence[Tree], tensor: str) -> str:
     tree_ids = np.repeat(np.arange(len(trees)), sizes)
     node_ids = np.concatenate([np.arange(size) for size in sizes])
     values = np.concatenate([t.values[t.leaf] for t in trees])
-    at, target = np.nonzero(values)
+    held = values != 0
+    held[~held.any(axis=1), 0] = True  # a leaf of no weight would count by its threshold
+    at, target = np.nonzero(held)
     return graph.op(
         "TreeEnsembleRegressor",
         tensor,

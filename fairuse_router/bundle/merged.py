@@ -15,7 +15,7 @@ from fairuse_router.bundle.columns import Column, walk
 from fairuse_router.bundle.ensemble import Tree, sums, under_one_root
 from fairuse_router.bundle.inputs import JOINED
 from fairuse_router.bundle.submodels import Told, model_sources
-from fairuse_router.bundle.trees import Trees, finish_sums, trees_of
+from fairuse_router.bundle.trees import Trees, finish_sums, in_one_sum, trees_of
 from fairuse_router.candidates import ServedModel
 from fairuse_router.frames import InputColumn
 
@@ -40,7 +40,7 @@ class MergedTrees:
     @property
     def width(self) -> int | None:
         """Values a row."""
-        return 2 if self.model.finish == "logistic" else self.model.width
+        return 2 if self.model.finish in ("logistic", "rest") else self.model.width
 
     @classmethod
     def of(
@@ -75,7 +75,7 @@ class MergedTrees:
             return None
         last = len(features) + len(told)
         table = np.stack([*told, model_of_route.astype(np.float64)], axis=1)
-        return cls(replace(first, trees=_merge(models, last)), table)
+        return cls(in_one_sum(replace(first, trees=_merge(models, last)), kind), table)
 
     def write(self, graph: Graph, route: str) -> list[str]:
         """Append the answers: label index [n] and values [n, width]; of a regression the values.

@@ -27,7 +27,7 @@ from sklearn.tree import (
 )
 
 from fairuse_router.bundle.blocks import best, flat, logistic
-from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.builder import ML, Graph
 from fairuse_router.bundle.columns import Column
 from fairuse_router.bundle.ensemble import Tree, sums
 from fairuse_router.bundle.limits import Limits
@@ -51,8 +51,9 @@ class Trees:
     ----------
     trees : tuple of Tree
     finish : str
-        ``"votes"``: mean probabilities of K classes; ``"softmax"``, ``"largest"`` (scores),
-        ``"logistic"``, ``"sign"`` (scores): of margins; ``"identity"``, ``"exp"``: regressions.
+        ``"votes"``: mean probabilities of K classes; ``"rest"``: those of the second of two, the
+        first having the rest; ``"softmax"``, ``"largest"`` (scores), ``"logistic"``, ``"sign"``
+        (scores): of margins; ``"identity"``, ``"exp"``: regressions.
     count : int, default=1
         What the sums are divided by.
     zero_is_second : bool, default=False
@@ -106,8 +107,26 @@ def trees_of(
 
 def answer_trees(graph: Graph, model: Trees, tensor: str) -> list[str]:
     """Label index [n] and values of rows; of a regression the values only, shape (n, 1)."""
+    model = in_one_sum(model, graph.kind)
     total = sums(graph, model.trees, tensor, in_order=model.finish == "votes")
     return finish_sums(graph, total, model)
+
+
+def in_one_sum(model: Trees, kind: Any) -> Trees:
+    """Add up the votes for the second of two classes only, a tenth quicker in ONNX Runtime.
+
+    In double precision only whole votes, of which the rest is exact.
+    """
+    if model.finish != "votes" or model.width != 2:
+        return model
+    leaves = np.concatenate([tree.values[tree.leaf] for tree in model.trees])
+    whole = bool((leaves == np.round(leaves)).all())
+    if np.dtype(kind) == np.float64 and not whole:
+        return model
+    if not np.allclose(leaves.sum(axis=1), 1, rtol=0, atol=1e-9):
+        return model
+    second = tuple(replace(tree, values=tree.values[:, 1:]) for tree in model.trees)
+    return replace(model, trees=second, finish="rest")
 
 
 def finish_sums(graph: Graph, total: str, model: Trees) -> list[str]:
@@ -116,7 +135,9 @@ def finish_sums(graph: Graph, total: str, model: Trees) -> list[str]:
     Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
     whole numbers, so that tied votes tie in float32, too.
     """
-    mean = total if model.count == 1 else graph.op("Div", total, graph.numbers(model.count))
+    if model.finish == "rest":
+        return _finish_rest(graph, total, model.count)
+    mean = _mean(graph, total, model.count)
     if model.finish == "identity":
         return [mean]
     if model.finish == "exp":
@@ -129,6 +150,29 @@ def finish_sums(graph: Graph, total: str, model: Trees) -> list[str]:
         return logistic(graph, mean, model.zero_is_second)
     above = "GreaterOrEqual" if model.zero_is_second else "Greater"
     return [graph.cast(graph.op(above, flat(graph, mean), graph.numbers(0)), np.int64), mean]
+
+
+def _finish_rest(graph: Graph, total: str, count: int) -> list[str]:
+    """Label index and probabilities from the votes for the second class, shape (n, 1)."""
+    if graph.kind == np.float32:
+        label, votes = graph.ops(
+            "LinearClassifier",
+            total,
+            n_outputs=2,
+            domain=ML,
+            coefficients=[-1.0, 1.0],
+            intercepts=[float(count), 0.0],
+            classlabels_ints=[0, 1],
+            multi_class=0,
+            post_transform="NONE",
+        )
+        return [label, _mean(graph, votes, count)]
+    votes = graph.op("Gemm", total, graph.numbers([[-1, 1]]), graph.numbers([count, 0]))
+    return [best(graph, votes), _mean(graph, votes, count)]
+
+
+def _mean(graph: Graph, total: str, count: int) -> str:
+    return total if count == 1 else graph.op("Div", total, graph.numbers(count))
 
 
 def _finish_of(estimator: Any, width: int, method: str | None) -> str:
