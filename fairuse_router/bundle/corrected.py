@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import logit
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 from sklearn.pipeline import Pipeline
 
-from fairuse_router.bundle.blocks import Answer, Block, flat, merge
+from fairuse_router.bundle.blocks import Answer, Block, merge, unknown_level
 from fairuse_router.bundle.builder import Graph
-from fairuse_router.bundle.compose import classify, cut, transform
-from fairuse_router.bundle.linear import finish_scores
+from fairuse_router.bundle.compose import classify, transform
+from fairuse_router.bundle.linear import centre_to_take_off, finish_scores
 from fairuse_router.bundle.regress import regress
 from fairuse_router.candidates import ServedModel
 from fairuse_router.corrected import CLIP, Corrected, has_log_odds
@@ -77,20 +79,31 @@ def _linear(model: Corrected, code: int) -> Any:
     return twin
 
 
-def classify_corrected(graph: Graph, model: Corrected, block: Block) -> Answer:
-    """Label index [n] and probabilities [n, 2]; a row of zeros answers as the base model does."""
-    head, code = _codes(graph, block)
-    final, reached = _reach(graph, model.base, head)
+def classify_corrected(graph: Graph, model: Corrected, block: Block, code: str) -> Answer:
+    """Label index [n] and probabilities [n, 2]; a row of zeros answers as the base model does.
+
+    Parameters
+    ----------
+    graph : Graph
+    model : Corrected
+    block : tuple of Part
+        The base model's columns.
+    code : str
+        Row of the table for every row, int64, shape (n,).
+    """
+    final, reached = _reach(graph, model.base, block)
     if has_log_odds(final):
         return _answer(graph, _blended(graph, model, final, reached, code))
+    added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
+    if type(final) is HistGradientBoostingClassifier:  # its scores are its log-odds
+        return _answer(graph, _corrected_score(graph, model, final, reached, added, code))
     label, proba = classify(graph, final, reached, "predict_proba")
     assert proba is not None
     p = graph.op("Clip", proba, graph.numbers(CLIP), graph.numbers(1 - CLIP))
-    added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
     odds = graph.numbers([[-model.scale], [model.scale]])  # of the second class against the first
     margin = graph.op("Gemm", graph.op("Log", p), odds, added)
     own_label, own_proba = _answer(graph, margin)
-    untouched = ~model.table.any(axis=1)
+    untouched = _untouched(model)
     if not untouched.any():
         return own_label, own_proba
     plain = graph.op("Gather", graph.constant(untouched), code)
@@ -101,18 +114,32 @@ def classify_corrected(graph: Graph, model: Corrected, block: Block) -> Answer:
     )
 
 
-def regress_corrected(graph: Graph, model: Corrected, block: Block) -> str:
-    """Predicted numbers, shape (n, 1)."""
-    head, code = _codes(graph, block)
-    final, reached = _reach(graph, model.base, head)
+def _corrected_score(
+    graph: Graph, model: Corrected, final: Any, reached: Block, added: str, code: str
+) -> str:
+    """Margin of a base model whose scores are log-odds, shape (n, 1)."""
+    _, score = classify(graph, final, reached, "decision_function")
+    assert score is not None
+    far = float(logit(1 - CLIP))
+    kept = graph.op("Clip", score, graph.numbers(-far), graph.numbers(far))
+    margin = graph.op("Gemm", kept, graph.numbers([[model.scale]]), added)
+    untouched = _untouched(model)
+    if not untouched.any():
+        return margin
+    rows = graph.op("Gather", graph.constant(untouched[:, None]), code)
+    return graph.op("Where", rows, score, margin)
+
+
+def _untouched(model: Corrected) -> NDArray[np.bool_]:
+    """Codes under which the base model answers alone, shape (R,)."""
+    return np.array(~model.table.any(axis=1))
+
+
+def regress_corrected(graph: Graph, model: Corrected, block: Block, code: str) -> str:
+    """Predicted numbers, shape (n, 1); for `block` and `code` see `classify_corrected`."""
+    final, reached = _reach(graph, model.base, block)
     added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
     return graph.op("Add", regress(graph, final, reached), added)
-
-
-def _codes(graph: Graph, block: Block) -> tuple[Block, str]:
-    """The base model's columns, and the row of the table for every row, shape (n,)."""
-    head, last = cut(graph, block, 1)
-    return head, graph.cast(flat(graph, last[0].tensor), np.int64)
 
 
 def _reach(graph: Graph, estimator: Any, block: Block) -> tuple[Any, Block]:
@@ -146,16 +173,18 @@ def _dot(
     """Features times the slopes of each row's code, plus its intercept, shape (n, 1).
 
     Every row is multiplied by the slopes of all codes, which is quicker than to gather its own.
-    Features are taken from their means first: single precision then loses nothing to their
-    offset, and a missing one is 0.
     """
     features = merge(graph, reached, model).tensor
-    about = graph.op("Sub", features, graph.numbers(model.fill[None, :]))
-    about = graph.op("Where", graph.op("IsNaN", about), graph.numbers(0), about)
-    constant = graph.numbers(intercept + slopes @ model.fill)
-    scores = graph.op("Gemm", about, graph.numbers(slopes.T), constant)
+    centre = centre_to_take_off(slopes.T, model.fill, graph.kind)
+    fill = model.fill - centre
+    if centre.any():
+        features = graph.op("Sub", features, graph.numbers(centre[None, :]))
+    missing = graph.op("IsNaN", features)
+    features = graph.op("Where", missing, graph.numbers(fill[None, :]), features)
+    constant = graph.numbers(intercept + slopes @ centre)
+    scores = graph.op("Gemm", features, graph.numbers(slopes.T), constant)
     own = graph.op("Unsqueeze", code, graph.constant([1], np.int64))
-    return graph.op("GatherElements", scores, own, axis=1)
+    return graph.op("GatherElements", scores, own, axis=1, name=unknown_level(graph))
 
 
 def _answer(graph: Graph, margin: str) -> tuple[str, str]:

@@ -35,7 +35,7 @@ class Partition:
     @property
     def looks_up_routes(self) -> bool:
         """Whether a route that does not exist would be noticed."""
-        return len(self.submodels) > 1
+        return len(self.submodels) > 1 or self.submodels[0].codes is not None
 
     @property
     def width(self) -> int | None:
@@ -101,6 +101,8 @@ def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[s
 
     def run(inside: Graph) -> list[str]:
         own = [_gather_run(inside, run, packs, route, submodel.kind) for run in submodel.runs]
+        if submodel.codes is not None:
+            own.append(_codes(inside, submodel.codes, route))
         return inside.inline(submodel.model, own)
 
     if not submodel.guarded:
@@ -113,6 +115,13 @@ def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[s
     some = graph.op("Greater", graph.op("Size", route), graph.constant(0, np.int64))
     types = [array.dtype for array in nothing]
     return graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
+
+
+def _codes(graph: Graph, codes: NDArray[np.int64], route: str) -> str:
+    """Code of every row, shape (n,)."""
+    if np.array_equal(codes, np.arange(len(codes))):
+        return route
+    return by_route(graph, codes, route)
 
 
 def _gather_run(

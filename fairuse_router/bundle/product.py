@@ -14,14 +14,10 @@ from fairuse_router.bundle.blocks import by_route, unknown_level
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.columns import Column, walk
 from fairuse_router.bundle.inputs import JOINED
-from fairuse_router.bundle.linear import finish_scores, head_of
+from fairuse_router.bundle.linear import centre_to_take_off, finish_scores, head_of
 from fairuse_router.bundle.submodels import Source, Told, model_sources
 from fairuse_router.candidates import ServedModel
 from fairuse_router.frames import InputColumn
-
-# folding a scaler of centre c into a weight w loses w * c units in the last place; above these
-# the centre is taken off the rows first, so that less than 1e-6 or 1e-14 is lost
-_LARGEST_OFFSET = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 100.0}
 
 
 @dataclass(frozen=True, eq=False)
@@ -207,7 +203,7 @@ class Product:
     def write(self, graph: Graph, route: str) -> list[str]:
         """Append the answers: label index [n] and values [n, width]; of a regression the values."""
         rows, weights, gaps, filled = JOINED, self.weights, self.gaps, self.filled
-        centre, bias = self._centre(graph.kind), self.bias
+        centre, bias = centre_to_take_off(weights, self.centre, graph.kind), self.bias
         if not self.used.all():
             used = np.flatnonzero(self.used)
             rows = graph.op("Gather", rows, graph.constant(used, np.int64), axis=1)
@@ -232,13 +228,6 @@ class Product:
         if np.array_equal(self.scores_of_route, np.arange(len(self.scores_of_route))[:, None]):
             return graph.op("Unsqueeze", route, graph.constant([1], np.int64))
         return by_route(graph, self.scores_of_route, route)
-
-    def _centre(self, kind: np.dtype[Any]) -> NDArray[np.float64]:
-        """What is taken off the rows before the product: nothing where folding is exact enough."""
-        offset = np.abs(self.weights * self.centre[:, None]).sum(axis=0).max()
-        if offset <= _LARGEST_OFFSET[kind]:
-            return np.zeros_like(self.centre)
-        return self.centre.astype(kind).astype(np.float64)
 
 
 def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:

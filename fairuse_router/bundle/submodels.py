@@ -42,6 +42,7 @@ class Told:
         return self.values.dtype.kind != "O"
 
 
+CODE = "code"
 Source = int | Told  # a feature by position among the features, or a column told
 
 
@@ -54,13 +55,15 @@ class SubModel:
     name : str
         Candidate it belongs to.
     model : ModelProto
-        Inputs: one tensor [N, width] per run. Outputs: ``label`` int64 [N], the position among the
-        router's classes, and ``values`` [N, S] unless only labels exist; for a regression
-        ``values`` [N, 1] only.
+        Inputs: one tensor [N, width] per run, then codes int64 [N] if it has any. Outputs:
+        ``label`` int64 [N], the position among the router's classes, and ``values`` [N, S] unless
+        only labels exist; for a regression ``values`` [N, 1] only.
     runs : tuple of tuple of int or Told
         Where its columns come from: neighbours that are numbers side by side, every text alone.
     kind : numpy dtype
         Type of its numbers.
+    codes : ndarray of int64, shape (n_routes,), or None
+        What a corrected model is told beside its columns: the row of its table for each route.
     guarded : bool
         It breaks on zero rows, so that it must not be run on them.
     """
@@ -69,6 +72,7 @@ class SubModel:
     model: ModelProto
     runs: tuple[tuple[Source, ...], ...]
     kind: np.dtype[Any]
+    codes: NDArray[np.int64] | None = None
     guarded: bool = False
 
     @property
@@ -115,6 +119,11 @@ def build_submodel(
         If skl2onnx, or the runtime, cannot do it; the message names the candidate.
     """
     sources = model_sources(served, features)
+    codes = None
+    if isinstance(served.estimator, Corrected):
+        sources, code = sources[:-1], sources[-1]
+        assert isinstance(code, Told)
+        codes = code.values.astype(np.int64)
     numeric = [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
     runs = runs_of(numeric)
     shapes = [(numeric[run[0]], len(run)) for run in runs]
@@ -124,7 +133,7 @@ def build_submodel(
     except Exception as error:
         raise ValueError(_refusal(served, error)) from error
     own = tuple(tuple(sources[j] for j in run) for run in runs)
-    return SubModel(served.candidate, model, own, np.dtype(kind), guarded)
+    return SubModel(served.candidate, model, own, np.dtype(kind), codes, guarded)
 
 
 def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
@@ -161,6 +170,8 @@ def _convert(
     block: Block = tuple(
         Part(f"x{j}", width, not number) for j, (number, width) in enumerate(shapes)
     )
+    if isinstance(estimator, Corrected):
+        inputs.append(value_info(CODE, np.int64, ["N"]))
     if classes is None:
         number = _number(graph, estimator, block)
         return graph.to_model(inputs, [(number, value_info("values", kind, ["N", 1]))])
@@ -178,13 +189,14 @@ def _convert(
 
 
 def _number(graph: Graph, estimator: Any, block: Block) -> str:
-    correct = isinstance(estimator, Corrected)
-    return (regress_corrected if correct else regress)(graph, estimator, block)
+    if isinstance(estimator, Corrected):
+        return regress_corrected(graph, estimator, block, CODE)
+    return regress(graph, estimator, block)
 
 
 def _answer(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
     if isinstance(estimator, Corrected):
-        return classify_corrected(graph, estimator, block)
+        return classify_corrected(graph, estimator, block, CODE)
     return classify(graph, estimator, block, method)
 
 
@@ -204,8 +216,11 @@ def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
 def _runs_on_no_rows(model: ModelProto) -> bool:
     """Whether the runtime survives an empty batch."""
     session = open_session(model.SerializeToString())
-    types = {"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32}
-    feed = {i.name: np.empty((0, i.shape[1]), types[i.type]) for i in session.get_inputs()}
+    types = {
+        **{"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32},
+        "tensor(int64)": np.int64,
+    }
+    feed = {i.name: np.empty((0, *i.shape[1:]), types[i.type]) for i in session.get_inputs()}
     try:
         answers = session.run(None, feed)
     except Exception:  # the runtime has no one exception for this
