@@ -177,6 +177,25 @@ def by_route(graph: Graph, values: NDArray[Any], route: str) -> str:
     return graph.op("Gather", table, route, axis=0, name=unknown_level(graph))
 
 
+def pick_scores(graph: Graph, scores: str, scores_of_route: NDArray[np.int64], route: str) -> str:
+    """The scores of every row's own route, shape (n, S); there are none for one that is not there.
+
+    Parameters
+    ----------
+    graph : Graph
+    scores : str
+        Scores of all routes, shape (n, n_scores).
+    scores_of_route : ndarray of int64, shape (n_routes, S)
+    route : str
+        Tensor of int64, shape (n,).
+    """
+    if np.array_equal(scores_of_route, np.arange(len(scores_of_route))[:, None]):
+        own = graph.op("Unsqueeze", route, graph.constant([1], np.int64))
+    else:
+        own = by_route(graph, scores_of_route, route)
+    return graph.op("GatherElements", scores, own, axis=1, name=unknown_level(graph))
+
+
 def unknown_level(graph: Graph) -> str:
     """Name of a node that fails for a route that does not exist."""
     return graph.label("unknown_level_in_report")

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.bundle.bayes import NaiveBayes
 from fairuse_router.bundle.corrected import one_model_per_route, share_base
 from fairuse_router.bundle.graph import Plan
 from fairuse_router.bundle.inputs import Layout
@@ -26,7 +27,7 @@ def choose_plan(
     method: str | None,
     opsets: Mapping[str, int],
 ) -> Plan:
-    """Choose between a product of linear models, merged trees, and a partition of the rows.
+    """Choose between one product for all models, merged trees, and a partition of the rows.
 
     Parameters
     ----------
@@ -52,6 +53,10 @@ def choose_plan(
         product = Product.of(linear, of_route, features, classes, method)
         if product is not None:
             return product
+        if method == "predict_proba":
+            bayes = NaiveBayes.of(served, model_of_route, features, classes, kind)
+            if bayes is not None:
+                return bayes
         if len(served) > 1:
             merged = MergedTrees.of(served, model_of_route, features, classes, method, kind)
             if merged is not None:

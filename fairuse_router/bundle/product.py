@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 
-from fairuse_router.bundle.blocks import by_route, unknown_level
+from fairuse_router.bundle.blocks import pick_scores
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.columns import Column, walk
 from fairuse_router.bundle.inputs import JOINED
@@ -219,15 +219,8 @@ class Product:
             rows = graph.op("Concat", rows, graph.cast(missing, graph.kind), axis=1)
             weights = np.concatenate([weights, gaps])
         scores = graph.op("Gemm", rows, graph.numbers(weights), graph.numbers(bias))
-        own, name = self._own(graph, route), unknown_level(graph)
-        scores = graph.op("GatherElements", scores, own, axis=1, name=name)
+        scores = pick_scores(graph, scores, self.scores_of_route, route)
         return finish_scores(graph, scores, self.scores_of_route.shape[1], self.finish)
-
-    def _own(self, graph: Graph, route: str) -> str:
-        """Columns of the scores of every row's route; none exist for a route that does not."""
-        if np.array_equal(self.scores_of_route, np.arange(len(self.scores_of_route))[:, None]):
-            return graph.op("Unsqueeze", route, graph.constant([1], np.int64))
-        return by_route(graph, self.scores_of_route, route)
 
 
 def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:

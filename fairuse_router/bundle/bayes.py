@@ -1,0 +1,169 @@
+"""Gaussian naive Bayes as a product: log-likelihoods are linear in columns and their squares."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.naive_bayes import GaussianNB
+
+from fairuse_router.bundle.blocks import pick_scores
+from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.columns import Column, walk
+from fairuse_router.bundle.inputs import JOINED
+from fairuse_router.bundle.linear import finish_scores
+from fairuse_router.bundle.submodels import Told, model_sources
+from fairuse_router.candidates import ServedModel
+from fairuse_router.frames import InputColumn
+
+# squares of far-off columns cancel each other; where they may add up to more than this, what is
+# left of single or double precision is not enough, and the models are written one by one
+_LARGEST_SUM = {np.dtype(np.float32): 64.0, np.dtype(np.float64): 1e4}
+
+
+@dataclass(frozen=True)
+class _Normal:
+    """Normal densities of the classes, column by column.
+
+    Parameters
+    ----------
+    mean : ndarray of shape (K, d)
+    precision : ndarray of shape (K, d)
+        0 for columns that it does not look at.
+    constant : ndarray of shape (K,)
+        Log-likelihood at the means, the prior included.
+    """
+
+    mean: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    constant: NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class NaiveBayes:
+    """All routes as one matrix over the columns and their squares.
+
+    Parameters
+    ----------
+    centre : ndarray of shape (d,)
+        Taken off the columns first.
+    used : ndarray of bool, shape (d,)
+    linear, squared : ndarray of shape (d_used, n_scores)
+        Weights of the columns used and of their squares.
+    bias : ndarray of shape (n_scores,)
+    n_classes : int
+    """
+
+    centre: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    linear: NDArray[np.float64]
+    squared: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    n_classes: int
+
+    looks_up_routes = True
+
+    @property
+    def width(self) -> int:
+        """Values a row."""
+        return self.n_classes
+
+    @classmethod
+    def of(
+        cls,
+        served: Sequence[ServedModel],
+        model_of_route: NDArray[np.int64],
+        features: Sequence[InputColumn],
+        classes: NDArray[Any] | None,
+        kind: Any,
+    ) -> NaiveBayes | None:
+        """Join all models, or return None where one is another, or squares would cancel."""
+        n_classes = 0 if classes is None else len(classes)
+        routes = []
+        for r, m in enumerate(model_of_route.tolist()):
+            normal = _normal_of(served[m], r, features)
+            if normal is None or len(normal.constant) != n_classes:
+                return None
+            routes.append(normal)
+        mean = np.concatenate([route.mean for route in routes])
+        precision = np.concatenate([route.precision for route in routes])
+        used = np.array(precision.any(axis=0))
+        if not np.isfinite(np.concatenate([route.constant for route in routes])).all():
+            return None
+        for centre in (np.zeros(len(features)), _middle(mean, precision)):
+            off = np.where(precision > 0, mean - centre, 0)
+            if _largest_sum(off, precision) <= _LARGEST_SUM[np.dtype(kind)]:
+                break
+        else:
+            return None
+        linear, squared = (off * precision).T[used], -precision.T[used] / 2
+        bias = np.concatenate([route.constant for route in routes])
+        bias = bias - (off**2 * precision).sum(axis=1) / 2
+        if n_classes == 2:  # only their difference counts
+            linear, squared = np.diff(linear)[:, ::2], np.diff(squared)[:, ::2]
+            bias = np.diff(bias)[::2]
+        return cls(centre, used, linear, squared, bias, n_classes)
+
+    def write(self, graph: Graph, route: str) -> list[str]:
+        """Append the answers: label index [n] and probabilities [n, K]."""
+        rows, centre = JOINED, self.centre
+        if not self.used.all():
+            places = np.flatnonzero(self.used)
+            rows, centre = graph.op("Gather", rows, graph.constant(places), axis=1), centre[places]
+        if centre.any():
+            rows = graph.op("Sub", rows, graph.numbers(centre[None, :]))
+        scores = graph.op("Gemm", rows, graph.numbers(self.linear), graph.numbers(self.bias))
+        squares = graph.op("Mul", rows, rows)
+        scores = graph.op("Gemm", squares, graph.numbers(self.squared), scores)
+        size, finish = (1, "logistic") if self.n_classes == 2 else (self.n_classes, "softmax")
+        own = np.arange(len(self.bias)).reshape(-1, size)
+        scores = pick_scores(graph, scores, own, route)
+        return finish_scores(graph, scores, size, finish)
+
+
+def _middle(mean: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Middle of each column's means among the routes that look at it; 0 where none does."""
+    low = np.where(precision > 0, mean, np.inf).min(axis=0)
+    high = np.where(precision > 0, mean, -np.inf).max(axis=0)
+    with np.errstate(invalid="ignore"):
+        return np.where(low <= high, (low + high) / 2, 0)
+
+
+def _largest_sum(off: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+    """Sum of the squares' parts for a row as far off as classes and routes are from each other.
+
+    Parameters
+    ----------
+    off, precision : ndarray of shape (n_scores, d)
+    """
+    with np.errstate(divide="ignore"):
+        spread = np.where(precision > 0, 1 / precision, 0).max(axis=0)
+    reach = spread + (off**2).max(axis=0)
+    return float((precision * reach).sum(axis=1).max() / 2)
+
+
+def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) -> _Normal | None:
+    """Densities as one route sees them, in the user's columns; None for any other model."""
+    sources = model_sources(model, features)
+    reached = walk(model.estimator, [Column(j) for j in range(len(sources))])
+    if reached is None or type(reached[0]) is not GaussianNB:
+        return None
+    final, columns = reached
+    constant = np.log(final.class_prior_) - np.log(2 * np.pi * final.var_).sum(axis=1) / 2
+    mean, precision = np.zeros((2, len(constant), len(features)))
+    for j, column in enumerate(columns):
+        source = sources[column.source]
+        if column.slope == 0 or not np.isnan(column.at_missing):  # a gap has no density
+            return None
+        if isinstance(source, Told):
+            value = column.apply(np.array([float(source.values[route])]))
+            constant -= (value - final.theta_[:, j]) ** 2 / final.var_[:, j] / 2
+        elif precision[:, source].any():  # told twice
+            return None
+        else:
+            mean[:, source] = (final.theta_[:, j] - column.at_zero) / column.slope
+            precision[:, source] = column.slope**2 / final.var_[:, j]
+    return _Normal(mean, precision, constant)
