@@ -1,7 +1,8 @@
 """Columns: what the steps in front of a model do to each number, kept so that it can be undone.
 
 A step that treats every column on its own, in increasing order (a scaler, an imputer, a selection),
-need not be run: a linear model takes it into its weights, a tree into its thresholds.
+need not be run: a linear model takes it into its weights, a tree into its thresholds. A text that
+is encoded is a number by the time that a linear model reads it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from sklearn.preprocessing import (
 )
 from sklearn.semi_supervised import SelfTrainingClassifier
 
+from fairuse_router.bundle.encoders import ENCODERS, code_table
+from fairuse_router.bundle.texts import feature_text
 from fairuse_router.injection import KeepLast
 
 _OPERATIONS = {"sub": np.subtract, "div": np.divide, "mul": np.multiply, "add": np.add}
@@ -84,21 +87,57 @@ class Column:
         return float(self.apply(np.full(1, np.nan))[0])
 
 
-def walk(estimator: Any, columns: Sequence[Column]) -> tuple[Any, list[Column]] | None:
+@dataclass(frozen=True)
+class Text:
+    """A column of texts as it came.
+
+    Parameters
+    ----------
+    source : int
+    """
+
+    source: int
+
+
+@dataclass(frozen=True)
+class Coded(Column):
+    """A column of the codes of a text.
+
+    Parameters
+    ----------
+    source : int
+    steps : tuple of (str, float)
+        See `Column`.
+    texts : tuple of str
+    codes : tuple of float
+        Code of each text; the last is that of any other.
+    """
+
+    texts: tuple[str, ...] = ()
+    codes: tuple[float, ...] = ()
+
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """Value of the column for each text, and for any other."""
+        return self.apply(np.array(self.codes))
+
+
+def walk(estimator: Any, columns: Sequence[Any]) -> tuple[Any, list[Any]] | None:
     """Return the last estimator of a nest of Pipelines, and the columns that reach it.
 
     Parameters
     ----------
     estimator : fitted classifier or regressor
-    columns : sequence of Column
+    columns : sequence of Column or Text
         Its input.
 
     Returns
     -------
     tuple or None
-        None if some step mixes columns, or does to one what a `Column` cannot hold.
+        None if some step mixes columns, or does to one what a `Column` cannot hold. Where texts
+        went in, some of the columns are `Coded`, or still `Text`.
     """
-    found: list[Column] | None = list(columns)
+    found: list[Any] | None = list(columns)
     if isinstance(estimator, Pipeline):
         *before, (_, final) = estimator.steps
         for _, step in before:
@@ -118,7 +157,7 @@ def walk(estimator: Any, columns: Sequence[Column]) -> tuple[Any, list[Column]] 
     return estimator, list(columns)
 
 
-def _pass(step: Any, columns: list[Column] | None) -> list[Column] | None:
+def _pass(step: Any, columns: list[Any] | None) -> list[Any] | None:
     """Columns after a transformer; None if they cannot be followed through it."""
     if columns is None:
         return None
@@ -146,11 +185,26 @@ def _pass(step: Any, columns: list[Column] | None) -> list[Column] | None:
         return columns
     if isinstance(step, SelectorMixin):
         return [columns[j] for j in step.get_support(indices=True)]
+    if isinstance(step, ENCODERS):
+        return _encode(step, columns)
+    if any(isinstance(column, Text) for column in columns):
+        return None
     return _scale(step, columns)
 
 
-def _join(blocks: list[tuple[Any, list[Column]]]) -> list[Column] | None:
-    joined: list[Column] = []
+def _encode(step: Any, columns: list[Any]) -> list[Any] | None:
+    """Codes of texts; None where some are no texts, or an unknown one raises."""
+    coded: list[Any] = []
+    for j, column in enumerate(columns):
+        table, texts = code_table(step, j), tuple(map(feature_text, step.categories_[j]))
+        if not isinstance(column, Text) or len(table) == len(texts) or not np.isfinite(table).all():
+            return None
+        coded += [Coded(column.source, (), texts, tuple(codes)) for codes in table.T.tolist()]
+    return coded
+
+
+def _join(blocks: list[tuple[Any, list[Any]]]) -> list[Any] | None:
+    joined: list[Any] = []
     for inner, columns in blocks:
         if not columns or (isinstance(inner, str) and inner == "drop"):
             continue

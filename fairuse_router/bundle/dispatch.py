@@ -48,11 +48,11 @@ def choose_plan(
     """
     features, kind = layout.columns, np.dtype(layout.number)
     served, model_of_route = share_base(served, model_of_route)
+    linear, of_route = one_model_per_route(served, model_of_route)
+    product = Product.of(linear, of_route, layout, classes, method)
+    if product is not None:
+        return product
     if layout.joined:
-        linear, of_route = one_model_per_route(served, model_of_route)
-        product = Product.of(linear, of_route, features, classes, method)
-        if product is not None:
-            return product
         if method == "predict_proba":
             bayes = NaiveBayes.of(served, model_of_route, features, classes, kind)
             if bayes is not None:

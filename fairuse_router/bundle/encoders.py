@@ -18,7 +18,7 @@ ENCODERS = (OneHotEncoder, OrdinalEncoder, TargetEncoder)
 def encode(graph: Graph, estimator: Any, block: Block) -> Block:
     """Encode every column of a block by a fitted encoder; an unknown category may raise."""
     columns = [part for whole in block for part in single_columns(graph, whole)]
-    tables = [_table(estimator, j) for j in range(len(estimator.categories_))]
+    tables = [code_table(estimator, j) for j in range(len(estimator.categories_))]
     parts = []
     for part, categories, table in zip(columns, estimator.categories_, tables, strict=True):
         if table.shape[1]:
@@ -43,7 +43,7 @@ def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
     return graph.op("LabelEncoder", flat, domain=ML, **attrs)
 
 
-def _table(estimator: Any, j: int) -> NDArray[np.float64]:
+def code_table(estimator: Any, j: int) -> NDArray[np.float64]:
     """Codes of every category of column j, and of an unknown one last, unless that raises."""
     if isinstance(estimator, TargetEncoder):
         unknown = np.atleast_1d(np.asarray(estimator.target_mean_, dtype=np.float64))

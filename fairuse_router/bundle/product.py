@@ -1,4 +1,7 @@
-"""Linear routes as one product: every row times the weights of all routes, then the row's own."""
+"""Linear routes as one product: every row times the weights of all routes, then the row's own.
+
+Texts that are encoded for a linear model need no codes: each adds something to the score.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 
-from fairuse_router.bundle.blocks import pick_scores
+from fairuse_router.bundle.blocks import by_route, pick_scores
 from fairuse_router.bundle.builder import Graph
-from fairuse_router.bundle.columns import Column, walk
-from fairuse_router.bundle.inputs import JOINED
-from fairuse_router.bundle.linear import centre_to_take_off, finish_scores, head_of
-from fairuse_router.bundle.submodels import Source, Told, model_sources
+from fairuse_router.bundle.columns import Coded, Column, Text, walk
+from fairuse_router.bundle.inputs import JOINED, Layout
+from fairuse_router.bundle.linear import Head, centre_to_take_off, finish_scores, head_of
+from fairuse_router.bundle.lookups import Lookup, Lookups, in_sum, look_up, side_by_side
+from fairuse_router.bundle.submodels import Source, Told, model_sources, numeric_sources
 from fairuse_router.candidates import ServedModel
-from fairuse_router.frames import InputColumn
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +39,8 @@ class Fold:
         Columns that reach the model; columns whose missing values are filled in.
     finish : str
         What is made of the scores, see `linear.Head`.
+    lookups : dict of int to Lookup
+        Columns of texts.
     """
 
     weights: NDArray[np.float64]
@@ -45,33 +50,56 @@ class Fold:
     used: NDArray[np.bool_]
     filled: NDArray[np.bool_]
     finish: str
+    lookups: Lookups
 
 
-def fold(estimator: Any, n_columns: int, method: str | None) -> Fold | None:
-    """Fold scalers, imputers and selections into a linear model; None for any other model.
+def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | None:
+    """Fold scalers, imputers, selections and encoders into a linear model.
 
     Parameters
     ----------
     estimator : fitted estimator
-    n_columns : int
+    numeric : sequence of bool
+        Its input columns that are numbers; the others are texts.
     method : {"predict_proba", "decision_function", "predict"} or None
+
+    Returns
+    -------
+    Fold or None
+        None for any other model.
     """
-    return _fold(estimator, [Column(j) for j in range(n_columns)], n_columns, method)
+    columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
+    return _fold(estimator, columns, len(columns), method)
 
 
 def _fold(
-    estimator: Any, columns: Sequence[Column], n_columns: int, method: str | None
+    estimator: Any, columns: Sequence[Column | Text], n_columns: int, method: str | None
 ) -> Fold | None:
     reached = walk(estimator, columns)
     if reached is None:
         return None
-    final, columns = reached
+    final, found = reached
     if isinstance(final, CalibratedClassifierCV) and method == "predict_proba":
-        return _fold_calibrated(final, columns, n_columns)
+        return _fold_calibrated(final, found, n_columns)
     head = head_of(final, method)
     if head is None or not np.isfinite(head.weights).all():
         return None
-    source = [column.source for column in columns]
+    if any(isinstance(column, Text) for column in found):
+        return None
+    lookups: dict[int, Lookup] = {}
+    for column, row in zip(found, head.weights, strict=True):
+        if isinstance(column, Coded):
+            added = Lookup(column.texts, np.outer(column.values, row))
+            lookups[column.source] = in_sum(lookups.get(column.source), added)
+    rows = [i for i, column in enumerate(found) if not isinstance(column, Coded)]
+    numbers = replace(head, weights=head.weights[rows])
+    folded = _fold_numbers(numbers, [found[i] for i in rows], n_columns)
+    return None if folded is None else replace(folded, lookups=lookups)
+
+
+def _fold_numbers(head: Head, columns: Sequence[Column], n_columns: int) -> Fold | None:
+    """Take the steps of columns into the weights; None where a gap is filled in and kept, too."""
+    source = np.array([column.source for column in columns], dtype=np.int64)
     slope = np.array([column.slope for column in columns])
     at_zero = np.array([column.at_zero for column in columns])
     rise = np.array([column.at_missing for column in columns]) - at_zero
@@ -81,19 +109,19 @@ def _fold(
     np.add.at(weights, source, slope[:, None] * head.weights)
     np.add.at(gaps, source, np.where(kept, 0, rise)[:, None] * head.weights)
     steady = slope != 0
-    centre[np.array(source)[steady]] = -at_zero[steady] / slope[steady]
+    centre[source[steady]] = -at_zero[steady] / slope[steady]
     used, filled, lost = (np.zeros(n_columns, dtype=bool) for _ in range(3))
     used[source] = True
-    filled[np.array(source)[~kept]] = True
-    lost[np.array(source)[kept]] = True
+    filled[source[~kept]] = True
+    lost[source[kept]] = True
     if (filled & lost).any():
         return None
     bias = head.bias + at_zero @ head.weights
-    return Fold(weights, gaps, bias, centre, used, filled, head.finish)
+    return Fold(weights, gaps, bias, centre, used, filled, head.finish, {})
 
 
 def _fold_calibrated(
-    estimator: CalibratedClassifierCV, columns: Sequence[Column], n_columns: int
+    estimator: CalibratedClassifierCV, columns: Sequence[Column | Text], n_columns: int
 ) -> Fold | None:
     """Sigmoid calibration of two classes: the calibrators' lines fold into the scores."""
     parts = []
@@ -106,6 +134,7 @@ def _fold_calibrated(
     first = parts[0][0]
     if any((p.used != first.used).any() or (p.filled != first.filled).any() for p, _, _ in parts):
         return None
+    lookups = [{j: one.scaled(slope) for j, one in p.lookups.items()} for p, slope, _ in parts]
     return Fold(
         np.concatenate([slope * p.weights for p, slope, _ in parts], axis=1),
         np.concatenate([slope * p.gaps for p, slope, _ in parts], axis=1),
@@ -114,6 +143,7 @@ def _fold_calibrated(
         first.used,
         first.filled,
         "mean",
+        side_by_side(lookups, [1] * len(parts)),
     )
 
 
@@ -132,6 +162,9 @@ class Product:
     finish : str
     n_classes : int or None
         None for a regression.
+    lookups : dict of int to Lookup
+        Features that are texts.
+    layout : Layout
     """
 
     weights: NDArray[np.float64]
@@ -143,6 +176,8 @@ class Product:
     filled: NDArray[np.bool_]
     finish: str
     n_classes: int | None
+    lookups: Lookups
+    layout: Layout
 
     looks_up_routes = True
 
@@ -158,16 +193,16 @@ class Product:
         cls,
         served: Sequence[ServedModel],
         model_of_route: NDArray[np.int64],
-        features: Sequence[InputColumn],
+        layout: Layout,
         classes: NDArray[Any] | None,
         method: str | None,
     ) -> Product | None:
         """Fold all models, or return None where that cannot be done alike for all of them."""
-        d = len(features)
+        features = layout.columns
         found: list[tuple[Fold, tuple[Source, ...]]] = []
         for model in served:
             sources = model_sources(model, features)
-            folded = fold(model.estimator, len(sources), method)
+            folded = fold(model.estimator, numeric_sources(sources, features), method)
             if folded is None:
                 return None
             if classes is not None and not np.array_equal(model.estimator.classes_, classes):
@@ -176,7 +211,7 @@ class Product:
         routes = []
         for r, m in enumerate(model_of_route.tolist()):
             folded, sources = found[m]
-            routes.append(_route(folded, sources, d, r))
+            routes.append(_route(folded, sources, len(features), r))
         first = routes[0]
         for route in routes[1:]:
             same = (route.used == first.used).all() and (route.filled == first.filled).all()
@@ -198,17 +233,33 @@ class Product:
             first.filled,
             first.finish,
             None if classes is None else len(classes),
+            side_by_side([route.lookups for route in kept], [size] * len(kept)),
+            layout,
         )
 
     def write(self, graph: Graph, route: str) -> list[str]:
         """Append the answers: label index [n] and values [n, width]; of a regression the values."""
-        rows, weights, gaps, filled = JOINED, self.weights, self.gaps, self.filled
-        centre, bias = centre_to_take_off(weights, self.centre, graph.kind), self.bias
-        if not self.used.all():
-            used = np.flatnonzero(self.used)
-            rows = graph.op("Gather", rows, graph.constant(used, np.int64), axis=1)
-            weights, gaps, filled, centre = weights[used], gaps[used], filled[used], centre[used]
-        bias = bias + centre @ weights
+        size, bias = self.scores_of_route.shape[1], self.bias
+        scores = self._of_numbers(graph)
+        if scores is None:
+            scores = by_route(graph, bias[self.scores_of_route], route)
+        else:
+            scores = pick_scores(graph, scores, self.scores_of_route, route)
+        if self.lookups:
+            block = by_route(graph, self.scores_of_route[:, :1] // size, route)
+            for j, lookup in self.lookups.items():
+                added = look_up(graph, lookup, self.layout.inputs[j], block, size)
+                scores = graph.op("Add", scores, added)
+        return finish_scores(graph, scores, size, self.finish)
+
+    def _of_numbers(self, graph: Graph) -> str | None:
+        """Scores of all routes by the features that are numbers; None if none of those is used."""
+        used = np.flatnonzero(self.used)
+        if not len(used):
+            return None
+        weights, gaps, filled = self.weights[used], self.gaps[used], self.filled[used]
+        centre = centre_to_take_off(weights, self.centre[used], graph.kind)
+        rows, bias = self._numbers(graph, used), self.bias + centre @ weights
         if filled.any():
             missing = graph.op("IsNaN", rows)
             rows = graph.op("Where", missing, graph.numbers(centre[None, :]), rows)
@@ -218,9 +269,16 @@ class Product:
         if filled.any():
             rows = graph.op("Concat", rows, graph.cast(missing, graph.kind), axis=1)
             weights = np.concatenate([weights, gaps])
-        scores = graph.op("Gemm", rows, graph.numbers(weights), graph.numbers(bias))
-        scores = pick_scores(graph, scores, self.scores_of_route, route)
-        return finish_scores(graph, scores, self.scores_of_route.shape[1], self.finish)
+        return graph.op("Gemm", rows, graph.numbers(weights), graph.numbers(bias))
+
+    def _numbers(self, graph: Graph, used: NDArray[np.int64]) -> str:
+        """Some of the features, all numbers, side by side."""
+        if not self.layout.joined:
+            names = [self.layout.inputs[j] for j in used]
+            return names[0] if len(names) == 1 else graph.op("Concat", *names, axis=1)
+        if len(used) == len(self.used):
+            return JOINED
+        return graph.op("Gather", JOINED, graph.constant(used, np.int64), axis=1)
 
 
 def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
@@ -229,8 +287,10 @@ def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
     features = [place[j] for j in range(d)]
     bias = model.bias.copy()
     for j, source in enumerate(sources):
-        if isinstance(source, Told):
+        if isinstance(source, Told) and source.numeric:
             bias += float(source.values[route]) * model.weights[j]
+        elif isinstance(source, Told) and j in model.lookups:
+            bias += model.lookups[j].of([source.values[route]])[0]
     return replace(
         model,
         weights=model.weights[features],
@@ -239,8 +299,12 @@ def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
         centre=model.centre[features],
         used=model.used[features],
         filled=model.filled[features],
+        lookups={f: model.lookups[j] for f, j in enumerate(features) if j in model.lookups},
     )
 
 
 def _content(route: Fold) -> bytes:
-    return route.weights.tobytes() + route.gaps.tobytes() + route.bias.tobytes()
+    content = route.weights.tobytes() + route.gaps.tobytes() + route.bias.tobytes()
+    for column, lookup in route.lookups.items():
+        content += repr((column, lookup.texts)).encode() + lookup.added.tobytes()
+    return content

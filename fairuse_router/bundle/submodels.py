@@ -124,7 +124,7 @@ def build_submodel(
         sources, code = sources[:-1], sources[-1]
         assert isinstance(code, Told)
         codes = code.values.astype(np.int64)
-    numeric = [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
+    numeric = numeric_sources(sources, features)
     runs = runs_of(numeric)
     shapes = [(numeric[run[0]], len(run)) for run in runs]
     try:
@@ -147,6 +147,11 @@ def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple
     at = dict(zip(served.positions, told, strict=True))
     rest = iter(own)
     return tuple(at[j] if j in at else next(rest) for j in range(len(own) + len(told)))
+
+
+def numeric_sources(sources: Sequence[Source], features: Sequence[InputColumn]) -> list[bool]:
+    """Which columns of a model's input are numbers; the others are texts."""
+    return [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
 
 
 def _told(table: frames.Table, position: int) -> Told:
