@@ -179,9 +179,9 @@ def test_fast_names_what_rounding_changes(tmp_path):
 
 
 def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):
-    from fairuse_router.bundle import product
+    from fairuse_router.bundle import fold
 
-    right = product.head_of
+    right = fold.head_of
 
     def wrong(estimator, method):
         head = right(estimator, method)
@@ -189,7 +189,7 @@ def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):
 
     router = router_of(LogisticRegression(max_iter=1000))
     X, _ = make_rows(100)
-    monkeypatch.setattr(product, "head_of", wrong)
+    monkeypatch.setattr(fold, "head_of", wrong)
     for precision in ("fast", "exact"):
         with pytest.raises(ValueError, match="No file was written"):
             export_bundle(router, tmp_path / "r.onnx", X, precision=precision)

@@ -101,6 +101,19 @@ def classify(graph: Graph, estimator: Any, block: Block, method: str | None) -> 
     return compose(graph, estimator, block, method, lambda e, b, m: classify(graph, e, b, m))
 
 
+def reach(graph: Graph, estimator: Any, block: Block) -> tuple[Any, Block]:
+    """The final step of Pipelines and searches, and the columns as they reach it."""
+    while True:
+        if isinstance(estimator, Pipeline):
+            for _, step in estimator.steps[:-1]:
+                block = transform(graph, step, block)
+            estimator = estimator.steps[-1][1]
+        elif hasattr(estimator, "best_estimator_"):
+            estimator = estimator.best_estimator_
+        else:
+            return estimator, block
+
+
 def cut(graph: Graph, block: Block, n_last: int) -> tuple[Block, Block]:
     """All but the last columns of a block, and the last."""
     if len(block) == 1:  # from the right, as the width may not be known

@@ -15,7 +15,7 @@ from sklearn.pipeline import Pipeline
 
 from fairuse_router.bundle.blocks import Answer, Block, merge, unknown_level
 from fairuse_router.bundle.builder import Graph
-from fairuse_router.bundle.compose import classify, transform
+from fairuse_router.bundle.compose import classify, reach
 from fairuse_router.bundle.linear import centre_to_take_off, finish_scores
 from fairuse_router.bundle.regress import regress
 from fairuse_router.candidates import ServedModel
@@ -91,7 +91,7 @@ def classify_corrected(graph: Graph, model: Corrected, block: Block, code: str) 
     code : str
         Row of the table for every row, int64, shape (n,).
     """
-    final, reached = _reach(graph, model.base, block)
+    final, reached = reach(graph, model.base, block)
     if has_log_odds(final):
         return _answer(graph, _blended(graph, model, final, reached, code))
     added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
@@ -137,22 +137,9 @@ def _untouched(model: Corrected) -> NDArray[np.bool_]:
 
 def regress_corrected(graph: Graph, model: Corrected, block: Block, code: str) -> str:
     """Predicted numbers, shape (n, 1); for `block` and `code` see `classify_corrected`."""
-    final, reached = _reach(graph, model.base, block)
+    final, reached = reach(graph, model.base, block)
     added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
     return graph.op("Add", regress(graph, final, reached), added)
-
-
-def _reach(graph: Graph, estimator: Any, block: Block) -> tuple[Any, Block]:
-    """The final step, and the columns as they reach it: see `corrected.final_step`."""
-    while True:
-        if isinstance(estimator, Pipeline):
-            for _, step in estimator.steps[:-1]:
-                block = transform(graph, step, block)
-            estimator = estimator.steps[-1][1]
-        elif hasattr(estimator, "best_estimator_"):
-            estimator = estimator.best_estimator_
-        else:
-            return estimator, block
 
 
 def _blended(graph: Graph, model: Corrected, final: Any, reached: Block, code: str) -> str:

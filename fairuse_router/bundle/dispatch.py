@@ -15,6 +15,7 @@ from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.merged import MergedTrees
 from fairuse_router.bundle.partition import Partition
 from fairuse_router.bundle.product import Product
+from fairuse_router.bundle.scores import common_finish
 from fairuse_router.bundle.submodels import build_submodel
 from fairuse_router.candidates import ServedModel
 
@@ -61,5 +62,6 @@ def choose_plan(
             merged = MergedTrees.of(served, model_of_route, features, classes, method, kind)
             if merged is not None:
                 return merged
-    submodels = [build_submodel(m, features, classes, method, opsets, kind) for m in served]
+    finish = common_finish([model.estimator for model in served], classes, method)
+    submodels = [build_submodel(m, features, classes, method, opsets, kind, finish) for m in served]
     return Partition(submodels, model_of_route, layout)

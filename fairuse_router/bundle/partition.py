@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from fairuse_router.bundle.blocks import by_route, unknown_level, unsort
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.inputs import JOINED, Layout, runs_of
+from fairuse_router.bundle.linear import finish_scores
 from fairuse_router.bundle.submodels import Source, SubModel, Told
 
 
@@ -45,9 +46,14 @@ class Partition:
     def write(self, graph: Graph, route: str) -> list[str]:
         """Append the answers, as far as there are any: label index [n] and values [n, width]."""
         packs = _pack(graph, self.layout)
+        first = self.submodels[0]
         if len(self.submodels) == 1:
-            return _score(graph, self.submodels[0], packs, route)
-        return _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
+            answers = _score(graph, first, packs, route)
+        else:
+            answers = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
+        if first.finish is None:
+            return answers
+        return finish_scores(graph, answers[0], first.finish.width, first.finish.name)
 
 
 Packs = Mapping[tuple[int, ...], str]  # features side by side, and the tensor that holds them
@@ -73,12 +79,11 @@ def _score_own_rows(
 ) -> list[str]:
     """Sort the rows by model, score every model's part, and put the answers back in order."""
     which = by_route(graph, model_of_route, route)
-    depth, values = graph.constant([len(submodels)], np.int64), graph.constant([0, 1], np.float32)
-    table = graph.op("OneHot", which, depth, values, axis=0)
-    counts = graph.op("ReduceSum", table, graph.constant([1], np.int64), keepdims=0)
-    counts = graph.cast(counts, np.int64)
-    order = graph.op("NonZero", table)  # ordered by model first
-    order = graph.op("Gather", order, graph.constant(1, np.int64), axis=0)
+    n = graph.op("Shape", which, start=0, end=1)
+    order = graph.ops("TopK", which, n, n_outputs=2, axis=0, largest=0)[1]
+    none, ones = np.zeros(len(submodels), dtype=np.int64), graph.constant(1, np.int64)
+    ones = graph.op("Expand", ones, n)
+    counts = graph.op("ScatterElements", graph.constant(none), which, ones, axis=0, reduction="add")
 
     def split(tensor: str) -> list[str]:
         mine = graph.op("Gather", tensor, order, axis=0)
@@ -107,11 +112,7 @@ def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[s
 
     if not submodel.guarded:
         return run(graph)
-    nothing: list[NDArray[Any]] = []
-    if submodel.labelled:
-        nothing.append(np.empty(0, dtype=np.int64))
-    if submodel.width is not None:
-        nothing.append(np.empty((0, submodel.width), dtype=submodel.kind))
+    nothing = submodel.nothing()
     some = graph.op("Greater", graph.op("Size", route), graph.constant(0, np.int64))
     types = [array.dtype for array in nothing]
     return graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)

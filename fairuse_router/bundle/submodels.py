@@ -17,6 +17,7 @@ from fairuse_router.bundle.compose import classify
 from fairuse_router.bundle.corrected import classify_corrected, regress_corrected
 from fairuse_router.bundle.inputs import cells, runs_of
 from fairuse_router.bundle.regress import regress
+from fairuse_router.bundle.scores import Finish, score
 from fairuse_router.bundle.session import open_session
 from fairuse_router.bundle.texts import feature_text
 from fairuse_router.candidates import ServedModel
@@ -57,11 +58,13 @@ class SubModel:
     model : ModelProto
         Inputs: one tensor [N, width] per run, then codes int64 [N] if it has any. Outputs:
         ``label`` int64 [N], the position among the router's classes, and ``values`` [N, S] unless
-        only labels exist; for a regression ``values`` [N, 1] only.
+        only labels exist; for a regression ``values`` [N, 1] only. With a finish ``scores`` only.
     runs : tuple of tuple of int or Told
         Where its columns come from: neighbours that are numbers side by side, every text alone.
     kind : numpy dtype
         Type of its numbers.
+    finish : Finish or None
+        What is still to be made of its scores.
     codes : ndarray of int64, shape (n_routes,), or None
         What a corrected model is told beside its columns: the row of its table for each route.
     guarded : bool
@@ -72,21 +75,30 @@ class SubModel:
     model: ModelProto
     runs: tuple[tuple[Source, ...], ...]
     kind: np.dtype[Any]
+    finish: Finish | None = None
     codes: NDArray[np.int64] | None = None
     guarded: bool = False
 
     @property
     def width(self) -> int | None:
         """Values a row; None if there are labels only."""
+        if self.finish is not None:
+            return self.finish.values
         last = self.model.graph.output[-1]
         if last.name != "values":
             return None
         return int(last.type.tensor_type.shape.dim[1].dim_value)
 
-    @property
-    def labelled(self) -> bool:
-        """Whether it is a classifier."""
-        return self.model.graph.output[0].name == "label"
+    def nothing(self) -> list[NDArray[Any]]:
+        """Its outputs for no rows."""
+        if self.finish is not None:
+            return [np.empty((0, self.finish.width), dtype=self.kind)]
+        outputs: list[NDArray[Any]] = []
+        if self.model.graph.output[0].name == "label":
+            outputs.append(np.empty(0, dtype=np.int64))
+        if self.width is not None:
+            outputs.append(np.empty((0, self.width), dtype=self.kind))
+        return outputs
 
 
 def build_submodel(
@@ -96,6 +108,7 @@ def build_submodel(
     method: str | None,
     opsets: Mapping[str, int],
     kind: Any = np.float32,
+    finish: Finish | None = None,
 ) -> SubModel:
     """Convert one fitted estimator.
 
@@ -112,6 +125,8 @@ def build_submodel(
     opsets : dict of str to int
     kind : {numpy.float32, numpy.float64}, default=numpy.float32
         Type of the numbers inside the model.
+    finish : Finish or None, default=None
+        To be left to the caller.
 
     Raises
     ------
@@ -128,12 +143,16 @@ def build_submodel(
     runs = runs_of(numeric)
     shapes = [(numeric[run[0]], len(run)) for run in runs]
     try:
-        model = _convert(served.estimator, shapes, classes, method, opsets, np.dtype(kind))
+        graph = Graph(opsets, kind)
+        if finish is None:
+            model = _convert(graph, served.estimator, shapes, classes, method)
+        else:
+            model = _convert_scores(graph, served.estimator, shapes, method, finish)
         guarded = not _runs_on_no_rows(model)
     except Exception as error:
         raise ValueError(_refusal(served, error)) from error
     own = tuple(tuple(sources[j] for j in run) for run in runs)
-    return SubModel(served.candidate, model, own, np.dtype(kind), codes, guarded)
+    return SubModel(served.candidate, model, own, np.dtype(kind), finish, codes, guarded)
 
 
 def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
@@ -161,25 +180,40 @@ def _told(table: frames.Table, position: int) -> Told:
     return Told(np.array([feature_text(v) for v in values], dtype=object))
 
 
+def _inputs(graph: Graph, shapes: Sequence[tuple[bool, int]]) -> tuple[list[Any], Block]:
+    """Inputs of a model, numbers or texts of some width, and the block that they are."""
+    types = [graph.kind if number else object for number, _ in shapes]
+    inputs = [value_info(f"x{j}", types[j], ["N", width]) for j, (_, width) in enumerate(shapes)]
+    return inputs, tuple(
+        Part(f"x{j}", width, not number) for j, (number, width) in enumerate(shapes)
+    )
+
+
+def _convert_scores(
+    graph: Graph,
+    estimator: Any,
+    shapes: Sequence[tuple[bool, int]],
+    method: str | None,
+    finish: Finish,
+) -> ModelProto:
+    inputs, block = _inputs(graph, shapes)
+    scores = score(graph, estimator, block, method)
+    return graph.to_model(inputs, [(scores, value_info("scores", graph.kind, ["N", finish.width]))])
+
+
 def _convert(
+    graph: Graph,
     estimator: Any,
     shapes: Sequence[tuple[bool, int]],
     classes: NDArray[Any] | None,
     method: str | None,
-    opsets: Mapping[str, int],
-    kind: np.dtype[Any],
 ) -> ModelProto:
-    graph = Graph(opsets, kind)
-    types = [kind if number else object for number, _ in shapes]
-    inputs = [value_info(f"x{j}", types[j], ["N", width]) for j, (_, width) in enumerate(shapes)]
-    block: Block = tuple(
-        Part(f"x{j}", width, not number) for j, (number, width) in enumerate(shapes)
-    )
+    inputs, block = _inputs(graph, shapes)
     if isinstance(estimator, Corrected):
         inputs.append(value_info(CODE, np.int64, ["N"]))
     if classes is None:
         number = _number(graph, estimator, block)
-        return graph.to_model(inputs, [(number, value_info("values", kind, ["N", 1]))])
+        return graph.to_model(inputs, [(number, value_info("values", graph.kind, ["N", 1]))])
     label, values = _answer(graph, estimator, block, method)
     own = np.searchsorted(classes, estimator.classes_)
     if len(own) < len(classes):
@@ -189,7 +223,7 @@ def _convert(
         if method == "predict_proba":
             values = spread(graph, values, own, len(classes))
         width = _n_values(estimator, len(classes), method)
-        outputs.append((values, value_info("values", kind, ["N", width])))
+        outputs.append((values, value_info("values", graph.kind, ["N", width])))
     return graph.to_model(inputs, outputs)
 
 

@@ -1,0 +1,110 @@
+"""Scores: what models give before labels and probabilities are made of it.
+
+Models of one kind share that last step: each scores its own rows, and all are finished at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.pipeline import Pipeline
+
+from fairuse_router.bundle.blocks import Block, merge
+from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.columns import Coded, Column, walk
+from fairuse_router.bundle.compose import reach
+from fairuse_router.bundle.fold import fold_numbers
+from fairuse_router.bundle.linear import Head, centre_to_take_off, head_of
+from fairuse_router.bundle.nets import finish_of_net, is_net, score_net
+
+
+@dataclass(frozen=True)
+class Finish:
+    """What is made of scores, see `linear.finish_scores`.
+
+    Parameters
+    ----------
+    name : str
+    width : int
+        Scores a row.
+    """
+
+    name: str
+    width: int
+
+    @property
+    def values(self) -> int:
+        """Values a row."""
+        return 2 if self.name in ("logistic", "mean") else self.width
+
+
+def common_finish(
+    estimators: Sequence[Any], classes: NDArray[Any] | None, method: str | None
+) -> Finish | None:
+    """Return the finish that several models share, or None.
+
+    Parameters
+    ----------
+    estimators : sequence of fitted estimators
+    classes : ndarray of shape (K,) or None
+        The router's classes; None for a regression.
+    method : {"predict_proba", "decision_function", "predict"} or None
+        What is wanted beside the label.
+    """
+    if classes is not None and not all(np.array_equal(e.classes_, classes) for e in estimators):
+        return None
+    found = {_finish_of(_final(estimator), method) for estimator in estimators}
+    return found.pop() if len(found) == 1 else None
+
+
+def _final(estimator: Any) -> Any:
+    while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
+        is_pipeline = isinstance(estimator, Pipeline)
+        estimator = estimator.steps[-1][1] if is_pipeline else estimator.best_estimator_
+    return estimator
+
+
+def _finish_of(final: Any, method: str | None) -> Finish | None:
+    if is_net(final):
+        return Finish(*finish_of_net(final))
+    head = head_of(final, method)
+    return None if head is None else Finish(head.finish, len(head.bias))
+
+
+def score(graph: Graph, estimator: Any, block: Block, method: str | None) -> str:
+    """Append the scores of a model that has a finish, shape (n, S)."""
+    folded = _score_folded(graph, estimator, block)
+    if folded is not None:
+        return folded
+    final, reached = reach(graph, estimator, block)
+    tensor = merge(graph, reached, final).tensor
+    if is_net(final):
+        return score_net(graph, final, tensor, (final.coefs_[0], final.intercepts_[0]))
+    head = head_of(final, method)
+    assert head is not None
+    return graph.op("Gemm", tensor, graph.numbers(head.weights), graph.numbers(head.bias))
+
+
+def _score_folded(graph: Graph, estimator: Any, block: Block) -> str | None:
+    """Scores of a net with the steps in front of it in its first layer, or None."""
+    if len(block) > 1 or block[0].text or block[0].width is None:
+        return None
+    width = block[0].width
+    reached = walk(estimator, [Column(j) for j in range(width)])
+    if reached is None or not is_net(reached[0]):
+        return None
+    net, columns = reached
+    if any(isinstance(column, Coded) for column in columns):
+        return None
+    folded = fold_numbers(Head(net.coefs_[0], net.intercepts_[0], ""), columns, width)
+    if folded is None or folded.filled.any():
+        return None
+    centre, tensor = centre_to_take_off(folded.weights, folded.centre, graph.kind), block[0].tensor
+    if centre.any():
+        tensor = graph.op("Sub", tensor, graph.numbers(centre[None, :]))
+    first = folded.weights, folded.bias + centre @ folded.weights
+    return score_net(graph, net, tensor, first)
