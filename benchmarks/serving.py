@@ -2,7 +2,9 @@
 
 Run ``python -m benchmarks.serving``; ``--quick`` takes under half a minute, ``--threads 2`` lets
 every session use two threads. Contenders are timed in turn within one run, in blocks (64 calls of
-one row each, 16 of 32, one of more), and the ratios are between the fastest blocks.
+one row each, 16 of 32, one of more), and the ratios are between the fastest blocks. "Routes alone"
+are plain exports of the models of all routes, each asked for its own rows; "report read" is a
+bundle that reads the report, looks the route up, and serves everybody by generic.
 """
 
 from __future__ import annotations
@@ -76,7 +78,7 @@ class Line:
                 f"{'' if ratio is None else f'{ratio:.2f}'}{'*' if missed else ' '}".rjust(7)
             )
         limits = ", ".join(map(str, sorted(set(self.limits.values()), reverse=True)))
-        return f"{self.name:<36}{self.routes:>3}{''.join(cells)}  {limits}".rstrip()
+        return f"{self.name:<40}{self.routes:>3}{''.join(cells)}  {limits}".rstrip()
 
 
 def race(contest: Contest, batches: tuple[int, ...], budget: float) -> dict[int, dict[str, float]]:
@@ -130,6 +132,7 @@ def race_trees(
     contest.add_bundle("exact", precision="exact")
     with mock.patch.object(dispatch.MergedTrees, "of", return_value=None):
         contest.add_bundle("partitioned")
+    contest.add_bundle("report", fit(estimator, routes, rival=None))
     times = race(contest, batches, budget)
     large, limit = {1_000: 1.1, 100_000: 1.1}, {1: 1.3} if routes == 7 else {}
     exact = {1_000: 2.2, 100_000: 2.2} if "forest" in name else {}
@@ -138,6 +141,8 @@ def race_trees(
     yield Line(f"{name}, exact / generic", routes, ratio(times, "exact", "generic"), exact)
     yield Line(f"{name}, exact / route alone", routes, ratio(times, "exact", "alone"), limit)
     yield Line(f"{name}, partitioned / generic", routes, ratio(times, "partitioned", "generic"), {})
+    yield Line(f"{name}, routes alone / generic", routes, ratio(times, "alone", "generic"), {})
+    yield Line(f"{name}, report read / route alone", routes, ratio(times, "report", "alone"), {})
     if name == "forest":
         print(f"  export of {routes} {name} routes: {seconds:.1f} s{'*' if seconds > 30 else ''}")
     yield from _loads(name, contest, alone, routes)
@@ -172,11 +177,17 @@ def race_corrected(
     contest.add_bundle("fast")
     contest.add_bundle("codes", report="codes")
     contest.add_bundle("exact", precision="exact")
+    generic = fit(estimator, routes, rival=None)
+    contest.add_bundle("report", generic)
+    contest.add_bundle("report codes", generic, report="codes")
     times = race(contest, batches, budget)
     limits = {1: 1.5, 1_000: 1.1, 100_000: 1.1}
     yield Line(f"{name} corrected / generic", routes, ratio(times, "fast", "generic"), limits)
     yield Line(f"{name} corr., codes / generic", routes, ratio(times, "codes", "generic"), limits)
     yield Line(f"{name} corr., exact / generic", routes, ratio(times, "exact", "generic"), {})
+    yield Line(f"{name}, report read / generic", routes, ratio(times, "report", "generic"), {})
+    only = ratio(times, "report codes", "generic")
+    yield Line(f"{name}, codes read / generic", routes, only, {})
 
 
 _LOAD = """
@@ -284,7 +295,7 @@ def main() -> None:
     found = []
     print("Time of a bundle beside a plain export, by rows a call; * misses its limit")
     header = "".join(f"{n:>6} " for n in ("1", "32", "1k", "100k"))
-    print(f"{'bundle / beside':<36}{'R':>3}{header}  limits")
+    print(f"{'bundle / beside':<40}{'R':>3}{header}  limits")
     for routes in (7,) if args.quick else map(int, args.routes.split(",")):
         lines = [race_linear(routes, *settings)]
         lines += [

@@ -16,6 +16,18 @@ if TYPE_CHECKING:
 WIDTH = 80
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")
 _HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
+_PARTS = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "all"}
+
+
+def part_in_words(strength: float) -> str:
+    """How much of a correction is used.
+
+    Examples
+    --------
+    >>> part_in_words(0.75), part_in_words(0.3)
+    ('three quarters', '0.3')
+    """
+    return _PARTS.get(strength, f"{strength:g}")
 
 
 def as_text(table: RoutingTable) -> str:

@@ -137,10 +137,11 @@ class DisclosurePlan:
         Returns
         -------
         dict
-            ``tree`` is a node: ``report``, ``candidate``, ``route``, ``rows``, and the gain of the
-            route with its interval. A node with ``ask`` goes on: ``branches`` leads from each level
-            of that attribute to the next node, ``declined`` from no answer. The rest tells what
-            the plan costs. Infinities are the texts ``inf``, ``-inf``; None is undefined.
+            ``tree`` is a node: ``report``, ``candidate``, ``route``, its ``strength``, ``rows``,
+            and the gain of the route with its interval. A node with ``ask`` goes on: ``branches``
+            leads from each level of that attribute to the next node, ``declined`` from no answer.
+            The rest tells what the plan costs. Infinities are the texts ``inf``, ``-inf``; None is
+            undefined.
         """
         schema, cost = self.table.schema, self.price
         return {
@@ -249,6 +250,7 @@ class DisclosurePlan:
             "report": list(step.report),
             "candidate": step.candidate,
             "route": step.route,
+            "strength": self.table.routes[step.route].strength,
             "rows": step.rows,
         }
         for name, value in zip(("gain", "low", "high"), self.table.standing(code)[1:], strict=True):

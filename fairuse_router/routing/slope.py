@@ -15,6 +15,7 @@ from fairuse_router.inference import (
     slope_posterior,
 )
 from fairuse_router.metrics import row_losses
+from fairuse_router.routing.display import part_in_words
 from fairuse_router.routing.evidence import MULTILEVEL, Choice, Evidence, Matrix
 from fairuse_router.routing.shrunken import proper_metric
 from fairuse_router.routing.table import GENERIC
@@ -24,7 +25,6 @@ _SCEPTIC_MEAN = 0.2
 _NOMINEE_RISK = 0.2  # a test on other rows follows
 _STRAY = 0.2
 _STEADY = 0.05
-_WORDS = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "all"}
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _nominee(
         return Choice(GENERIC, f"no gain is expected: {real}")
     if not shown:
         return Choice(GENERIC, f"too small a gain to test: {real}")
-    part = _WORDS[choice.strength]
+    part = part_in_words(choice.strength)
     return Choice(MULTILEVEL, f"{part} of the personal correction; {real}", choice.strength)
 
 
@@ -196,7 +196,7 @@ def _choice(
 ) -> Choice:
     real = weighed.words(g)
     if strength:
-        part = _WORDS[strength]
+        part = part_in_words(strength)
         reason = f"{part} of the personal correction; the correction is {real}"
         return Choice(MULTILEVEL, reason, strength)
     if own:
