@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 from forced import EVERY, force
 from joblib import Parallel, delayed
-from sklearn.compose import make_column_transformer
+from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -187,6 +187,25 @@ def test_missing_and_infinite_numbers_as_the_router_takes_them(value, estimator,
             bundle.predict(X)
     else:
         assert bundle.predict(X).tolist() == expected.tolist()
+
+
+@pytest.mark.parametrize("texts", [False, True])
+def test_a_number_too_large_for_float32_is_infinite_in_every_layout(texts, tmp_path):
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"dose": rng.normal(size=200), "sex": rng.choice(["F", "M"], 200)})
+    X["site"] = rng.choice(["north", "south"], 200) if texts else rng.normal(size=200)
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
+        remainder="passthrough",
+    )
+    forest = make_pipeline(encode, RandomForestClassifier(5, random_state=0))
+    router = FairUseRouter(forest, ["sex"], cv=2, random_state=0).fit(X, X["dose"] > 0)
+    export_bundle(router, tmp_path / "b.onnx", X)
+    X.loc[3, "dose"] = 1e300
+    with np.errstate(over="ignore"), pytest.raises(ValueError, match="too large"):
+        router.predict(X)
+    with pytest.raises(ValueError, match="'dose' of X is infinite in row 3"):
+        Bundle.load(tmp_path / "b.onnx").predict(X)
 
 
 # rows and columns

@@ -166,8 +166,9 @@ def _kind(estimator: Any) -> str:
 def _not_exact(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
     return (
         f"The bundle would not be exact: {_difference(served, parity, m, tolerance)}. ONNX Runtime "
-        "computes some of it in single precision. Pass precision='fast', whose certificate "
-        "names what differs, or leave the candidate out of the router. No file was written."
+        "or the converter computes some of it otherwise, most often in single precision. Pass "
+        "precision='fast', whose certificate names what differs, or leave the candidate out of "
+        "the router. No file was written."
     )
 
 

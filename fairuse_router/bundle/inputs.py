@@ -84,20 +84,19 @@ class Layout:
             return {JOINED: self._together(table)}
         return {
             name: (
-                self._numbers(table, c).astype(self.number)
-                if c.numeric
-                else texts(frames.column(table, c.position))
+                self._numbers(table, c) if c.numeric else texts(frames.column(table, c.position))
             )[:, None]
             for name, c in zip(self.inputs, self.columns, strict=True)
         }
 
     def _together(self, table: frames.Table) -> NDArray[Any]:
         """Read all features, which are numbers, as one array."""
-        block = frames.number_block(table, [c.position for c in self.columns], self.number)
+        with np.errstate(over="ignore"):  # a number too large for their type is infinite
+            block = frames.number_block(table, [c.position for c in self.columns], self.number)
         if block is None:
             block = np.empty((frames.shape(table)[0], len(self.columns)), dtype=self.number)
             for j, c in enumerate(self.columns):
-                block[:, j] = numbers(frames.column(table, c.position), c.name)
+                block[:, j] = self._cells(table, c)
         if not np.isfinite(block).all():
             for j, c in enumerate(self.columns):
                 self._check_numbers(block[:, j], c)
@@ -105,9 +104,14 @@ class Layout:
 
     def _numbers(self, table: frames.Table, column: InputColumn) -> NDArray[Any]:
         """Read one feature of numbers."""
-        values = numbers(frames.column(table, column.position), column.name)
+        values = self._cells(table, column)
         self._check_numbers(values, column)
         return values
+
+    def _cells(self, table: frames.Table, column: InputColumn) -> NDArray[Any]:
+        """One column as numbers of the bundle's type, in which too large ones are infinite."""
+        with np.errstate(over="ignore"):
+            return numbers(frames.column(table, column.position), column.name).astype(self.number)
 
     def _check_numbers(self, values: NDArray[Any], column: InputColumn) -> None:
         """Refuse what the router refuses."""
