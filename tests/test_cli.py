@@ -2,6 +2,7 @@
 
 import builtins
 import csv
+import inspect
 import subprocess
 import sys
 
@@ -10,7 +11,7 @@ import onnxruntime
 import pandas as pd
 import pytest
 
-from fairuse_router import Bundle, __version__
+from fairuse_router import Bundle, FairUseRouter, __version__
 from fairuse_router.cli import fit as fit_command
 from fairuse_router.cli import main
 from fairuse_router.cli.csvfile import CsvFile, to_numbers
@@ -152,6 +153,16 @@ def test_demo_refuses_before_it_trains(capsys, tmp_path):
     refused(capsys, 1, "folder does not exist")
     assert main(["demo", "--policy", "brave"]) == 2
     refused(capsys, 2, "--policy brave", "shrunken, best")
+    assert main(["demo", "--candidates", "onehot"]) == 2
+    refused(capsys, 2, "--candidates onehot lacks generic")
+
+
+def test_demo_with_generic_alone_shows_no_other_policy(capsys, tmp_path):
+    assert main(["demo", "--candidates", "generic", "--out", str(tmp_path / "r.onnx")]) == 0
+    printed = capsys.readouterr().out
+    assert "no other candidate was asked for" in printed
+    assert "'best'" not in printed
+    assert "2. Policy 'shrunken' audited" in printed
 
 
 def test_predictions_are_those_of_the_router(fitted, capsys, tmp_path):
@@ -329,6 +340,28 @@ def test_another_text_may_withhold(capsys, tmp_path):
     assert {rows[i]["candidate"] for i in range(0, 120, 10)} == {"generic"}
 
 
+def test_candidates_and_harm_reach_the_router(fitted, capsys, monkeypatch, tmp_path):
+    kept = []
+    train = fit_command.train
+    monkeypatch.setattr(
+        fit_command, "train", lambda router, X, y: kept.append(router) or train(router, X, y)
+    )
+    command = ["fit", fitted[0], *GROUPS, "--out", str(tmp_path / "r.onnx"), "--cv", "2"]
+    command += ["--test", "0", "--candidates"]
+    assert main([*command, "generic, multilevel", "--policy", "slope", "--max-harmed", "0.2"]) == 0
+    assert "0 of 2,400 labels differ" in " ".join(capsys.readouterr().out.split())
+    assert main([*command, "generic,decoupled", "--policy", "best"]) == 0
+    slope, best = kept
+    assert (slope.max_harmed, best.max_harmed) == (0.2, _default("max_harmed"))
+    assert list(slope.candidates_) == ["generic", "multilevel"]
+    assert list(best.candidates_) == ["generic", "decoupled"]
+    assert fitted[2].candidates == _default("candidates")
+
+
+def _default(name):
+    return inspect.signature(FairUseRouter).parameters[name].default
+
+
 # refusals
 
 
@@ -338,7 +371,10 @@ def test_version_and_help(capsys, monkeypatch):
     assert capsys.readouterr().out == f"fairuse-router {__version__}\n"
     for command in ([], ["demo"], ["fit"], ["predict"], ["inspect"]):
         assert main([*command, "--help"]) == 0
-    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+    printed = capsys.readouterr().out
+    assert max(map(len, printed.splitlines())) <= 80
+    assert printed.count(f"({','.join(_default('candidates'))})") == 2  # of demo and of fit
+    assert printed.count(f"is cautious ({_default('max_harmed')})") == 2
 
 
 @pytest.mark.parametrize(
@@ -364,6 +400,33 @@ def test_misspelt_commands_return_two(command, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "error: " in err
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (
+            ["--candidates", "generic,magic"],
+            "--candidates generic,magic: 'magic' is not known; choose from generic, onehot, "
+            "intersectional, decoupled, multilevel",
+        ),
+        (["--candidates", "generic,,onehot"], "generic,,onehot: '' is not known"),
+        (["--candidates", "generic,onehot,onehot"], "onehot,onehot: name each candidate once"),
+        (["--candidates", "onehot"], "onehot lacks generic, which is always among them; add it"),
+        (["--candidates", ""], "lacks generic"),
+        (["--max-harmed", "0"], "--max-harmed: '0' is not allowed: give a number of groups above"),
+        (["--max-harmed", "nan"], "--max-harmed: 'nan' is not allowed"),
+        (["--max-harmed", "inf"], "--max-harmed: 'inf' is not allowed"),
+        (["--max-harmed", "few"], "--max-harmed: 'few' is not allowed"),
+        (
+            ["--max-harmed", "0.2"],
+            "--max-harmed 0.2 does nothing under --policy shrunken; it goes with --policy slope",
+        ),
+    ],
+)
+def test_bad_candidates_and_harm_are_refused_before_the_file_is_read(options, words, capsys):
+    assert main(["fit", "no.csv", *GROUPS, *options]) == 2
+    refused(capsys, 2, words)
 
 
 BAD_FILES = {

@@ -352,3 +352,37 @@ def test_tree_is_drawn_with_every_question_and_end():
     assert "onehot  (50)" in texts
     assert {"s0", "s1", "a0", "a1", "a2"} <= set(texts)
     pyplot.close(ax.figure)
+
+
+def in_part(strengths, rows):
+    """A table of 2 x 3 groups, of which some are served by a part of multilevel."""
+    table = make_table([2, 3], set(strengths), rows)
+    records = [
+        replace(r, candidate="multilevel", strength=strengths[g]) if g in strengths else r
+        for g, r in enumerate(table.groups)
+    ]
+    return RoutingTable.from_choices(
+        table.schema, records, policy="slope", metric="error", alpha=0.1
+    )
+
+
+def test_tree_says_how_much_of_a_correction_is_used_and_has_room_for_it():
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    rows = [1234, 50, 123_456_789, 50, 40, 50]
+    plan = in_part({0: 0.25, 1: 0.5, 2: 0.75, 3: 1.0, 5: 0.3}, rows).disclosure_plan()
+    ax = plan.plot()
+    boxes = {t.get_text(): t.get_bbox_patch() for t in ax.texts if t.get_bbox_patch()}
+    assert set(boxes) - {"sex?", "age?"} == {
+        "a quarter of multilevel  (1,234)",
+        "half of multilevel  (50)",
+        "three quarters of multilevel  (123,456,789)",
+        "multilevel  (50)",
+        "generic  (40)",
+        "0.3 of multilevel  (50)",
+    }
+    ax.figure.draw_without_rendering()
+    for text, box in boxes.items():
+        assert box.get_window_extent().x1 <= ax.bbox.x1, text
+    ends = json.loads(plan.to_json())["tree"]["branches"]["s0"]["branches"]
+    assert [end["strength"] for end in ends.values()] == [0.25, 0.5, 0.75]
+    pyplot.close(ax.figure)

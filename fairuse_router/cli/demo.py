@@ -35,7 +35,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"\n1. What the policy {args.policy!r} decides\n")
     router = _fit(make_router(args, data), X, y)
     step = 2
-    if not _routed(router) and args.policy != "best":
+    rivals = len(router.candidates_) > 1  # else 'best' has nothing to choose from
+    if rivals and not _routed(router) and args.policy != "best":
         print(f"\n{_NOBODY}\n\n2. What the policy 'best' would do: take the largest gain seen\n")
         router = _fit(make_router(args, data).set_params(policy="best"), X, y)
         step = 3

@@ -23,8 +23,10 @@ from fairuse_router.cli.csvfile import CsvFile
 from fairuse_router.cli.estimators import make_estimator
 from fairuse_router.cli.training import TrainingData, hold_out, prepare
 from fairuse_router.groups import GroupSchema
+from fairuse_router.recipes import KNOWN
 from fairuse_router.router import FairUseRouter
 from fairuse_router.routing.policies import POLICIES
+from fairuse_router.routing.routed import GENERIC
 
 
 def run(args: argparse.Namespace) -> None:
@@ -55,23 +57,43 @@ def check_request(args: argparse.Namespace) -> None:
     """Refuse what would fail only after the models are trained."""
     if args.policy not in POLICIES:
         raise UsageError(f"--policy {args.policy} is not known; choose from {', '.join(POLICIES)}")
+    _check_candidates(args.candidates)
+    if args.max_harmed is not None and args.policy != "slope":
+        raise UsageError(
+            f"--max-harmed {args.max_harmed:g} does nothing under --policy {args.policy}; it goes "
+            "with --policy slope"
+        )
     if Path(args.out).is_dir():
         raise ValueError(f"--out {args.out} is a folder; name a file in it.")
     if not Path(args.out).parent.is_dir():
         raise ValueError(f"--out {args.out}: its folder does not exist. Create it first.")
 
 
+def _check_candidates(names: list[str]) -> None:
+    """Refuse names that the router would refuse, in the words of the command line."""
+    got = f"--candidates {','.join(names)}"
+    for name in names:
+        if name not in KNOWN:
+            raise UsageError(f"{got}: {name!r} is not known; choose from {', '.join(KNOWN)}")
+    if len(set(names)) < len(names):
+        raise UsageError(f"{got}: name each candidate once")
+    if GENERIC not in names:
+        raise UsageError(f"{got} lacks generic, which is always among them; add it")
+
+
 def make_router(args: argparse.Namespace, data: TrainingData) -> FairUseRouter:
     """Return the unfitted router that the arguments ask for."""
-    return FairUseRouter(
+    router = FairUseRouter(
         make_estimator(args.estimator, data.numbers, data.texts, args.seed),
         data.groups,
+        candidates=tuple(args.candidates),
         metric=args.metric,
         policy=args.policy,
         n_jobs=args.jobs,
         random_state=args.seed,
         verbose=1,
     )
+    return router if args.max_harmed is None else router.set_params(max_harmed=args.max_harmed)
 
 
 def train(router: FairUseRouter, X: Any, y: Any) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import csv
+import math
 from collections.abc import Callable
 
 import fairuse_router
 
 ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
 METRICS = ("error", "log_loss", "brier", "auc", "ece")
+CANDIDATES = "generic,onehot,intersectional,decoupled"  # the router's default
 
 _DESCRIPTION = """\
 Give every group the model that serves it. A router trains a generic model,
@@ -67,6 +69,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "--estimator", choices=ESTIMATORS, default="logistic", help="model to train (%(default)s)"
     )
     parser.add_argument(
+        "--candidates",
+        type=split_names,
+        default=CANDIDATES,
+        metavar="A,B",
+        help="models to compare, generic always among them; multilevel may be added, and policy "
+        "slope adds it by itself (%(default)s)",
+    )
+    parser.add_argument(
         "--metric", choices=METRICS, default="error", help="what a group is to gain (%(default)s)"
     )
     parser.add_argument(
@@ -75,6 +85,14 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         metavar="POLICY",
         help="how routes are chosen: shrunken asks people only where a gain is nearly sure, tested "
         "and certified are stricter, best takes the largest gain seen (%(default)s)",
+    )
+    parser.add_argument(
+        "--max-harmed",
+        type=_harmed,
+        default=None,
+        metavar="N",
+        help="for policy slope: how many groups a sceptic may expect to be harmed; 0.2 is cautious "
+        "(0.4)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of splits and models (%(default)s)"
@@ -201,6 +219,7 @@ def _limited(kind: type, allowed: Callable[[float], bool], what: str) -> Callabl
 
 _folds = _limited(int, lambda v: v >= 2, "a whole number of at least 2")
 _jobs = _limited(int, lambda v: v != 0, "a whole number other than 0")
+_harmed = _limited(float, lambda v: 0 < v < math.inf, "a number of groups above 0, such as 0.4")
 _share = _limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
 
 

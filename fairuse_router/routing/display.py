@@ -30,6 +30,17 @@ def part_in_words(strength: float) -> str:
     return _PARTS.get(strength, f"{strength:g}")
 
 
+def server_in_words(candidate: str, strength: float) -> str:
+    """Who serves, and by how much of it.
+
+    Examples
+    --------
+    >>> server_in_words("multilevel", 0.5), server_in_words("onehot", 1.0)
+    ('half of multilevel', 'onehot')
+    """
+    return candidate if strength == 1 else f"{part_in_words(strength)} of {candidate}"
+
+
 def as_text(table: RoutingTable) -> str:
     """Render a routing table in at most 80 columns, two lines a group."""
     metric, names = named_metric(table.metric), risk_names(table)

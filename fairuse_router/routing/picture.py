@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from fairuse_router.routing.display import part_in_words
+from fairuse_router.routing.display import server_in_words
 
 _ASK = {"boxstyle": "round,pad=0.4", "facecolor": "#dbe9f6", "edgecolor": "#2166ac"}
 _END = {"boxstyle": "round,pad=0.3", "facecolor": "#f0f0f0", "edgecolor": "#bdbdbd"}
@@ -63,8 +63,7 @@ def _size(node: Mapping[str, Any]) -> tuple[int, float]:
 
 def _end_text(node: Mapping[str, Any]) -> str:
     """Who serves, by how much of it, and how many rows."""
-    part = "" if node["strength"] == 1 else f"{part_in_words(node['strength'])} of "
-    return f"{part}{node['candidate']}  ({node['rows']:,})"
+    return f"{server_in_words(node['candidate'], node['strength'])}  ({node['rows']:,})"
 
 
 def _draw(ax: Any, node: Mapping[str, Any], x: float, top: float) -> float:

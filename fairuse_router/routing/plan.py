@@ -17,6 +17,7 @@ from fairuse_router.groups import level_text
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
 from fairuse_router.routing.collapse import Price, price, prices
+from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.picture import draw_tree
 
 if TYPE_CHECKING:
@@ -350,9 +351,10 @@ def _end(node: Mapping[str, Any], metric: str) -> str:
     if node["route"] == 0:
         return "generic"
     shown = [named_metric(metric).format_gain(node[name]) for name in ("gain", "low", "high")]
+    who = server_in_words(node["candidate"], node["strength"])
     if math.isnan(node["low"]):
-        return f"{node['candidate']}, gain {shown[0]}"
-    return f"{node['candidate']}, gain {shown[0]} [{shown[1]}, {shown[2]}]"
+        return f"{who}, gain {shown[0]}"
+    return f"{who}, gain {shown[0]} [{shown[1]}, {shown[2]}]"
 
 
 def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
