@@ -78,7 +78,7 @@ def coded(heart):
 
 # to_onnx
 @pytest.mark.parametrize(
-    "opset", [None, 15, 18, 21, {"": 18, "ai.onnx.ml": 3}, {"": 22, "ai.onnx.ml": 5}], ids=str
+    "opset", [None, 16, 18, 21, {"": 18, "ai.onnx.ml": 3}, {"": 22, "ai.onnx.ml": 5}], ids=str
 )
 def test_to_onnx_of_a_router_under_all_reports(opset, router, heart):
     model = to_onnx(router, heart[0], target_opset=opset)

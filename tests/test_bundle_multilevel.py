@@ -13,7 +13,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import LogisticRegression, Ridge, SGDClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -63,6 +63,17 @@ def test_a_bundle_of_parts_answers_as_the_router(tmp_path, population, family):
     asked[::7, -2:] = "?"
     np.testing.assert_array_equal(bundle.predict(asked), router.predict(asked))
     np.testing.assert_allclose(bundle.predict_proba(asked), router.predict_proba(asked), atol=1e-9)
+
+
+def test_generic_keeps_its_own_scale_beside_corrections(tmp_path, population):
+    X = population.to_array()
+    for estimator in (LogisticRegression(C=0.01), SGDClassifier(loss="log_loss", random_state=0)):
+        candidates = ("generic", "multilevel")
+        router = fit(estimator, X, population.y, population.group_columns, candidates=candidates)
+        assert router.candidates_["multilevel"].corrected.scale != 1
+        for precision in ("fast", "exact"):
+            certificate = export_bundle(router, tmp_path / "r.onnx", X, precision=precision)
+            assert certificate["label_flips"] == 0
 
 
 @pytest.mark.slow

@@ -10,8 +10,9 @@ from forced import EVERY, every_report, force
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
+from sklearn.feature_selection import VarianceThreshold
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier
+from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
@@ -27,7 +28,7 @@ def make_rows(n=400, seed=0, texts=False):
     rng = np.random.default_rng(seed)
     X = pd.DataFrame({"x0": rng.normal(size=n), "x1": 100 + 10 * rng.normal(size=n)}).round(2)
     if texts:
-        X["site"] = rng.choice(["north", "south", "west", ""], n)
+        X["site"] = rng.choice(["north", "south", "west", ""], n, p=[0.3, 0.3, 0.28, 0.12])
         X["team"] = rng.choice(["a", "b"], n)
     X["sex"], X["age"] = rng.choice(["F", "M"], n), rng.choice(["old", "young"], n)
     margin = X["x0"] * np.where(X["sex"] == "F", 2, -2) + (X["x1"] - 100) / 10
@@ -89,6 +90,16 @@ def test_naive_bayes_whose_squares_would_cancel_is_partitioned(tmp_path):
     assert certificate["label_flips"] == 0
 
 
+def test_naive_bayes_of_routes_that_look_at_other_columns_is_partitioned(tmp_path):
+    X, y = make_rows()
+    X.loc[X["sex"] == "M", "x1"] = 0.0
+    router = FairUseRouter(make_pipeline(VarianceThreshold(), GaussianNB()), GROUPS, cv=2)
+    router = force(router.fit(X, y), ["decoupled"])
+    _, bundle, nodes = export(router, X, tmp_path / "b.onnx")
+    assert set(nodes) & SORTING
+    agree(bundle, router, X, 1e-5)
+
+
 def by_kind(encoder):
     numbers = make_pipeline(SimpleImputer(add_indicator=True), StandardScaler())
     return make_column_transformer(
@@ -102,6 +113,10 @@ TEXTS = {
     "onehot": make_pipeline(by_kind(ONEHOT), LogisticRegression()),
     "infrequent": make_pipeline(
         by_kind(OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=0.3)),
+        LogisticRegression(),
+    ),
+    "one infrequent": make_pipeline(
+        by_kind(OneHotEncoder(handle_unknown="infrequent_if_exist", min_frequency=0.2)),
         LogisticRegression(),
     ),
     "ordinal, scaled": make_pipeline(
@@ -165,6 +180,38 @@ def test_nets_take_in_their_scalers_and_are_finished_together(tmp_path, classes)
     assert not {"Div", "Scaler"} & set(nodes)
     agree(bundle, router, X)
     assert bundle.predict(X.head(0)).shape == (0,)
+
+
+def test_what_a_net_does_not_read_it_does_not_feel(tmp_path):
+    X, y = make_rows()
+    X.insert(0, "unread", 1.0)
+    read = make_column_transformer((StandardScaler(), ["x0", "x1"]))
+    net = make_pipeline(read, MLPClassifier((5,), max_iter=60, random_state=0))
+    router = router_of(net, X, y)
+    _, bundle, _ = export(router, X, tmp_path / "b.onnx")
+    X.loc[::3, "unread"] = np.nan
+    agree(bundle, router, X)
+
+
+def test_categories_of_one_text_are_refused(tmp_path):
+    X, y = make_rows(texts=True)
+    X["site"] = X["site"].astype(object)
+    X.loc[::4, "site"] = None
+    router = router_of(TEXTS["onehot"], X, y)
+    with pytest.raises(ValueError, match="the categories '' and None, which a bundle cannot tell"):
+        export(router, X, tmp_path / "b.onnx")
+
+
+def test_sigmoids_far_off_keep_their_shares(tmp_path):
+    X, y = make_rows()
+    y = y + (X["x0"] > 1)
+    sgd = SGDClassifier(loss="log_loss", random_state=0)
+    router = router_of(make_pipeline(StandardScaler(), sgd), X, y)
+    for precision in ("fast", "exact"):
+        _, bundle, nodes = export(router, X, tmp_path / "b.onnx", precision=precision)
+        assert not SORTING & set(nodes)
+        far = X.assign(x0=10 * X["x0"], x1=100 - 10 * (X["x1"] - 100))
+        agree(bundle, router, far, 1e-4 if precision == "fast" else 1e-12)
 
 
 def test_nets_on_numbers_far_from_zero_take_them_from_their_middle(tmp_path):

@@ -48,7 +48,7 @@ class NaiveBayes:
 
     Parameters
     ----------
-    centre : ndarray of shape (d,)
+    centre : ndarray of shape (d_used,)
         Taken off the columns first.
     used : ndarray of bool, shape (d,)
     linear, squared : ndarray of shape (d_used, n_scores)
@@ -88,19 +88,18 @@ class NaiveBayes:
             if normal is None or len(normal.constant) != n_classes:
                 return None
             routes.append(normal)
-        mean = np.concatenate([route.mean for route in routes])
-        precision = np.concatenate([route.precision for route in routes])
-        used = np.array(precision.any(axis=0))
-        if not np.isfinite(np.concatenate([route.constant for route in routes])).all():
+        looked_at = [route.precision.any(axis=0) for route in routes]
+        used = np.array(looked_at[0])
+        if not used.any() or any((own != used).any() for own in looked_at):
             return None
-        for centre in (np.zeros(len(features)), _middle(mean, precision)):
-            off = np.where(precision > 0, mean - centre, 0)
-            if _largest_sum(off, precision) <= _LARGEST_SUM[np.dtype(kind)]:
-                break
-        else:
-            return None
-        linear, squared = (off * precision).T[used], -precision.T[used] / 2
+        mean = np.concatenate([route.mean for route in routes])[:, used]
+        precision = np.concatenate([route.precision for route in routes])[:, used]
         bias = np.concatenate([route.constant for route in routes])
+        centre = _centre(mean, precision, np.dtype(kind))
+        if centre is None or not np.isfinite(bias).all():
+            return None
+        off = mean - centre
+        linear, squared = (off * precision).T, -precision.T / 2
         bias = bias - (off**2 * precision).sum(axis=1) / 2
         if n_classes == 2:  # only their difference counts
             linear, squared = np.diff(linear)[:, ::2], np.diff(squared)[:, ::2]
@@ -111,8 +110,7 @@ class NaiveBayes:
         """Append the answers: label index [n] and probabilities [n, K]."""
         rows, centre = JOINED, self.centre
         if not self.used.all():
-            places = np.flatnonzero(self.used)
-            rows, centre = graph.op("Gather", rows, graph.constant(places), axis=1), centre[places]
+            rows = graph.op("Gather", rows, graph.constant(np.flatnonzero(self.used)), axis=1)
         if centre.any():
             rows = graph.op("Sub", rows, graph.numbers(centre[None, :]))
         scores = graph.op("Gemm", rows, graph.numbers(self.linear), graph.numbers(self.bias))
@@ -124,25 +122,23 @@ class NaiveBayes:
         return finish_scores(graph, scores, size, finish)
 
 
-def _middle(mean: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Middle of each column's means among the routes that look at it; 0 where none does."""
-    low = np.where(precision > 0, mean, np.inf).min(axis=0)
-    high = np.where(precision > 0, mean, -np.inf).max(axis=0)
-    with np.errstate(invalid="ignore"):
-        return np.where(low <= high, (low + high) / 2, 0)
-
-
-def _largest_sum(off: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
-    """Sum of the squares' parts for a row as far off as classes and routes are from each other.
+def _centre(
+    mean: NDArray[np.float64], precision: NDArray[np.float64], kind: np.dtype[Any]
+) -> NDArray[np.float64] | None:
+    """What to take off the columns: nothing, their middle, or None if neither is exact enough.
 
     Parameters
     ----------
-    off, precision : ndarray of shape (n_scores, d)
+    mean, precision : ndarray of shape (n_scores, d)
+    kind : numpy dtype
     """
-    with np.errstate(divide="ignore"):
-        spread = np.where(precision > 0, 1 / precision, 0).max(axis=0)
-    reach = spread + (off**2).max(axis=0)
-    return float((precision * reach).sum(axis=1).max() / 2)
+    middle = (mean.min(axis=0) + mean.max(axis=0)) / 2
+    for centre in (np.zeros_like(middle), middle.astype(kind).astype(np.float64)):
+        # a row as far off as classes and routes are from each other
+        reach = (1 / precision).max(axis=0) + ((mean - centre) ** 2).max(axis=0)
+        if (precision * reach).sum(axis=1).max() / 2 <= _LARGEST_SUM[kind]:
+            return centre
+    return None
 
 
 def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) -> _Normal | None:

@@ -27,8 +27,7 @@ from sklearn.preprocessing import (
 )
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from fairuse_router.bundle.encoders import ENCODERS, code_table
-from fairuse_router.bundle.texts import feature_text
+from fairuse_router.bundle.encoders import ENCODERS, code_table, text_keys
 from fairuse_router.injection import KeepLast
 
 _OPERATIONS = {"sub": np.subtract, "div": np.divide, "mul": np.multiply, "add": np.add}
@@ -185,7 +184,7 @@ def _pass(step: Any, columns: list[Any] | None) -> list[Any] | None:
         return columns
     if isinstance(step, SelectorMixin):
         return [columns[j] for j in step.get_support(indices=True)]
-    if isinstance(step, ENCODERS):
+    if type(step) in ENCODERS:  # a subclass may encode otherwise
         return _encode(step, columns)
     if any(isinstance(column, Text) for column in columns):
         return None
@@ -196,8 +195,10 @@ def _encode(step: Any, columns: list[Any]) -> list[Any] | None:
     """Codes of texts; None where some are no texts, or an unknown one raises."""
     coded: list[Any] = []
     for j, column in enumerate(columns):
-        table, texts = code_table(step, j), tuple(map(feature_text, step.categories_[j]))
-        if not isinstance(column, Text) or len(table) == len(texts) or not np.isfinite(table).all():
+        if not isinstance(column, Text):
+            return None
+        table, texts = code_table(step, j), tuple(text_keys(step.categories_[j]))
+        if len(table) == len(texts) or not np.isfinite(table).all():
             return None
         coded += [Coded(column.source, (), texts, tuple(codes)) for codes in table.T.tolist()]
     return coded

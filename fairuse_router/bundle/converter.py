@@ -25,7 +25,7 @@ from skl2onnx.common.data_types import (
 from sklearn.base import is_classifier
 
 from fairuse_router.bundle.builder import ML, Graph, value_info
-from fairuse_router.bundle.draft import OPSETS, Draft
+from fairuse_router.bundle.draft import OLDEST, OPSETS, Draft
 from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.routes import same_rows
 from fairuse_router.router import FairUseRouter
@@ -91,6 +91,10 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     """
     router = operator.raw_operator
     opsets = {**OPSETS["fast"], "": container.target_opset_any_domain("")}
+    if opsets[""] < OLDEST:
+        raise ValueError(
+            f"target_opset={opsets['']} is too old for a router: pass {OLDEST} or more."
+        )
     names = getattr(router, "feature_names_in_", None)
     layout = Layout.of(
         router.feature_columns_, router.n_features_in_, None if names is None else tuple(names)

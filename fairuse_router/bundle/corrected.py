@@ -74,8 +74,9 @@ def _linear(model: Corrected, code: int) -> Any:
         return None
     if np.size(final.intercept_) != 1 or np.size(final.coef_) != len(model.fill):
         return None
-    final.coef_ = model.scale * final.coef_ + model.table[code, :-1]
-    final.intercept_ = model.scale * final.intercept_ + model.table[code, -1]
+    scale = 1.0 if _untouched(model)[code] else model.scale
+    final.coef_ = scale * final.coef_ + model.table[code, :-1]
+    final.intercept_ = scale * final.intercept_ + model.table[code, -1]
     return twin
 
 
@@ -144,8 +145,9 @@ def regress_corrected(graph: Graph, model: Corrected, block: Block, code: str) -
 
 def _blended(graph: Graph, model: Corrected, final: Any, reached: Block, code: str) -> str:
     """Margin of a linear base: its coefficients and the correction's in one row."""
-    slopes = model.scale * np.ravel(final.coef_) + model.table[:, :-1]
-    intercept = model.scale * np.ravel(final.intercept_) + model.table[:, -1]
+    scale = np.where(_untouched(model), 1.0, model.scale)
+    slopes = scale[:, None] * np.ravel(final.coef_) + model.table[:, :-1]
+    intercept = scale * np.ravel(final.intercept_) + model.table[:, -1]
     return _dot(graph, model, reached, slopes, intercept, code)
 
 

@@ -23,6 +23,7 @@ from fairuse_router.candidates import ServedModel, served_models
 
 NUMBERS = {"fast": "float32", "exact": "float64"}
 TOLERANCES = {"fast": 1e-5, "exact": 1e-9}
+OLDEST = 16  # of the operators: ScatterElements adds up since then
 OPSETS = {"fast": {"": 18, "ai.onnx.ml": 3}, "exact": {"": 18, "ai.onnx.ml": 5}}
 
 

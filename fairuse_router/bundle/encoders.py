@@ -35,12 +35,31 @@ def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
     flat = graph.op("Reshape", part.tensor, graph.constant([-1], np.int64))
     attrs: dict[str, Any] = {"default_int64": len(categories)}
     if part.text:
-        attrs["keys_strings"] = [feature_text(c) for c in categories]
+        attrs["keys_strings"] = text_keys(categories)
     else:
         flat = graph.cast(flat, np.float32) if graph.kind != np.float32 else flat
         attrs["keys_floats"] = np.asarray(categories, dtype=np.float32)
     attrs["values_int64s"] = list(range(len(categories)))
     return graph.op("LabelEncoder", flat, domain=ML, **attrs)
+
+
+def text_keys(categories: NDArray[Any]) -> list[str]:
+    """Texts that a bundle knows the categories of a column by.
+
+    Raises
+    ------
+    ValueError
+        If two categories have one text.
+    """
+    texts = [feature_text(category) for category in categories]
+    for i, text in enumerate(texts):
+        if text in texts[:i]:
+            first = categories[texts.index(text)]
+            raise ValueError(
+                f"a column has the categories {first!r} and {categories[i]!r}, which a bundle "
+                "cannot tell apart; make them one before training"
+            )
+    return texts
 
 
 def code_table(estimator: Any, j: int) -> NDArray[np.float64]:
@@ -50,7 +69,7 @@ def code_table(estimator: Any, j: int) -> NDArray[np.float64]:
         known = estimator.encodings_[j * len(unknown) : (j + 1) * len(unknown)]
         return np.append(np.stack(known, axis=1), unknown[None, :], axis=0)
     categories = list(estimator.categories_[j])
-    place, n_places = _places(estimator, j)
+    place, n_places, has_rare = _places(estimator, j)
     if isinstance(estimator, OrdinalEncoder):
         codes = np.array(place, dtype=np.float64)
         for i, category in enumerate(categories):
@@ -62,7 +81,7 @@ def code_table(estimator: Any, j: int) -> NDArray[np.float64]:
     table = np.eye(n_places)[place]
     if estimator.handle_unknown != "error":
         unknown = np.zeros((1, n_places))
-        if estimator.handle_unknown != "ignore" and n_places < len(categories):
+        if estimator.handle_unknown != "ignore" and has_rare:
             unknown[0, -1] = 1
         table = np.concatenate([table, unknown])
     if estimator.drop_idx_ is not None and estimator.drop_idx_[j] is not None:
@@ -70,12 +89,12 @@ def code_table(estimator: Any, j: int) -> NDArray[np.float64]:
     return table
 
 
-def _places(estimator: Any, j: int) -> tuple[list[int], int]:
-    """Place of each category among the codes: infrequent ones share the last."""
+def _places(estimator: Any, j: int) -> tuple[list[int], int, bool]:
+    """Place of each category among the codes, their number, and whether rare ones share one."""
     categories = list(estimator.categories_[j])
     groups = getattr(estimator, "infrequent_categories_", None)
     rare = [] if groups is None or groups[j] is None else [feature_text(c) for c in groups[j]]
     frequent = [i for i, c in enumerate(categories) if feature_text(c) not in rare]
     order = {i: place for place, i in enumerate(frequent)}
     place = [order.get(i, len(frequent)) for i in range(len(categories))]
-    return place, len(frequent) + bool(rare)
+    return place, len(frequent) + bool(rare), bool(rare)

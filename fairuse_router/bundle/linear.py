@@ -41,7 +41,7 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
-from fairuse_router.bundle.blocks import best, both_signs, flat, logistic, share
+from fairuse_router.bundle.blocks import best, both_signs, flat, logistic
 from fairuse_router.bundle.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
@@ -149,7 +149,9 @@ def finish_scores(graph: Graph, scores: str, width: int, finish: str) -> list[st
         both = both_signs(graph, graph.op("Div", total, graph.numbers(width)))
         return [best(graph, both), both]
     if finish == "rest":
-        return [best(graph, scores), share(graph, graph.op("Sigmoid", scores))]
+        # sigmoids divided by their sum, by their logarithms: far off they are all 0 in float32
+        logs = graph.op("Neg", graph.op("Softplus", graph.op("Neg", scores)))
+        return [best(graph, scores), graph.op("Softmax", logs, axis=1)]
     return [
         best(graph, scores),
         graph.op("Softmax", scores, axis=1) if finish == "softmax" else scores,

@@ -103,8 +103,12 @@ def _score_folded(graph: Graph, estimator: Any, block: Block) -> str | None:
     folded = fold_numbers(Head(net.coefs_[0], net.intercepts_[0], ""), columns, width)
     if folded is None or folded.filled.any():
         return None
-    centre, tensor = centre_to_take_off(folded.weights, folded.centre, graph.kind), block[0].tensor
+    used, tensor = np.flatnonzero(folded.used), block[0].tensor
+    weights, centre = folded.weights[used], folded.centre[used]
+    if len(used) < width:  # what is missing in a column that is not read must not be felt
+        tensor = graph.op("Gather", tensor, graph.constant(used, np.int64), axis=1)
+    centre = centre_to_take_off(weights, centre, graph.kind)
     if centre.any():
         tensor = graph.op("Sub", tensor, graph.numbers(centre[None, :]))
-    first = folded.weights, folded.bias + centre @ folded.weights
+    first = weights, folded.bias + centre @ weights
     return score_net(graph, net, tensor, first)

@@ -16,13 +16,12 @@ from sklearn.utils.validation import check_is_fitted
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
 from fairuse_router.bundle.digest import BLANK, KEY, seal
-from fairuse_router.bundle.draft import NUMBERS, OPSETS, TOLERANCES, Draft
+from fairuse_router.bundle.draft import NUMBERS, OLDEST, OPSETS, TOLERANCES, Draft
 from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
 from fairuse_router.bundle.untaken import note_untaken
 from fairuse_router.candidates import ServedModel
 
-_OLDEST = 15
 _ML_VERSIONS = {"fast": (3, 4), "exact": (5,)}  # only 5 has trees in double precision
 
 
@@ -138,9 +137,9 @@ def _check_opsets(target_opset: int | Mapping[str, int] | None, precision: str) 
         opsets[""] = target_opset
     latest, allowed = get_latest_tested_opset_version(), _ML_VERSIONS[precision]
     known = set(opsets) == set(OPSETS[precision]) and opsets["ai.onnx.ml"] in allowed
-    if not known or isinstance(opsets[""], bool) or opsets[""] not in range(_OLDEST, latest + 1):
+    if not known or isinstance(opsets[""], bool) or opsets[""] not in range(OLDEST, latest + 1):
         raise ValueError(
-            f"target_opset={target_opset!r} is not allowed: pass an integer from {_OLDEST} to "
+            f"target_opset={target_opset!r} is not allowed: pass an integer from {OLDEST} to "
             f"{latest}, or a dict such as {OPSETS[precision]} with ai.onnx.ml in {allowed}, as "
             f"precision={precision!r} needs."
         )
