@@ -3,16 +3,18 @@
 Linear families: a logistic regression with shared and own slopes, fitted to all rows at once. Every
 other family, and linear models that are penalized otherwise: the same on top of generic's margin,
 which must then come from models that have not seen the row, and is brought to the scale of log-odds
-first; of that only what differs between groups is kept. What all groups share would be a better
+first. What would be corrected if nothing were known of groups is taken off: that would be a better
 generic given to those alone who report.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 from sklearn.base import is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
@@ -28,7 +30,7 @@ from fairuse_router.corrected import (
     base_margin,
     final_step,
 )
-from fairuse_router.inference import multilevel_path
+from fairuse_router.inference import MultilevelFit, multilevel_path
 from fairuse_router.recipes import Recipe, Rows, TrainingRows, Unavailable, fit_model
 from fairuse_router.splitting import split_rows
 
@@ -76,39 +78,46 @@ def fit_multilevel(
         _check_labels(final, reached)
     assert recipe.added is not None
     weight = _weight(final, part)
-    offset = None if linear else _out_of_fold(recipe, part)
-    scale = 1.0 if offset is None or regression else _scale_of(offset, part.target, weight)
+    offset, scale = (None, 1.0) if linear else _offset(recipe, part, weight)
     fits = multilevel_path(
         x,
         part.groups,
         part.target,
         recipe.added,
         PENALTIES,
-        offset=None if offset is None else scale * offset,
+        offset=offset,
         weight=weight,
         squared=regression,
     )
+    if offset is None:
+        tables = [_by_unit(fit.coef, fit.intercept, mean, sd) for fit in fits]
+        tables = [t - np.append(np.ravel(final.coef_), np.ravel(final.intercept_)) for t in tables]
+    else:
+        common = _Common.of(x, part, recipe.added, offset, weight)
+        tables = [_by_unit(*common.off(fit), mean, sd) for fit in fits]
     kind = CorrectedRegressor if regression else CorrectedClassifier
     codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
-    share = _shares(part)
-    candidates = []
-    for fit in fits:
-        slopes = fit.coef / sd
-        table = np.column_stack([slopes, fit.intercept - slopes @ mean])
-        if linear:
-            table -= np.append(np.ravel(final.coef_), np.ravel(final.intercept_))
-        else:
-            table -= share @ table
-        candidates.append(
-            Candidate(
-                recipe.name,
-                (kind(model, table, mean, scale),),
-                np.zeros(part.n_groups, dtype=np.int64),
-                codes,
-                ("multilevel group",),
-            )
+    return [
+        Candidate(
+            recipe.name,
+            (kind(model, table, mean, scale),),
+            np.zeros(part.n_groups, dtype=np.int64),
+            codes,
+            ("multilevel group",),
         )
-    return candidates
+        for table in tables
+    ]
+
+
+def _by_unit(
+    slopes: NDArray[np.float64],
+    intercept: Any,
+    mean: NDArray[np.float64],
+    sd: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """Slopes and intercept, shape (..., d + 1), of features as they are, not standardized."""
+    slopes = slopes / sd
+    return np.concatenate([slopes, np.asarray(intercept - slopes @ mean)[..., None]], axis=-1)
 
 
 def _is_linear(final: Any, regression: bool) -> bool:
@@ -128,12 +137,64 @@ def _is_linear(final: Any, regression: bool) -> bool:
     return type(final) is LinearDiscriminantAnalysis
 
 
-def _shares(part: TrainingRows) -> NDArray[np.float64]:
-    """Share of each group among the rows that have one, shape (m,)."""
-    known = part.groups >= 0
-    weight = None if part.weight is None else part.weight[known]
-    count = np.bincount(part.groups[known], weight, part.n_groups)
-    return count / max(count.sum(), np.finfo(float).tiny)
+@dataclass(frozen=True)
+class _Common:
+    """The correction that is due if nothing is known of groups.
+
+    Parameters
+    ----------
+    slopes : ndarray of shape (d + 1,)
+        The intercept comes last.
+    score : ndarray of shape (d + 1,)
+        What each of them gains at first.
+    share : ndarray of shape (m,)
+        Share of each group among the rows that have one.
+    """
+
+    slopes: NDArray[np.float64]
+    score: NDArray[np.float64]
+    share: NDArray[np.float64]
+
+    @classmethod
+    def of(
+        cls,
+        x: NDArray[np.float64],
+        part: TrainingRows,
+        main: NDArray[np.float64],
+        offset: NDArray[np.float64],
+        weight: NDArray[np.float64] | None,
+    ) -> _Common:
+        """Fit it to standardized features, on top of an offset."""
+        squared, d = part.classes is None, x.shape[1]
+        [fit] = multilevel_path(
+            x,
+            np.full(len(x), -1),
+            part.target,
+            main,
+            PENALTIES[:1],
+            offset=offset,
+            weight=weight,
+            squared=squared,
+        )
+        error = part.target - (offset if squared else expit(offset))
+        error = error if weight is None else weight * error
+        known = part.groups >= 0
+        count = np.bincount(
+            part.groups[known], None if weight is None else weight[known], len(main)
+        )
+        share = count / max(count.sum(), np.finfo(float).tiny)
+        return cls(fit.shared[: d + 1], np.append(error @ x, error.sum()), share)
+
+    def off(self, fit: MultilevelFit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Take it off a fit's slopes and intercepts, until their mean gains nothing by itself.
+
+        Their mean is not taken off whole: where slopes differ, those who know the group can be
+        surer than generic in all of them.
+        """
+        mean = self.share @ np.column_stack([fit.coef, fit.intercept])
+        gain = self.slopes @ self.score
+        taken = self.slopes * ((mean @ self.score) / gain if gain > 0 else 1.0)
+        return fit.coef - taken[:-1], fit.intercept - taken[-1]
 
 
 def _check_classes(model: Any, part: TrainingRows) -> None:
@@ -205,6 +266,15 @@ def _weight(final: Any, part: TrainingRows) -> NDArray[np.float64] | None:
         return part.weight
     weight = compute_sample_weight(balance, part.y)
     return weight if part.weight is None else weight * part.weight
+
+
+def _offset(
+    recipe: Recipe, part: TrainingRows, weight: NDArray[np.float64] | None
+) -> tuple[NDArray[np.float64], float]:
+    """Generic's margin for its training rows, brought to the scale of log-odds, and that scale."""
+    margin = _out_of_fold(recipe, part)
+    scale = 1.0 if part.classes is None else _scale_of(margin, part.target, weight)
+    return scale * margin, scale
 
 
 def _out_of_fold(recipe: Recipe, part: TrainingRows) -> NDArray[np.float64]:

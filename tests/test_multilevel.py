@@ -6,6 +6,8 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import (
@@ -83,6 +85,18 @@ def test_a_linear_family_is_the_multilevel_regression_itself():
         np.testing.assert_array_equal(labels, margin > 0)
 
 
+def shared_logistic(z1, y, offset):
+    """Slopes and intercept of a logistic regression on top of an offset, ridge 1 on the slopes."""
+
+    def objective(beta):
+        margin = offset + z1 @ beta
+        loss = (np.logaddexp(0, margin) - y * margin).sum() + beta[:-1] @ beta[:-1] / 2
+        return loss, (expit(margin) - y) @ z1 + np.append(beta[:-1], 0)
+
+    start = np.zeros(z1.shape[1])
+    return minimize(objective, start, jac=True, method="BFGS", options={"gtol": 1e-9}).x
+
+
 def test_any_other_family_is_corrected_by_margins_out_of_fold():
     X, groups, y = draw()
     data = training_rows(X, groups, y)
@@ -96,9 +110,12 @@ def test_any_other_family_is_corrected_by_margins_out_of_fold():
     scale = max(0.2, labels.coef_[0, 0])  # how much of the log-odds is there; a fifth at least
     fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, offset=scale * offset)[-1]
     served = log_odds(base.models[0].predict_proba(X))  # by the model fitted to all rows
-    share = np.bincount(groups) / len(groups)  # what groups share is not theirs alone
-    coef, intercept = fit.coef - share @ fit.coef, fit.intercept - share @ fit.intercept
-    added = np.einsum("ij,ij->i", z, coef[groups]) + intercept[groups]
+    z1 = np.column_stack([z, np.ones(len(z))])
+    common = shared_logistic(z1, y, scale * offset)  # what is due to all is not theirs alone
+    score = (y - expit(scale * offset)) @ z1
+    mean = np.bincount(groups) / len(groups) @ np.column_stack([fit.coef, fit.intercept])
+    common *= (mean @ score) / (common @ score)
+    added = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups] - z1 @ common
     found = variants[-1].evaluate(X, groups, "decision_function", None)
     np.testing.assert_allclose(found, scale * served + added, atol=1e-4)
     assert variants[-1].models[0].scale == pytest.approx(scale, abs=1e-5)
