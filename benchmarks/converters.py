@@ -143,7 +143,7 @@ def _serve(bundle: Bundle, router: Any, tolerance: float) -> tuple[int, int]:
 
 def _why(error: ValueError, estimator: Any, X: Any, y: Any, precision: str) -> str:
     """A refusal in one line, and whether plain skl2onnx converts the estimator."""
-    if "computes some of it in single precision" in str(error):
+    if "most often in single precision" in str(error):
         return "runtime has no doubles for it: " + _line(error).partition(": ")[2]
     rows = X[FEATURES].to_numpy(np.float64 if precision == "exact" else np.float32)
     fitted = clone(estimator).fit(rows, y)
