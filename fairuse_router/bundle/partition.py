@@ -81,9 +81,9 @@ def _score_own_rows(
     which = by_route(graph, model_of_route, route)
     n = graph.op("Shape", which, start=0, end=1)
     order = graph.ops("TopK", which, n, n_outputs=2, axis=0, largest=0)[1]
-    none, ones = np.zeros(len(submodels), dtype=np.int64), graph.constant(1, np.int64)
-    ones = graph.op("Expand", ones, n)
-    counts = graph.op("ScatterElements", graph.constant(none), which, ones, axis=0, reduction="add")
+    ones = graph.op("Expand", graph.constant(1, np.int64), n)
+    none = graph.constant(np.zeros(len(submodels)), np.int64)
+    counts = graph.op("ScatterElements", none, which, ones, axis=0, reduction="add")
 
     def split(tensor: str) -> list[str]:
         mine = graph.op("Gather", tensor, order, axis=0)
