@@ -116,6 +116,8 @@ class Contest:
         """Open a session with the number of threads asked for."""
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = self.threads
+        # threads that spin after a call would take the processors from the next contender
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 4
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 

@@ -1,10 +1,11 @@
 """What serving a bundle costs beside plain exports of its models, and whether it ever disagrees.
 
-Run ``python -m benchmarks.serving``; ``--quick`` takes under half a minute, ``--threads 2`` lets
-every session use two threads. Contenders are timed in turn within one run, in blocks (64 calls of
-one row each, 16 of 32, one of more), and the ratios are between the fastest blocks. "Routes alone"
-are plain exports of the models of all routes, each asked for its own rows; "report read" is a
-bundle that reads the report, looks the route up, and serves everybody by generic.
+Run ``python -m benchmarks.serving``; ``--quick`` takes under a minute, ``--threads 2`` lets every
+session use two threads, which do not spin between calls. Contenders are timed in turn within one
+run, in blocks (64 calls of one row each, 16 of 32, one of more), and the ratios are between the
+fastest blocks. "Routes alone" are plain exports of the models of all routes, each asked for its own
+rows; "report read" is a bundle that reads the report, looks the route up, and serves everybody by
+generic.
 """
 
 from __future__ import annotations
