@@ -134,23 +134,41 @@ def both_signs(graph: Graph, positive: str) -> str:
     return graph.op("Concat", graph.op("Sub", graph.numbers(1), positive), positive, axis=1)
 
 
+def text_codes(graph: Graph, tensor: str, texts: Sequence[str], codes: NDArray[np.int64]) -> str:
+    """Codes of a tensor of texts; the last code is that of any other text."""
+    *known, other = codes.tolist()
+    return graph.op(
+        "LabelEncoder",
+        tensor,
+        domain=ML,
+        keys_strings=list(texts),
+        values_int64s=known,
+        default_int64=other,
+    )
+
+
+def two_classes(graph: Graph, score: str, intercept: float, post_transform: str) -> list[str]:
+    """Label index and values of two classes from ``(intercept - score, score)``, float32 only."""
+    return graph.ops(
+        "LinearClassifier",
+        score,
+        n_outputs=2,
+        domain=ML,
+        coefficients=[-1.0, 1.0],
+        intercepts=[intercept, 0.0],
+        classlabels_ints=[0, 1],
+        multi_class=0,
+        post_transform=post_transform,
+    )
+
+
 def logistic(graph: Graph, margin: str, zero_is_second: bool = False) -> list[str]:
     """Label index and probabilities of two classes from the margin of the second, shape (n, 1).
 
     Few nodes, as each of them counts in a batch of one row.
     """
     if graph.kind == np.float32 and not zero_is_second:
-        return graph.ops(
-            "LinearClassifier",
-            margin,
-            n_outputs=2,
-            domain=ML,
-            coefficients=[-1.0, 1.0],
-            intercepts=[0.0, 0.0],
-            classlabels_ints=[0, 1],
-            multi_class=0,
-            post_transform="LOGISTIC",
-        )
+        return two_classes(graph, margin, 0.0, "LOGISTIC")
     both = graph.op("MatMul", margin, graph.numbers([[-1, 1]]))
     label = graph.op("ArgMax", both, axis=1, keepdims=0, select_last_index=int(zero_is_second))
     return [label, graph.op("Sigmoid", both)]

@@ -101,6 +101,14 @@ def classify(graph: Graph, estimator: Any, block: Block, method: str | None) -> 
     return compose(graph, estimator, block, method, lambda e, b, m: classify(graph, e, b, m))
 
 
+def final_estimator(estimator: Any) -> Any:
+    """The final step of Pipelines and searches."""
+    while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
+        inside = isinstance(estimator, Pipeline)
+        estimator = estimator.steps[-1][1] if inside else estimator.best_estimator_
+    return estimator
+
+
 def reach(graph: Graph, estimator: Any, block: Block) -> tuple[Any, Block]:
     """The final step of Pipelines and searches, and the columns as they reach it."""
     while True:

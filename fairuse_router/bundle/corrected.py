@@ -11,11 +11,10 @@ from numpy.typing import NDArray
 from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
-from sklearn.pipeline import Pipeline
 
 from fairuse_router.bundle.blocks import Answer, Block, merge, unknown_level
 from fairuse_router.bundle.builder import Graph
-from fairuse_router.bundle.compose import classify, reach
+from fairuse_router.bundle.compose import classify, final_estimator, reach
 from fairuse_router.bundle.linear import centre_to_take_off, finish_scores
 from fairuse_router.bundle.regress import regress
 from fairuse_router.candidates import ServedModel
@@ -67,9 +66,7 @@ def one_model_per_route(
 def _linear(model: Corrected, code: int) -> Any:
     """Return the base model with one correction in its coefficients, if it is linear, else None."""
     twin = copy.deepcopy(model.base)
-    final = twin
-    while isinstance(final, Pipeline) or hasattr(final, "best_estimator_"):
-        final = final.steps[-1][1] if isinstance(final, Pipeline) else final.best_estimator_
+    final = final_estimator(twin)
     if not (has_log_odds(final) or type(final) in (LinearRegression, Ridge, RidgeCV)):
         return None
     if np.size(final.intercept_) != 1 or np.size(final.coef_) != len(model.fill):

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, TargetEncoder
 
-from fairuse_router.bundle.blocks import Block, Part, single_columns
+from fairuse_router.bundle.blocks import Block, Part, single_columns, text_codes
 from fairuse_router.bundle.builder import ML, Graph
 from fairuse_router.bundle.texts import feature_text
 
@@ -33,14 +33,16 @@ def encode(graph: Graph, estimator: Any, block: Block) -> Block:
 def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
     """Position of each row's category, shape (n,); one past the last for unknown ones."""
     flat = graph.op("Reshape", part.tensor, graph.constant([-1], np.int64))
-    attrs: dict[str, Any] = {"default_int64": len(categories)}
     if part.text:
-        attrs["keys_strings"] = text_keys(categories)
-    else:
-        flat = graph.cast(flat, np.float32) if graph.kind != np.float32 else flat
-        attrs["keys_floats"] = np.asarray(categories, dtype=np.float32)
-    attrs["values_int64s"] = list(range(len(categories)))
-    return graph.op("LabelEncoder", flat, domain=ML, **attrs)
+        return text_codes(graph, flat, text_keys(categories), np.arange(len(categories) + 1))
+    return graph.op(
+        "LabelEncoder",
+        graph.cast(flat, np.float32) if graph.kind != np.float32 else flat,
+        domain=ML,
+        keys_floats=np.asarray(categories, dtype=np.float32),
+        values_int64s=list(range(len(categories))),
+        default_int64=len(categories),
+    )
 
 
 def text_keys(categories: NDArray[Any]) -> list[str]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.builder import ML, Graph
+from fairuse_router.bundle.blocks import text_codes
+from fairuse_router.bundle.builder import Graph
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,14 +79,7 @@ def look_up(graph: Graph, lookup: Lookup, tensor: str, block: str, size: int) ->
     size : int
         Scores in a block.
     """
-    code = graph.op(
-        "LabelEncoder",
-        tensor,
-        domain=ML,
-        keys_strings=list(lookup.texts),
-        values_int64s=list(range(len(lookup.texts))),
-        default_int64=len(lookup.texts),
-    )
+    code = text_codes(graph, tensor, lookup.texts, np.arange(len(lookup.added)))
     place = graph.op("Concat", code, block, axis=1)
     table = lookup.added.reshape(len(lookup.added), -1, size)
     return graph.op("GatherND", graph.numbers(table), place)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.blocks import unknown_level
-from fairuse_router.bundle.builder import ML, Graph
+from fairuse_router.bundle.blocks import text_codes, unknown_level
+from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.inputs import REPORT, Layout
 from fairuse_router.groups import GroupSchema
 from fairuse_router.routing.table import RoutingTable
@@ -36,7 +36,7 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
         # a negative index counts from the end of an axis, so that -1 is no level, either
         place = graph.op("Max", REPORT, graph.constant(-1, np.int64))  # quicker than Clip
     elif texts is not None:
-        place = _encoder(graph, REPORT, texts, np.arange(len(texts) + 1))
+        place = text_codes(graph, REPORT, texts, np.arange(len(texts) + 1))
     else:
         place = _column_codes(graph, schema)
     routes = graph.constant(grid, np.int64)
@@ -69,26 +69,13 @@ def _codes(schema: GroupSchema, j: int, texts: Sequence[str]) -> NDArray[np.int6
     return np.array([*(code.get(text, unknown) for text in texts), unknown], dtype=np.int64)
 
 
-def _encoder(graph: Graph, column: str, texts: Sequence[str], codes: NDArray[np.int64]) -> str:
-    """Codes of a tensor of texts; the last code is that of any other text."""
-    *known, unknown = codes.tolist()
-    return graph.op(
-        "LabelEncoder",
-        column,
-        domain=ML,
-        keys_strings=list(texts),
-        values_int64s=known,
-        default_int64=unknown,
-    )
-
-
 def _column_codes(graph: Graph, schema: GroupSchema) -> str:
     """Codes of the reports, shape (n, k), one attribute at a time."""
     columns = []
     for j, levels in enumerate(schema.levels):
         texts = list(dict.fromkeys(["", *([schema.withheld] if schema.withheld else []), *levels]))
         column = graph.op("Gather", REPORT, graph.constant([j], np.int64), axis=1)
-        columns.append(_encoder(graph, column, texts, _codes(schema, j, texts)))
+        columns.append(text_codes(graph, column, texts, _codes(schema, j, texts)))
     return graph.op("Concat", *columns, axis=1)
 
 

@@ -11,12 +11,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.pipeline import Pipeline
 
 from fairuse_router.bundle.blocks import Block, merge
 from fairuse_router.bundle.builder import Graph
 from fairuse_router.bundle.columns import Coded, Column, walk
-from fairuse_router.bundle.compose import reach
+from fairuse_router.bundle.compose import final_estimator, reach
 from fairuse_router.bundle.fold import fold_numbers
 from fairuse_router.bundle.linear import Head, centre_to_take_off, head_of
 from fairuse_router.bundle.nets import finish_of_net, is_net, score_net
@@ -57,15 +56,8 @@ def common_finish(
     """
     if classes is not None and not all(np.array_equal(e.classes_, classes) for e in estimators):
         return None
-    found = {_finish_of(_final(estimator), method) for estimator in estimators}
+    found = {_finish_of(final_estimator(estimator), method) for estimator in estimators}
     return found.pop() if len(found) == 1 else None
-
-
-def _final(estimator: Any) -> Any:
-    while isinstance(estimator, Pipeline) or hasattr(estimator, "best_estimator_"):
-        is_pipeline = isinstance(estimator, Pipeline)
-        estimator = estimator.steps[-1][1] if is_pipeline else estimator.best_estimator_
-    return estimator
 
 
 def _finish_of(final: Any, method: str | None) -> Finish | None:

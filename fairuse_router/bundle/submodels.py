@@ -13,7 +13,7 @@ from onnx import ModelProto
 from fairuse_router import frames
 from fairuse_router.bundle.blocks import Answer, Block, Part, spread
 from fairuse_router.bundle.builder import Graph, value_info
-from fairuse_router.bundle.compose import classify
+from fairuse_router.bundle.compose import classify, final_estimator
 from fairuse_router.bundle.corrected import classify_corrected, regress_corrected
 from fairuse_router.bundle.inputs import cells, runs_of
 from fairuse_router.bundle.regress import regress
@@ -245,10 +245,7 @@ def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
         return n_classes
     if n_classes == 2:
         return 1
-    final = estimator
-    while hasattr(final, "steps") or hasattr(final, "best_estimator_"):
-        final = final.steps[-1][1] if hasattr(final, "steps") else final.best_estimator_
-    pairs = getattr(final, "decision_function_shape", "ovr") == "ovo"
+    pairs = getattr(final_estimator(estimator), "decision_function_shape", "ovr") == "ovo"
     return n_classes * (n_classes - 1) // 2 if pairs else n_classes
 
 
