@@ -3,6 +3,8 @@
 from itertools import product
 
 import numpy as np
+import onnx
+import onnxruntime
 import pandas as pd
 import pytest
 from forced import force
@@ -12,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import Bundle, FairUseRouter, GroupSchema, RoutingTable, export_bundle
+from fairuse_router.bundle import routes
 from fairuse_router.routing import GroupRecord
 from fairuse_router.routing.routed import unknown_levels
 
@@ -125,6 +128,35 @@ def test_python_and_bundle_agree_on_every_report(tmp_path, shape, seed, tree):
 def test_python_and_bundle_agree_on_every_report_of_many_schemas(tmp_path, shape, seed, tree):
     world = World(shape, seed, "withhold", tree)
     check_agreement(world, tmp_path, seed, ["?", None, np.nan, "", "never seen"])
+
+
+@pytest.mark.parametrize("in_one_row", [True, False])
+@pytest.mark.parametrize("shape", [(3,), (2, 5), (4, 2, 3)])
+def test_codes_find_their_route_and_no_other_number_finds_any(
+    tmp_path, monkeypatch, shape, in_one_row
+):
+    """A code beyond its attribute's levels, or below 0, never lands in another report's place."""
+    if not in_one_row:
+        monkeypatch.setattr(routes, "_LARGEST_GRID", 0)
+    world = World(shape, seed=4, handle_unknown="error", tree=False)
+    X = world.frame(world.x, world.random_reports(np.random.default_rng(0), len(world.x), ["?"]))
+    export_bundle(world.router, tmp_path / "r.onnx", X[:20], report="codes")
+    nodes = [node.op_type for node in onnx.load(tmp_path / "r.onnx").graph.node]
+    assert ("GatherND" in nodes) is not (in_one_row or len(shape) == 1)
+    session = onnxruntime.InferenceSession(tmp_path / "r.onnx", providers=["CPUExecutionProvider"])
+    grid, ends = world.router.routing_table_.grid, [np.iinfo(np.int64).min, np.iinfo(np.int64).max]
+    known = list(product(*map(range, grid.shape)))
+    features = np.zeros((len(known), 2), np.float32)
+    (found,) = session.run(["route"], {"X": features, "report": np.array(known)})
+    assert np.array_equal(found, grid.ravel())
+    every = product(*([-3, -2, -1, *range(size + 3), *ends] for size in grid.shape))
+    for codes in set(every) - set(known):
+        with pytest.raises(Exception, match="unknown_level_in_report"):
+            session.run(["route"], {"X": features[:1], "report": np.array([codes])})
+    empty = {"X": features[:0], "report": np.empty((0, len(shape)), np.int64)}
+    assert all(len(answer) == 0 for answer in session.run(None, empty))
+    with pytest.raises(Exception, match="inputs_differ_in_their_number_of_rows"):
+        session.run(["route"], {"X": features[:2], "report": np.array(known[:1])})
 
 
 @settings(max_examples=40, deadline=None)

@@ -14,7 +14,7 @@ from fairuse_router.groups import GroupSchema
 from fairuse_router.routing.table import RoutingTable
 
 UNEQUAL = "inputs_differ_in_their_number_of_rows"
-_LARGEST_GRID = 50_000  # entries of a table over texts; a larger one is looked up by codes
+_LARGEST_GRID = 50_000  # entries of a table with room to spare; a larger one has just its own
 
 
 def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
@@ -32,6 +32,8 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
     """
     schema = table.schema
     grid, texts = route_places(table, layout)
+    if layout.report == "codes" and grid.ndim == 1:
+        return _by_codes_in_one_row(graph, grid, len(schema.levels), layout)
     if layout.report == "codes":
         # a negative index counts from the end of an axis, so that -1 is no level, either
         place = graph.op("Max", REPORT, graph.constant(-1, np.int64))  # quicker than Clip
@@ -47,7 +49,8 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
 def route_places(table: RoutingTable, layout: Layout) -> tuple[NDArray[np.int64], list[str] | None]:
     """Return the table of routes as the graph holds it, and the texts that its axes stand for.
 
-    The texts are None where the axes stand for codes. The last place of each is no level.
+    The texts are None where the axes stand for codes. The last place of each is no level. Of codes
+    the table is one row, unless that is too large: every code counts as a digit of one base.
     """
     schema = table.schema
     grid = np.pad(table.grid, [(0, 1)] * table.grid.ndim, constant_values=len(table.routes))
@@ -55,10 +58,29 @@ def route_places(table: RoutingTable, layout: Layout) -> tuple[NDArray[np.int64]
     if schema.withheld and schema.withheld not in texts:
         texts.append(schema.withheld)
     large = (len(texts) + 1) ** len(schema.levels) > _LARGEST_GRID
+    base = max(grid.shape)
+    if layout.report == "codes" and base**grid.ndim <= _LARGEST_GRID:
+        wider = [(0, base - size) for size in grid.shape]
+        return np.pad(grid, wider, constant_values=len(table.routes)).ravel(), None
     if layout.report == "codes" or large:
         return grid, None
     places = [_codes(schema, j, texts) for j in range(len(schema.levels))]
     return grid[np.ix_(*places)], texts
+
+
+def _by_codes_in_one_row(graph: Graph, routes: NDArray[np.int64], k: int, layout: Layout) -> str:
+    """Route of every row from its codes as the digits of one number, quicker than by GatherND.
+
+    The last digit is no level, and a code of -1 turns into it, by a carry.
+    """
+    base = round(len(routes) ** (1 / k))
+    codes = graph.cast(REPORT, np.float32)
+    ends = [graph.constant(np.float32(end)) for end in (-1, base - 1)]
+    worth = graph.constant((base ** np.arange(k)[::-1])[None, :], np.float32)
+    place = graph.op("Gemm", worth, graph.op("Clip", codes, *ends), transB=1)
+    place = _as_long_as_features(graph, graph.cast(place, np.int32), layout)
+    table = graph.constant(routes, np.int64)
+    return graph.op("GatherElements", table, place, axis=0, name=unknown_level(graph))
 
 
 def _codes(schema: GroupSchema, j: int, texts: Sequence[str]) -> NDArray[np.int64]:

@@ -150,7 +150,7 @@ def _replace_routes(
     found = [
         node
         for node in graph.node
-        if node.op_type == "GatherND"
+        if node.op_type in ("GatherND", "GatherElements")
         and node.input[0] in tensors
         and np.array_equal(numpy_helper.to_array(tensors[node.input[0]]), before)
     ]
