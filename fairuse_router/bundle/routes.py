@@ -33,7 +33,7 @@ def write_route(graph: Graph, table: RoutingTable, layout: Layout) -> str:
     schema = table.schema
     grid, texts = route_places(table, layout)
     if layout.report == "codes" and grid.ndim == 1:
-        return _by_codes_in_one_row(graph, grid, len(schema.levels), layout)
+        return _by_codes_in_one_row(graph, grid, table.grid.shape, layout)
     if layout.report == "codes":
         # a negative index counts from the end of an axis, so that -1 is no level, either
         place = graph.op("Max", REPORT, graph.constant(-1, np.int64))  # quicker than Clip
@@ -52,31 +52,39 @@ def route_places(table: RoutingTable, layout: Layout) -> tuple[NDArray[np.int64]
     The texts are None where the axes stand for codes. The last place of each is no level. Of codes
     the table is one row, unless that is too large: every code counts as a digit of one base.
     """
-    schema = table.schema
-    grid = np.pad(table.grid, [(0, 1)] * table.grid.ndim, constant_values=len(table.routes))
+    schema, missing = table.schema, len(table.routes)
+    grid = np.pad(table.grid, [(0, 1)] * table.grid.ndim, constant_values=missing)
+    if layout.report == "codes":
+        base = _base(table.grid.shape)
+        if base**grid.ndim > _LARGEST_GRID:
+            return grid, None
+        wider = [(0, base - size) for size in grid.shape]
+        return np.pad(grid, wider, constant_values=missing).ravel(), None
     texts = list(dict.fromkeys(["", *(level for levels in schema.levels for level in levels)]))
     if schema.withheld and schema.withheld not in texts:
         texts.append(schema.withheld)
-    large = (len(texts) + 1) ** len(schema.levels) > _LARGEST_GRID
-    base = max(grid.shape)
-    if layout.report == "codes" and base**grid.ndim <= _LARGEST_GRID:
-        wider = [(0, base - size) for size in grid.shape]
-        return np.pad(grid, wider, constant_values=len(table.routes)).ravel(), None
-    if layout.report == "codes" or large:
+    if (len(texts) + 1) ** len(schema.levels) > _LARGEST_GRID:
         return grid, None
     places = [_codes(schema, j, texts) for j in range(len(schema.levels))]
     return grid[np.ix_(*places)], texts
 
 
-def _by_codes_in_one_row(graph: Graph, routes: NDArray[np.int64], k: int, layout: Layout) -> str:
+def _base(shape: Sequence[int]) -> int:
+    """Base in which the codes of all attributes are digits, and one more that is no level."""
+    return max(shape) + 1
+
+
+def _by_codes_in_one_row(
+    graph: Graph, routes: NDArray[np.int64], shape: Sequence[int], layout: Layout
+) -> str:
     """Route of every row from its codes as the digits of one number, quicker than by GatherND.
 
     The last digit is no level, and a code of -1 turns into it, by a carry.
     """
-    base = round(len(routes) ** (1 / k))
+    base = _base(shape)
     codes = graph.cast(REPORT, np.float32)
     ends = [graph.constant(np.float32(end)) for end in (-1, base - 1)]
-    worth = graph.constant((base ** np.arange(k)[::-1])[None, :], np.float32)
+    worth = graph.constant((base ** np.arange(len(shape))[::-1])[None, :], np.float32)
     place = graph.op("Gemm", worth, graph.op("Clip", codes, *ends), transB=1)
     place = _as_long_as_features(graph, graph.cast(place, np.int32), layout)
     table = graph.constant(routes, np.int64)
