@@ -92,7 +92,8 @@ def _check_metric(metric: Metric, template: Any) -> Metric:
     if metric.needs_proba and not hasattr(template, "predict_proba"):
         raise ValueError(
             f"metric={metric.name!r} needs probabilities, and the estimator {kind} has no "
-            "predict_proba. Use metric='error', or wrap the estimator in CalibratedClassifierCV."
+            "predict_proba. Use metric='error', wrap the estimator in CalibratedClassifierCV, or "
+            "name the final_estimator of a StackingClassifier, which has one once it is fitted."
         )
     return metric
 

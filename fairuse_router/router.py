@@ -41,19 +41,14 @@ from fairuse_router.shifts import count_classes
 from fairuse_router.training import make_pool
 
 
-def _estimator_has(method: str) -> Any:
-    """Whether the estimator (or the prefit generic) has a method."""
+def _has(method: str, but_not: str = "") -> Any:
+    """Whether generic, or the estimator before the fit, has a method and lacks another."""
 
     def check(self: FairUseRouter) -> bool:
-        return hasattr(self._template(), method)
+        model = self._speaker()
+        return hasattr(model, method) and not hasattr(model, but_not)
 
     return check
-
-
-def _only_decision_function(self: FairUseRouter) -> bool:
-    """decision_function stands in where there are no probabilities."""
-    model = self._template()
-    return hasattr(model, "decision_function") and not hasattr(model, "predict_proba")
 
 
 class FairUseRouter(Convertible, MetaEstimatorMixin, BaseEstimator):
@@ -283,12 +278,12 @@ default="shrunken"
         """
         return self._serve(*self._split(X), "predict")
 
-    @available_if(_estimator_has("predict_proba"))
+    @available_if(_has("predict_proba"))
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probabilities of shape (n, K), columns in the order of ``classes_``; as `predict`."""
         return self._serve(*self._split(X), "predict_proba")
 
-    @available_if(_only_decision_function)
+    @available_if(_has("decision_function", but_not="predict_proba"))
     def decision_function(self, X: Any) -> NDArray[np.float64]:
         """Decision values where the estimator has no probabilities; as `predict`."""
         return self._serve(*self._split(X), "decision_function")
@@ -421,6 +416,11 @@ default="shrunken"
             return self.candidates.get(GENERIC, self.estimator)
         return self.estimator
 
+    def _speaker(self) -> Any:
+        """Generic once it is fitted: a StackingClassifier has some of its methods only then."""
+        fitted = getattr(self, "candidates_", None)
+        return fitted[GENERIC].models[0] if fitted else self._template()
+
     def _split(self, X: Any) -> tuple[frames.Table, NDArray[np.int64]]:
         """Features and report codes of the user's rows."""
         check_is_fitted(self)
@@ -430,7 +430,7 @@ default="shrunken"
         """Predictions for features under report codes."""
         routes = self.routing_table_.look_up(codes)
         classes = getattr(self, "classes_", None)
-        return evaluate(self._models, self._model_of_route, features, routes, method, classes)
+        return evaluate(self._models, self._model_of_route, features, routes, [method], classes)[0]
 
     def _install(self, table: RoutingTable) -> None:
         """Make a routing table the one that serves."""

@@ -1,4 +1,4 @@
-"""Shared by the tests: one table in every dataframe backend, and rows whose best routes differ."""
+"""Shared by the tests: tables of every backend, rows whose best routes differ, a fit by the CLI."""
 
 from typing import NamedTuple
 
@@ -7,6 +7,10 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from patients import GROUPS, patients, write_csv
+
+from fairuse_router.cli import fit as fit_command
+from fairuse_router.cli import main
 
 BACKENDS = {
     "pandas": pd.DataFrame,
@@ -75,3 +79,20 @@ def rows() -> Rows:
 @pytest.fixture(scope="session")
 def many_rows() -> Rows:
     return make_rows(960)
+
+
+@pytest.fixture(scope="session")
+def cli_fit(tmp_path_factory):
+    """A data file, the bundle fitted on it, and the router that was in memory."""
+    folder = tmp_path_factory.mktemp("cli")
+    data, out = write_csv(folder / "data.csv", patients()), str(folder / "router.onnx")
+    kept = []
+    with pytest.MonkeyPatch.context() as patch:
+        export = fit_command.export_bundle
+        patch.setattr(
+            fit_command,
+            "export_bundle",
+            lambda router, path, X: kept.append((router, X)) or export(router, path, X),
+        )
+        assert main(["fit", data, *GROUPS, "--out", out, "--policy", "best", "--cv", "3"]) == 0
+    return data, out, *kept[0]

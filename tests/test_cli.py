@@ -1,8 +1,6 @@
 """The command line: what it prints, what it writes, and how it refuses."""
 
-import builtins
 import csv
-import inspect
 import subprocess
 import sys
 
@@ -10,8 +8,9 @@ import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
+from patients import GROUPS, patients, read_csv, refused, router_default, write_csv
 
-from fairuse_router import Bundle, FairUseRouter, __version__
+from fairuse_router import Bundle, __version__
 from fairuse_router.cli import fit as fit_command
 from fairuse_router.cli import main
 from fairuse_router.cli.csvfile import CsvFile, to_numbers
@@ -20,76 +19,6 @@ from fairuse_router.cli.parser import METRICS, build_parser, split_names
 from fairuse_router.cli.training import hold_out, prepare, to_labels
 from fairuse_router.datasets import load_heart
 from fairuse_router.metrics import get_metric
-
-
-def patients(n: int = 240, seed: int = 0) -> dict[str, list[str]]:
-    """Columns of a CSV file; in one of four groups, x speaks the other way round."""
-    rng = np.random.default_rng(seed)
-    sex = np.tile(["1", "2", "1", "2"], n // 4)
-    age = np.tile(["60, or more", "60, or more", '"young"', '"young"'], n // 4)
-    x, z = rng.normal(size=(2, n))
-    sign = np.where((sex == "2") & (age == "60, or more"), -1.0, 1.0)
-    sick = 3 * sign * x + z + rng.normal(size=n) > 0
-    ward = rng.choice(["Süd", "Nord", "the 'East'"], size=n)
-    cells = {
-        "größe, cm": [f"{v:.3f}" for v in x],
-        "sex": sex.tolist(),
-        "z": [f"{v:.3f}" for v in z],
-        "age band": age.tolist(),
-        'the "ward"': ward.tolist(),
-        "outcome": np.where(sick, "sick", "well").tolist(),
-    }
-    for name, row in (("größe, cm", 5), ("z", 9), ('the "ward"', 11), ("sex", 17), ("sex", 23)):
-        cells[name][row] = ""
-    cells["z"][13] = "?"
-    cells["age band"][19] = "?"
-    return cells
-
-
-def write_csv(path, columns, separator=","):
-    with open(path, "w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, delimiter=separator)
-        writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
-    return str(path)
-
-
-def read_csv(path):
-    with open(path, encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
-GROUPS = ("--target", "outcome", "--groups", "sex,age band")
-
-
-@pytest.fixture(scope="module")
-def fitted(tmp_path_factory):
-    """A data file, the bundle fitted on it, and the router that was in memory."""
-    folder = tmp_path_factory.mktemp("cli")
-    data, out = write_csv(folder / "data.csv", patients()), str(folder / "router.onnx")
-    kept = []
-    with pytest.MonkeyPatch.context() as patch:
-        export = fit_command.export_bundle
-        patch.setattr(
-            fit_command,
-            "export_bundle",
-            lambda router, path, X: kept.append((router, X)) or export(router, path, X),
-        )
-        assert main(["fit", data, *GROUPS, "--out", out, "--policy", "best", "--cv", "3"]) == 0
-    return data, out, *kept[0]
-
-
-def refused(capsys, code, *words):
-    """Only one line of error, which holds the words."""
-    out, err = capsys.readouterr()
-    last = err.strip().splitlines()[-1]
-    assert last.startswith("fairuse-router: error: ") or "fairuse-router fit: error:" in last
-    for word in words:
-        assert word in last, last
-    assert "Traceback" not in out + err
-    if code == 1:
-        assert len([line for line in err.splitlines() if "error" in line]) == 1
-
 
 # the whole job
 
@@ -165,8 +94,8 @@ def test_demo_with_generic_alone_shows_no_other_policy(capsys, tmp_path):
     assert "2. Policy 'shrunken' audited" in printed
 
 
-def test_predictions_are_those_of_the_router(fitted, capsys, tmp_path):
-    data, path, router, X = fitted
+def test_predictions_are_those_of_the_router(cli_fit, capsys, tmp_path):
+    data, path, router, X = cli_fit
     out = str(tmp_path / "predictions.csv")
     assert main(["predict", path, data, "--out", out]) == 0
     assert "240 rows" in capsys.readouterr().out
@@ -186,15 +115,15 @@ def test_predictions_are_those_of_the_router(fitted, capsys, tmp_path):
     assert routed.candidate[[17, 19, 23]].tolist() == ["generic"] * 3
 
 
-def test_fit_finds_the_group_that_needs_its_own_model(fitted):
-    table = fitted[2].routing_table_
+def test_fit_finds_the_group_that_needs_its_own_model(cli_fit):
+    table = cli_fit[2].routing_table_
     assert table.schema.levels == (("1", "2"), ('"young"', "60, or more"))
     served = {record.report: record.candidate for record in table.groups}
     assert served["2", "60, or more"] == "decoupled"
 
 
-def test_predict_writes_to_standard_output(fitted, capsys):
-    data, path, router, X = fitted
+def test_predict_writes_to_standard_output(cli_fit, capsys):
+    data, path, router, X = cli_fit
     assert main(["predict", path, data]) == 0
     out, err = capsys.readouterr()
     labels = [row["label"] for row in csv.DictReader(out.splitlines())]
@@ -202,29 +131,29 @@ def test_predict_writes_to_standard_output(fitted, capsys):
     assert err == ""
 
 
-def test_predict_takes_columns_in_any_order_and_more_of_them(fitted, capsys, tmp_path):
+def test_predict_takes_columns_in_any_order_and_more_of_them(cli_fit, capsys, tmp_path):
     columns = patients()
     del columns["outcome"]
     columns = {"noise": ["a,b"] * 240, **dict(reversed(columns.items())), "": ["9"] * 240}
     columns["sex"] = [f"{cell}.0" if cell else "NA" for cell in columns["sex"]]
     columns["z"] = [f" {cell} " for cell in columns["z"]]
     other = write_csv(tmp_path / "other.csv", columns, ";")
-    assert main(["predict", fitted[1], other, "--sep", ";"]) == 0
+    assert main(["predict", cli_fit[1], other, "--sep", ";"]) == 0
     out = capsys.readouterr().out
-    assert main(["predict", fitted[1], fitted[0]]) == 0
+    assert main(["predict", cli_fit[1], cli_fit[0]]) == 0
     assert out == capsys.readouterr().out
 
 
-def test_predict_goes_batch_by_batch(fitted, capsys, monkeypatch):
-    assert main(["predict", fitted[1], fitted[0]]) == 0
+def test_predict_goes_batch_by_batch(cli_fit, capsys, monkeypatch):
+    assert main(["predict", cli_fit[1], cli_fit[0]]) == 0
     whole = capsys.readouterr().out
     monkeypatch.setattr("fairuse_router.cli.predict._BATCH", 7)
-    assert main(["predict", fitted[1], fitted[0]]) == 0
+    assert main(["predict", cli_fit[1], cli_fit[0]]) == 0
     assert capsys.readouterr().out == whole
 
 
-def test_inspect_reads_the_file_alone(fitted, capsys, tmp_path):
-    path, router = fitted[1], fitted[2]
+def test_inspect_reads_the_file_alone(cli_fit, capsys, tmp_path):
+    path, router = cli_fit[1], cli_fit[2]
     assert main(["inspect", path]) == 0
     out = capsys.readouterr().out
     for name, record in zip(
@@ -247,11 +176,11 @@ def test_inspect_reads_the_file_alone(fitted, capsys, tmp_path):
     assert max(map(len, out.splitlines())) <= 80
 
 
-def test_serving_needs_neither_scikit_learn_nor_pandas(fitted, tmp_path):
+def test_serving_needs_neither_scikit_learn_nor_pandas(cli_fit, tmp_path):
     code = (
         "import sys; from fairuse_router.cli import main; "
-        f"assert main(['predict', {fitted[1]!r}, {fitted[0]!r}, '--out', 'p.csv']) == 0; "
-        f"assert main(['inspect', {fitted[1]!r}]) == 0; "
+        f"assert main(['predict', {cli_fit[1]!r}, {cli_fit[0]!r}, '--out', 'p.csv']) == 0; "
+        f"assert main(['inspect', {cli_fit[1]!r}]) == 0; "
         "bad = {'sklearn', 'skl2onnx', 'pandas'} & set(sys.modules); "
         "sys.exit(str(bad) if bad else 0)"
     )
@@ -309,13 +238,13 @@ def test_numbers_alone_several_classes_and_boolean_groups(capsys, tmp_path):
     assert bundle.schema.levels == (("False", "True"), ("0", "1", "2"))
 
 
-def test_unknown_levels_do_as_the_router_was_told(fitted, capsys, tmp_path):
+def test_unknown_levels_do_as_the_router_was_told(cli_fit, capsys, tmp_path):
     columns = {**patients(), "sex": ["9"] * 240}
     strange = write_csv(tmp_path / "strange.csv", columns)
-    assert main(["predict", fitted[1], strange]) == 1
+    assert main(["predict", cli_fit[1], strange]) == 1
     refused(capsys, 1, "'sex'", "['9']", "Known levels: ['1', '2']")
     out = str(tmp_path / "lenient.onnx")
-    command = ["fit", fitted[0], *GROUPS, "--out", out, "--handle-unknown", "withhold"]
+    command = ["fit", cli_fit[0], *GROUPS, "--out", out, "--handle-unknown", "withhold"]
     assert main([*command, "--cv", "2", "--test", "0"]) == 0
     capsys.readouterr()
     assert main(["predict", out, strange]) == 0
@@ -340,195 +269,22 @@ def test_another_text_may_withhold(capsys, tmp_path):
     assert {rows[i]["candidate"] for i in range(0, 120, 10)} == {"generic"}
 
 
-def test_candidates_and_harm_reach_the_router(fitted, capsys, monkeypatch, tmp_path):
+def test_candidates_and_harm_reach_the_router(cli_fit, capsys, monkeypatch, tmp_path):
     kept = []
     train = fit_command.train
     monkeypatch.setattr(
         fit_command, "train", lambda router, X, y: kept.append(router) or train(router, X, y)
     )
-    command = ["fit", fitted[0], *GROUPS, "--out", str(tmp_path / "r.onnx"), "--cv", "2"]
+    command = ["fit", cli_fit[0], *GROUPS, "--out", str(tmp_path / "r.onnx"), "--cv", "2"]
     command += ["--test", "0", "--candidates"]
     assert main([*command, "generic, multilevel", "--policy", "slope", "--max-harmed", "0.2"]) == 0
     assert "0 of 2,400 labels differ" in " ".join(capsys.readouterr().out.split())
     assert main([*command, "generic,decoupled", "--policy", "best"]) == 0
     slope, best = kept
-    assert (slope.max_harmed, best.max_harmed) == (0.2, _default("max_harmed"))
+    assert (slope.max_harmed, best.max_harmed) == (0.2, router_default("max_harmed"))
     assert list(slope.candidates_) == ["generic", "multilevel"]
     assert list(best.candidates_) == ["generic", "decoupled"]
-    assert fitted[2].candidates == _default("candidates")
-
-
-def _default(name):
-    return inspect.signature(FairUseRouter).parameters[name].default
-
-
-# refusals
-
-
-def test_version_and_help(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    assert main(["--version"]) == 0
-    assert capsys.readouterr().out == f"fairuse-router {__version__}\n"
-    for command in ([], ["demo"], ["fit"], ["predict"], ["inspect"]):
-        assert main([*command, "--help"]) == 0
-    printed = capsys.readouterr().out
-    assert max(map(len, printed.splitlines())) <= 80
-    assert printed.count(f"({','.join(_default('candidates'))})") == 2  # of demo and of fit
-    assert printed.count(f"is cautious ({_default('max_harmed')})") == 2
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        [],
-        ["sing"],
-        ["fit"],
-        ["fit", "d.csv"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--cv", "1"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--cv", "x"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--test", "1"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--jobs", "0"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--sep", "ab"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--metric", "r2"],
-        ["fit", "d.csv", "--target", "y", "--groups", "a", "--policy", "brave"],
-        ["fit", "d.csv", "--target", "y"],
-        ["predict", "r.onnx"],
-    ],
-)
-def test_misspelt_commands_return_two(command, capsys):
-    assert main(command) == 2
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert "error: " in err
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (
-            ["--candidates", "generic,magic"],
-            "--candidates generic,magic: 'magic' is not known; choose from generic, onehot, "
-            "intersectional, decoupled, multilevel",
-        ),
-        (["--candidates", "generic,,onehot"], "generic,,onehot: '' is not known"),
-        (["--candidates", "generic,onehot,onehot"], "onehot,onehot: name each candidate once"),
-        (["--candidates", "onehot"], "onehot lacks generic, which is always among them; add it"),
-        (["--candidates", ""], "lacks generic"),
-        (["--max-harmed", "0"], "--max-harmed: '0' is not allowed: give a number of groups above"),
-        (["--max-harmed", "nan"], "--max-harmed: 'nan' is not allowed"),
-        (["--max-harmed", "inf"], "--max-harmed: 'inf' is not allowed"),
-        (["--max-harmed", "few"], "--max-harmed: 'few' is not allowed"),
-        (
-            ["--max-harmed", "0.2"],
-            "--max-harmed 0.2 does nothing under --policy shrunken; it goes with --policy slope",
-        ),
-    ],
-)
-def test_bad_candidates_and_harm_are_refused_before_the_file_is_read(options, words, capsys):
-    assert main(["fit", "no.csv", *GROUPS, *options]) == 2
-    refused(capsys, 2, words)
-
-
-BAD_FILES = {
-    "empty.csv": (b"", "empty.csv is empty"),
-    "header.csv": (b"sex,age band,outcome\n", "has a header and no rows"),
-    "ragged.csv": (b"a,b\n1,2\n1,2,3\n", "row 2 after the header has 3 cells, the header 2"),
-    "twice.csv": (b"a,b,a\n1,2,3\n", "names ['a'] twice"),
-    "latin.csv": ("größe\n1\n".encode("latin-1"), "is no text in UTF-8"),
-    "binary.csv": (b"a,b\n1,\x00\n", "column"),
-}
-
-
-@pytest.mark.parametrize("name", BAD_FILES)
-def test_bad_files_are_one_line_of_error(name, fitted, capsys, tmp_path):
-    content, words = BAD_FILES[name]
-    (tmp_path / name).write_bytes(content)
-    out = ["--out", str(tmp_path / "r.onnx")]
-    assert main(["fit", str(tmp_path / name), *GROUPS, *out]) == 1
-    refused(capsys, 1, words)
-    assert main(["predict", fitted[1], str(tmp_path / name)]) == 1
-    refused(capsys, 1)
-
-
-def test_missing_files_are_one_line_of_error(fitted, capsys, tmp_path):
-    data, path = fitted[:2]
-    assert main(["fit", str(tmp_path / "no.csv"), *GROUPS]) == 1
-    refused(capsys, 1, "no.csv: there is no such file")
-    assert main(["predict", path, str(tmp_path)]) == 1
-    refused(capsys, 1, "it is a folder")
-    assert main(["predict", str(tmp_path / "no.onnx"), data]) == 1
-    refused(capsys, 1, "no.onnx", "no such file")
-    assert main(["inspect", data]) == 1
-    refused(capsys, 1, "data.csv", "no ONNX model")
-    assert main(["predict", path, data, "--out", str(tmp_path / "no" / "p.csv")]) == 1
-    refused(capsys, 1, "a folder that exists")
-    assert main(["fit", data, *GROUPS, "--out", str(tmp_path)]) == 1
-    refused(capsys, 1, "is a folder")
-
-
-@pytest.mark.parametrize(
-    ("options", "words"),
-    [
-        (["--target", "outcom", "--groups", "sex"], "Did you mean 'outcome'?"),
-        (["--target", "outcome", "--groups", "gender"], "the group attribute 'gender'"),
-        (["--target", "outcome", "--groups", "sex", "--drop", "w"], "the dropped column 'w'"),
-        (["--target", "outcome", "--groups", "sex,outcome"], "'outcome' is named twice"),
-        (["--target", "z", "--groups", "sex"], "looks like a measurement"),
-        (["--target", "outcome", "--groups", "z"], "'z' has more than max_levels=100 levels"),
-    ],
-)
-def test_bad_columns_are_one_line_of_error(options, words, fitted, capsys, tmp_path):
-    assert main(["fit", fitted[0], *options, "--out", str(tmp_path / "r.onnx")]) == 1
-    refused(capsys, 1, words)
-
-
-def test_an_error_stands_on_a_line_of_its_own(capsys, tmp_path):
-    columns = {"x": ["1", "2", "3", "4", "5", "6"], "s": ["a", "b"] * 3, "y": ["0"] * 5 + ["1"]}
-    data, out = write_csv(tmp_path / "d.csv", columns), str(tmp_path / "r.onnx")
-    assert main(["fit", data, "--target", "y", "--groups", "s", "--out", out, "--cv", "2"]) == 1
-    refused(capsys, 1, "2 classes")
-
-
-def test_predict_names_the_columns_that_are_missing(fitted, capsys, tmp_path):
-    columns = patients()
-    del columns["sex"], columns["größe, cm"]
-    data, out = write_csv(tmp_path / "d.csv", columns), tmp_path / "p.csv"
-    assert main(["predict", fitted[1], data, "--out", str(out)]) == 1
-    refused(capsys, 1, "lacks the columns 'größe, cm', 'sex'", "withhold")
-    columns = {**patients(), "z": ["tall"] * 240}
-    write_csv(tmp_path / "d.csv", columns)
-    assert main(["predict", fitted[1], data, "--out", str(out)]) == 1
-    refused(capsys, 1, "column 'z' holds 'tall'")
-    assert list(tmp_path.iterdir()) == [tmp_path / "d.csv"]
-
-
-def test_a_wrong_separator_is_guessed_at(fitted, capsys, tmp_path):
-    data = write_csv(tmp_path / "d.csv", {"sex": ["F", "M"], "outcome": ["0", "1"]}, ";")
-    out = ["--out", str(tmp_path / "r.onnx")]
-    assert main(["fit", data, "--target", "outcome", "--groups", "sex", *out]) == 1
-    refused(capsys, 1, "'outcome' is not a column", "Is the separator another (--sep)?")
-
-
-def test_without_pandas_the_extra_is_named(fitted, capsys, monkeypatch):
-    real = builtins.__import__
-
-    def without_pandas(name, *args, **kwargs):
-        if name == "pandas":
-            raise ImportError("No module named 'pandas'")
-        return real(name, *args, **kwargs)
-
-    monkeypatch.delitem(sys.modules, "pandas")
-    monkeypatch.setattr(builtins, "__import__", without_pandas)
-    for command in (["demo"], ["fit", fitted[0], *GROUPS]):
-        assert main(command) == 1
-        refused(capsys, 1, 'pip install "fairuse-router[cli]"')
-
-
-def test_a_reader_that_stops_is_no_error(fitted, tmp_path):
-    command = f"{sys.executable} -m fairuse_router predict {fitted[1]} {fitted[0]} | head -n 1"
-    run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)
-    assert run.stdout.startswith("label,")
-    assert run.stderr == ""
+    assert cli_fit[2].candidates == router_default("candidates")
 
 
 # the parts
@@ -608,6 +364,6 @@ def test_what_only_one_row_knows_stays_in_training():
         assert not {39, 40} & set(held.tolist())
 
 
-def test_frames_of_strings_reach_the_router(fitted):
-    assert isinstance(fitted[3], pd.DataFrame)
-    assert list(fitted[3].columns) == [name for name in patients() if name != "outcome"]
+def test_frames_of_strings_reach_the_router(cli_fit):
+    assert isinstance(cli_fit[3], pd.DataFrame)
+    assert list(cli_fit[3].columns) == [name for name in patients() if name != "outcome"]

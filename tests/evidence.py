@@ -1,0 +1,84 @@
+"""Evidence for the policies, and what may be known of it by loops over its rows."""
+
+import numpy as np
+from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
+
+from fairuse_router.metrics import Predictions, get_metric
+from fairuse_router.routing.evidence import Evidence
+
+NAMES = ("generic", "onehot", "decoupled")
+
+
+def make_evidence(seed, metric="error", *, m=5, n=500, spread=1.0, alpha=0.1, weight=None):
+    """Candidates whose margins are right to a degree that differs from group to group."""
+    rng = np.random.default_rng(seed)
+    groups = rng.choice(np.arange(-1, m), n, p=skewed(m + 1))
+    truth = rng.normal(size=n)
+    target = (truth + rng.normal(size=n) > 0).astype(int)
+    predictions, scored = {}, {}
+    for name in NAMES:
+        skill = 0.6 + (0.6 + spread * rng.normal(size=m + 1)) * (name != "generic")
+        margin = skill[groups] * truth + 0.7 * rng.normal(size=n)
+        p = 1 / (1 + np.exp(-margin))
+        predictions[name] = Predictions.from_proba(p)
+        scored[name] = rng.random(n) > 0.03
+    return Evidence(
+        target,
+        groups,
+        m,
+        predictions,
+        scored,
+        {"decoupled": {m - 1: "too few"}},
+        get_metric(metric),
+        20,
+        weight,
+        alpha=alpha,
+    )
+
+
+def skewed(k):
+    share = 0.75 ** np.arange(k)
+    return share / share.sum()
+
+
+def rows_of(evidence, g, name):
+    """Rows of a group on which a candidate and generic were both scored, as a list."""
+    return [
+        i
+        for i in range(len(evidence.target))
+        if evidence.groups[i] == g
+        and evidence.scored[name][i]
+        and evidence.scored["generic"][i]
+        and (evidence.weight is None or evidence.weight[i] > 0)
+    ]
+
+
+def may_serve(evidence, g, name):
+    enough = len(rows_of(evidence, g, name)) >= evidence.min_group_size
+    return enough and g not in evidence.unavailable.get(name, {})
+
+
+def ece(y, p, w):
+    total = 0.0
+    for k in range(10):
+        inside = [
+            i for i in range(len(y)) if (k / 10 < p[i] <= (k + 1) / 10) or (k == 0 and p[i] == 0)
+        ]
+        total += abs(sum(w[i] * (p[i] - y[i]) for i in inside))
+    return total / sum(w)
+
+
+def risk(evidence, name, rows):
+    y = evidence.target[rows]
+    p = evidence.predictions[name].proba[rows, 1]
+    w = np.ones(len(rows)) if evidence.weight is None else evidence.weight[rows]
+    metric = evidence.metric.name
+    if metric == "error":
+        return np.average(evidence.predictions[name].label[rows] != y, weights=w)
+    if metric == "brier":
+        return brier_score_loss(y, p, sample_weight=w)
+    if metric == "log_loss":
+        return log_loss(y, p, sample_weight=w, labels=[0, 1])
+    if metric == "auc":
+        return 1 - roc_auc_score(y, p, sample_weight=w)
+    return ece(y, p, w)
