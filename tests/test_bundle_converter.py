@@ -292,10 +292,6 @@ def test_boosting_of_other_packages(make, frame, heart, tmp_path):
     given = X if frame else X.to_numpy(object)
     router = FairUseRouter(clf, groups, cv=2, random_state=0).fit(given, y)
     force(router, EVERY)  # every candidate was trained, though XGBoost refuses "<60" in a name
-    if frame and make is _xgboost:  # a limit of onnxmltools, and refused by its own words
-        with pytest.raises(ValueError, match="feature names should follow pattern 'f%d'"):
-            export_bundle(router, tmp_path / "r.onnx", given)
-        return
     export_bundle(router, tmp_path / "r.onnx", given)
     bundle = Bundle.load(tmp_path / "r.onnx")
     assert bundle.predict(given).tolist() == router.predict(given).tolist()

@@ -117,6 +117,7 @@ def _numbers_of(graph: Graph, block: Block, estimator: Any) -> Part:
 
 
 def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> ModelProto:
+    estimator = _nameless(estimator)
     number = DoubleTensorType if graph.kind == np.float64 else FloatTensorType
     types = [("i0", (StringTensorType if part.text else number)([None, part.width]))]
     options = {id(e): {"zipmap": False} for e in _inside(estimator) if "zipmap" in _options(e)}
@@ -131,6 +132,20 @@ def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> 
             target_opset={d: v for d, v in graph.opsets.items() if d in ("", "ai.onnx.ml")},
             options=options,
         )
+
+
+def _nameless(estimator: Any) -> Any:
+    """Return XGBoost models without their columns' names, by which onnxmltools finds no column."""
+
+    def named(value: Any) -> list[Any]:
+        boosters = [e.get_booster() for e in _inside(value) if hasattr(e, "get_booster")]
+        return [b for b in boosters if getattr(b, "feature_names", None) is not None]
+
+    if named(estimator):
+        estimator = copy.deepcopy(estimator)
+        for booster in named(estimator):
+            booster.feature_names = None
+    return estimator
 
 
 def _inside(value: Any) -> Iterator[Any]:
