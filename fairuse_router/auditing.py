@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.audit import Audit, audit_rows, count_rows
 from fairuse_router.audit.settings import check_settings, check_target_kind, read_tests
-from fairuse_router.candidates import Candidate, ServedModel, evaluate
+from fairuse_router.candidates import Candidate, ServedModel, predict_rows
 from fairuse_router.fitting import Scores, score_prefit
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Metric, Predictions
@@ -209,26 +209,6 @@ def _audit_by(
     )
 
 
-def predictions_under(
-    models: Sequence[ServedModel],
-    model_of_route: NDArray[np.int64],
-    data: TrainingRows,
-    routes: NDArray[np.int64],
-) -> Predictions:
-    """Predictions of all rows under the route given for each, as class indices."""
-
-    def ask(method: str) -> NDArray[np.float64]:
-        return evaluate(models, model_of_route, data.features, routes, method, data.classes)
-
-    label = ask("predict")
-    if data.classes is None:
-        return Predictions(np.asarray(label, dtype=np.float64))
-    proba = None
-    if all(hasattr(model.estimator, "predict_proba") for model in models):
-        proba = ask("predict_proba")
-    return Predictions(np.searchsorted(data.classes, label), proba)
-
-
 class _Deployed(Mapping[str, Predictions]):
     """The routing's predictions when everybody files one report, computed when asked for.
 
@@ -255,7 +235,8 @@ class _Deployed(Mapping[str, Predictions]):
 
     def under(self, routes: NDArray[np.int64]) -> Predictions:
         """Predictions of all rows under the route given for each."""
-        return predictions_under(self._models, self._model_of_route, self._data, routes)
+        data = self._data
+        return predict_rows(self._models, self._model_of_route, data.features, routes, data.classes)
 
     def __getitem__(self, report: str) -> Predictions:
         route = self._reports[report]

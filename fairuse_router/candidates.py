@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.corrected import Corrected
+from fairuse_router.metrics import Predictions
 from fairuse_router.routing.table import RoutingTable
 
 
@@ -111,12 +112,17 @@ class Candidate:
         added = None if self.added is None else frames.take_rows(self.added, groups)
         return self.served_as(model, added)
 
+    @property
+    def served(self) -> list[ServedModel]:
+        """Its models, each told what it is told of every group."""
+        return [self.served_as(i, self.added) for i in range(len(self.models))]
+
     def evaluate(
         self, features: frames.Table, groups: NDArray[np.int64], method: str, classes: Any
     ) -> NDArray[Any]:
         """Predictions for rows under the group given for each, shape (n,) or (n, K)."""
-        models = [self.served_as(i, self.added) for i in range(len(self.models))]
-        return evaluate(models, self.model_of_group, features, groups, method, classes)
+        which = self.model_of_group
+        return evaluate(self.served, which, features, groups, [method], classes)[0]
 
 
 def served_models(
@@ -152,10 +158,10 @@ def evaluate(
     model_of_route: NDArray[np.int64],
     features: frames.Table,
     routes: NDArray[np.int64],
-    method: str,
+    methods: Sequence[str],
     classes: NDArray[Any] | None,
-) -> NDArray[Any]:
-    """Ask each model once, for the rows whose route it serves.
+) -> list[NDArray[Any]]:
+    """Ask each model for the rows whose route it serves, which are put together once.
 
     Parameters
     ----------
@@ -164,34 +170,77 @@ def evaluate(
     features : table of n rows
         Without the group columns.
     routes : ndarray of int64, shape (n,)
-    method : {"predict", "predict_proba", "decision_function"}
+    methods : sequence of {"predict", "predict_proba", "decision_function"}
     classes : ndarray of shape (K,) or None
         Columns of the probabilities; None for a regression.
 
     Returns
     -------
-    ndarray of shape (n,) or (n, K)
+    list of ndarray of shape (n,) or (n, K)
+        One for each method.
     """
     which = model_of_route[routes]
     used = np.flatnonzero(np.bincount(which, minlength=len(models)))
     if len(used) == 1:
         model = models[int(used[0])]
-        return _ask(model.estimator, model.complete(features, routes), method, classes)
-    parts = []
+        return _ask(model.estimator, model.complete(features, routes), methods, classes)
+    places, parts = [], []
     for i in used.tolist():
         rows = np.flatnonzero(which == i)
         part = models[i].complete(frames.take_rows(features, rows), routes[rows])
-        parts.append((rows, _ask(models[i].estimator, part, method, classes)))
-    first = parts[0][1]
-    out = np.empty((len(which), *first.shape[1:]), np.result_type(*(p for _, p in parts)))
-    for rows, answer in parts:
+        places.append(rows)
+        parts.append(_ask(models[i].estimator, part, methods, classes))
+    return [_in_order(places, answers) for answers in zip(*parts, strict=True)]
+
+
+def predict_rows(
+    models: Sequence[ServedModel],
+    model_of_route: NDArray[np.int64],
+    features: frames.Table,
+    routes: NDArray[np.int64],
+    classes: NDArray[Any] | None,
+    proba: bool = True,
+) -> Predictions:
+    """Predictions as class indices, with probabilities where all models have them: see `evaluate`.
+
+    Parameters
+    ----------
+    models, model_of_route, features, routes, classes
+        As for `evaluate`.
+    proba : bool, default=True
+        Whether probabilities are wanted.
+    """
+    methods = ["predict"]
+    if proba and all(hasattr(model.estimator, "predict_proba") for model in models):
+        methods.append("predict_proba")
+    label, *probabilities = evaluate(models, model_of_route, features, routes, methods, classes)
+    if classes is None:
+        return Predictions(np.asarray(label, dtype=np.float64))
+    return Predictions(np.searchsorted(classes, label), *probabilities)
+
+
+def _in_order(places: Sequence[NDArray[np.int64]], answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
+    """Put the answers of several models into the order of the rows."""
+    n = sum(map(len, places))
+    out = np.empty((n, *answers[0].shape[1:]), np.result_type(*answers))
+    for rows, answer in zip(places, answers, strict=True):
         out[rows] = answer
     return out
 
 
-def _ask(estimator: Any, X: frames.Table, method: str, classes: NDArray[Any] | None) -> Any:
+def _ask(
+    estimator: Any, X: frames.Table, methods: Sequence[str], classes: NDArray[Any] | None
+) -> list[NDArray[Any]]:
     """Predictions of one estimator, with the probabilities' columns in the order of `classes`."""
-    answer = np.asarray(getattr(estimator, method)(X))
+    return [
+        _as_classes(estimator, np.asarray(getattr(estimator, m)(X)), m, classes) for m in methods
+    ]
+
+
+def _as_classes(
+    estimator: Any, answer: NDArray[Any], method: str, classes: NDArray[Any] | None
+) -> NDArray[Any]:
+    """An answer in the type, or with the columns, of the router's classes."""
     if method == "predict" and classes is not None:
         return answer.astype(classes.dtype, copy=False)
     if method == "predict_proba" and classes is not None:

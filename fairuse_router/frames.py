@@ -186,6 +186,10 @@ def append_columns(table: Table, values: NDArray[np.float64], names: Sequence[st
     frame = nw.from_native(table, eager_only=True)
     if frame.implementation.is_pandas_like():
         pandas = frame.implementation.to_native_namespace()
+        if all(dtype == np.float64 for dtype in table.dtypes):  # one block is read ten times faster
+            block = np.concatenate([table.to_numpy(), values], axis=1)
+            columns = table.columns.append(pandas.Index(names))
+            return pandas.DataFrame(block, columns=columns, index=table.index)
         extra = pandas.DataFrame(values, columns=list(names), index=table.index)
         return pandas.concat([table, extra], axis=1)
     extra = nw.from_numpy(values, list(names), backend=frame.implementation)

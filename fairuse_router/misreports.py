@@ -12,7 +12,7 @@ from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.pipeline import Pipeline
 
 from fairuse_router import frames
-from fairuse_router.candidates import Candidate
+from fairuse_router.candidates import Candidate, predict_rows
 from fairuse_router.metrics import Predictions
 
 _BY_MARGIN = (LinearClassifierMixin.predict, RidgeClassifier.predict)  # a subclass may differ
@@ -46,18 +46,12 @@ def predict_as(
     ValueError
         If it answers a row by NaN.
     """
-    label = candidate.evaluate(features, groups, "predict", classes)
-    probabilities = None
-    if classes is None:
-        label = np.asarray(label, dtype=np.float64)
-    else:
-        label = np.searchsorted(classes, label)
-        if proba and all(hasattr(model, "predict_proba") for model in candidate.models):
-            probabilities = candidate.evaluate(features, groups, "predict_proba", classes)
-    predictions = Predictions(label, probabilities)
+    predictions = predict_rows(
+        candidate.served, candidate.model_of_group, features, groups, classes, proba
+    )
     lost = int(predictions.undefined.sum())
     if lost:
-        raise ValueError(f"the model answers {lost} of {len(label)} rows by NaN")
+        raise ValueError(f"the model answers {lost} of {len(predictions)} rows by NaN")
     return predictions
 
 

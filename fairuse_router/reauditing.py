@@ -16,7 +16,7 @@ from fairuse_router.audit.compare import Rows, compare, default_test
 from fairuse_router.audit.judge import whole_rows
 from fairuse_router.audit.records import REAUDIT, number, to_plain
 from fairuse_router.audit.settings import check_level, check_target_kind
-from fairuse_router.auditing import predictions_under
+from fairuse_router.candidates import predict_rows
 from fairuse_router.encoding import labelled_rows
 from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.metrics import Metric, Predictions, get_metric, named_metric
@@ -217,12 +217,16 @@ def reaudit(
     check_target_kind([chosen], regression=not hasattr(router, "classes_"))
     data, codes, _ = labelled_rows(router, X, y, sample_weight, clusters, None)
     table = router.routing_table_
-    parts = (router._models, router._model_of_route, data)
+
+    def under(routes: NDArray[np.int64]) -> Predictions:
+        models, of_route = router._models, router._model_of_route
+        return predict_rows(models, of_route, data.features, routes, data.classes)
+
     result = review(
         table,
         data,
-        predictions_under(*parts, table.look_up(codes)),
-        predictions_under(*parts, np.zeros(len(codes), dtype=np.int64)),
+        under(table.look_up(codes)),
+        under(np.zeros(len(codes), dtype=np.int64)),
         router.class_counts_,
         chosen,
         level,
