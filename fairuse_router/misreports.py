@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from sklearn.linear_model import RidgeClassifier
 from sklearn.linear_model._base import LinearClassifierMixin
 from sklearn.pipeline import Pipeline
+from sklearn.utils.validation import validate_data
 
 from fairuse_router import frames
 from fairuse_router.candidates import Candidate, predict_rows
@@ -66,7 +67,8 @@ def under_reports(
     """Return a function from a group to the predictions of all rows under its report.
 
     The group's own rows are not asked again. Where only labels are wanted of a linear final step,
-    a report shifts the margin by a constant, so that the features are scored once for all reports.
+    a report shifts the margin by a constant, so that the features are scored once for all reports;
+    and linear models of the groups' own are all given the features that one of them has checked.
 
     Parameters
     ----------
@@ -78,6 +80,8 @@ def under_reports(
     offsets = None if proba or classes is None else _margin_offsets(candidate)
     if offsets is not None:
         return _shifted_labels(candidate, features, classes, offsets)
+    if not proba and classes is not None and _are_linear(candidate):
+        return _labels_of_own_models(candidate, features, groups, own, classes)
 
     def others(h: int) -> Predictions:
         rows = np.flatnonzero(groups != h)
@@ -106,12 +110,44 @@ def _shifted_labels(
     base = first.reshape(n, -1) - offsets[0]
     index = np.searchsorted(classes, model.classes_)
 
+    return lambda h: Predictions(index[_largest(base + offsets[h])])
+
+
+def _labels_of_own_models(
+    candidate: Candidate,
+    features: frames.Table,
+    groups: NDArray[np.int64],
+    own: Predictions,
+    classes: NDArray[Any],
+) -> Callable[[int], Predictions]:
+    """Labels of linear models, one for each group, from features that are checked once."""
+    X = validate_data(candidate.models[0], features, accept_sparse="csr", reset=False)
+
     def labels(h: int) -> Predictions:
-        margin = base + offsets[h]
-        best = margin.argmax(axis=1) if margin.shape[1] > 1 else (margin[:, 0] > 0).astype(int)
-        return Predictions(index[best])
+        model = candidate.models[candidate.model_of_group[h]]
+        margin = X @ np.atleast_2d(model.coef_).T + model.intercept_
+        index = np.searchsorted(classes, model.classes_)
+        return Predictions(np.where(groups == h, own.label, index[_largest(margin)]))
 
     return labels
+
+
+def _largest(margin: NDArray[np.float64]) -> NDArray[np.int64]:
+    """Place of the class with the largest margin; one column is the margin of the second of two."""
+    if margin.shape[1] > 1:
+        return margin.argmax(axis=1)
+    return (margin[:, 0] > 0).astype(np.int64)
+
+
+def _are_linear(candidate: Candidate) -> bool:
+    """Whether its models are several, linear, and told nothing but the features."""
+    kinds = {type(model) for model in candidate.models}
+    return (
+        candidate.added is None
+        and len(candidate.models) > 1
+        and all(getattr(kind, "predict", None) in _BY_MARGIN for kind in kinds)
+        and all(kind.decision_function is LinearClassifierMixin.decision_function for kind in kinds)
+    )
 
 
 def _margin_offsets(candidate: Candidate) -> NDArray[np.float64] | None:

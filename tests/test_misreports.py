@@ -14,7 +14,7 @@ from small_routers import LOGISTIC, router, training
 
 from fairuse_router.metrics import get_metric
 from fairuse_router.misreports import predict_as, under_reports
-from fairuse_router.recipes import fit_candidate, make_recipes
+from fairuse_router.recipes import CANDIDATES, fit_candidate, make_recipes
 from fairuse_router.splitting import split_rows
 
 
@@ -50,7 +50,7 @@ def test_under_reports_is_prediction_under_that_report(rows, name, proba):
     if name.startswith("three"):
         y = THREE[rows.y + (np.array(rows.columns["z"]) > 0.7)]
     data, schema = training(rows, y)
-    for recipe in make_recipes(("onehot", "intersectional", "generic"), LINEAR[name], schema, None):
+    for recipe in make_recipes(CANDIDATES, LINEAR[name], schema, None):
         candidate = fit_candidate(recipe, data, np.arange(320), 20)
         own = predict_as(candidate, data.features, data.groups, data.classes)
         under = under_reports(candidate, data.features, data.groups, own, data.classes, proba)
