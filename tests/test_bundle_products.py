@@ -193,6 +193,31 @@ def test_what_a_net_does_not_read_it_does_not_feel(tmp_path):
     agree(bundle, router, X)
 
 
+@pytest.mark.parametrize("precision", ["fast", "exact"])
+@pytest.mark.parametrize(
+    "encoder",
+    [
+        OneHotEncoder(handle_unknown="ignore"),
+        OrdinalEncoder(
+            handle_unknown="use_encoded_value", unknown_value=-1, encoded_missing_value=9
+        ),
+        TargetEncoder(random_state=0),
+    ],
+)
+def test_a_missing_number_is_a_category_of_its_own(tmp_path, encoder, precision):
+    """To ONNX Runtime no key of a LabelEncoder is NaN before opset 4 of ai.onnx.ml."""
+    X, y = make_rows()
+    X["rooms"] = np.random.default_rng(1).integers(0, 5, len(X)).astype(float)
+    X.loc[::4, "rooms"] = np.nan
+    y = np.where(X["rooms"].isna(), 1, y)  # to be missing says a lot
+    columns = make_column_transformer((encoder, ["rooms"]), (StandardScaler(), ["x0"]))
+    router = router_of(make_pipeline(columns, LogisticRegression()), X, y)
+    certificate, bundle, _ = export(router, X, tmp_path / "r.onnx", precision=precision)
+    assert certificate["label_flips"] == 0
+    odd = X.assign(rooms=np.resize([np.nan, 2.0, 7.0, -1.0], len(X)))  # unknown numbers, too
+    agree(bundle, router, odd)
+
+
 def test_categories_of_one_text_are_refused(tmp_path):
     X, y = make_rows(texts=True)
     X["site"] = X["site"].astype(object)

@@ -35,7 +35,7 @@ def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
     flat = graph.op("Reshape", part.tensor, graph.constant([-1], np.int64))
     if part.text:
         return text_codes(graph, flat, text_keys(categories), np.arange(len(categories) + 1))
-    return graph.op(
+    row = graph.op(
         "LabelEncoder",
         graph.cast(flat, np.float32) if graph.kind != np.float32 else flat,
         domain=ML,
@@ -43,6 +43,11 @@ def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
         values_int64s=list(range(len(categories))),
         default_int64=len(categories),
     )
+    missing = np.flatnonzero(np.isnan(categories.astype(np.float64)))
+    if not len(missing):
+        return row
+    # before opset 4 of ai.onnx.ml no key is equal to NaN
+    return graph.op("Where", graph.op("IsNaN", flat), graph.constant(missing[0], np.int64), row)
 
 
 def text_keys(categories: NDArray[Any]) -> list[str]:
