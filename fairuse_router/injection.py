@@ -89,7 +89,9 @@ class KeepLast(TransformerMixin, BaseEstimator):
         cut = width - self.n_last
         names = frames.column_names(X)
         last = np.asarray(frames.take_columns(X, range(cut, width)), dtype=np.float64)
-        return frames.take_columns(X, range(cut)), last, names[cut:] if names else []
+        # a step may turn an array into a dataframe, whose columns need names
+        last_names = names[cut:] if names else [f"group{j}" for j in range(self.n_last)]
+        return frames.take_columns(X, range(cut)), last, last_names
 
 
 def inject(estimator: Any, n_last: int) -> Any:

@@ -96,9 +96,11 @@ def _prune(estimator: Any, columns: _Columns, removed: list[str]) -> Any:
         ]
         final = steps[-1][1]
         if first is not None and first < len(steps) - 1 and is_estimator(final):
-            if len(removed) > before:
+            mixers = [s for _, s in steps[:-1] if isinstance(s, (ColumnTransformer, FeatureUnion))]
+            if not mixers:
+                _cut_lengths(final, columns)
+            elif len(removed) > before or any(_may_lose(m, columns) for m in mixers):
                 _refuse_lengths(final)
-            _cut_lengths(final, columns)
         return estimator.set_params(steps=steps)
     if isinstance(estimator, FeatureUnion):
         named = [
@@ -141,16 +143,27 @@ def _cut_lengths(estimator: Any, columns: _Columns) -> None:
         estimator.set_params(**changes)
 
 
+def _may_lose(mixer: Any, columns: _Columns) -> bool:
+    """Whether the output of a step can lack group columns that nobody named."""
+    if not isinstance(mixer, ColumnTransformer):
+        return True
+    selectors = [selector for *_, selector in mixer.transformers]
+    return mixer.remainder != "drop" or any(callable(selector) for selector in selectors)
+
+
 def _refuse_lengths(final: Any) -> None:
-    """Refuse per-column parameters of a final step whose input lost columns on the way."""
+    """Refuse parameters that count columns of an input from which group columns may be lost."""
     for name in PER_COLUMN:
         value = final.get_params(deep=False).get(name)
-        if per_column_length(name, value) is not None:
+        listed = isinstance(value, (list, tuple, np.ndarray))
+        if listed and not all(isinstance(v, str) for v in value):
             raise ValueError(
-                f"estimator: {type(final).__name__}({name}=...) has one entry per column, but "
-                "group columns were removed from the ColumnTransformer before it. Remove the group "
-                f"columns from the ColumnTransformer and their entries from {name}; the encoded "
-                "groups are appended, and padded for, by the router."
+                f"estimator: {type(final).__name__}({name}=...) counts the columns that the "
+                "ColumnTransformer before it puts out, and group columns may have been among them: "
+                "removed from a selector, from what a callable selects, or from the remainder. "
+                "Select the features by name, without group columns and with remainder='drop', and "
+                f"leave group columns out of {name}; the encoded groups are appended, and padded "
+                "for, by the router."
             )
 
 

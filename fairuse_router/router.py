@@ -229,6 +229,8 @@ default="shrunken"
         ValueError, TypeError
             For input that cannot be used; the message names the argument and the remedy.
         """
+        for old in ("candidates_", "routing_table_"):  # a fit that fails leaves no half of another
+            self.__dict__.pop(old, None)
         metric = check_settings(self, self._template(), self._is_prefit())
         table = check_columns(self, X, reset=True)
         data, codes = learn_rows(self, self._template(), table, y, sample_weight, clusters)
@@ -454,7 +456,5 @@ default="shrunken"
 
     def _html_repr(self) -> str:
         """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
-        diagram = estimator_html_repr(self)
-        return (
-            diagram + self.routing_table_.to_html() if hasattr(self, "routing_table_") else diagram
-        )
+        fitted = hasattr(self, "routing_table_")
+        return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")

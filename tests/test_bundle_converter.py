@@ -14,6 +14,8 @@ from sklearn.datasets import load_diabetes
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.multiclass import OneVsOneClassifier
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
@@ -296,6 +298,31 @@ def test_boosting_of_other_packages(make, frame, heart, tmp_path):
     bundle = Bundle.load(tmp_path / "r.onnx")
     assert bundle.predict(given).tolist() == router.predict(given).tolist()
     np.testing.assert_allclose(bundle.predict_proba(given), router.predict_proba(given), atol=1e-5)
+
+
+def test_boosting_of_other_packages_with_labels_of_every_kind(heart, tmp_path):
+    pytest.importorskip("onnxmltools")
+    clf, (X, y) = _lightgbm(), heart
+    X = X[[*GROUPS, "chol", "thalach", "oldpeak"]]
+    for labels in (["no", "yes"], [3, 7], [-1, 1]):
+        given = np.take(labels, y)
+        router = FairUseRouter(clf, GROUPS, cv=2, random_state=0).fit(X, given)
+        assert export_bundle(router, tmp_path / "r.onnx", X)["label_flips"] == 0
+        bundle = Bundle.load(tmp_path / "r.onnx")
+        assert bundle.predict(X).tolist() == router.predict(X).tolist()
+
+
+@pytest.mark.parametrize(
+    "estimator", [KNeighborsClassifier(), OneVsOneClassifier(LogisticRegression(max_iter=1000))]
+)
+def test_models_with_graphs_inside_their_nodes(estimator, heart):
+    X, y = heart
+    X = X[[*GROUPS, "chol", "thalach", "oldpeak"]]
+    router = FairUseRouter(estimator, GROUPS, cv=2, random_state=0).fit(X, y)
+    model = to_onnx(router, X[:1], target_opset={"": 18, "ai.onnx.ml": 3})
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    feed = {i.name: X[[i.name]].to_numpy(TYPES[i.type]) for i in session.get_inputs()}
+    assert session.run(None, feed)[0].tolist() == router.predict(X).tolist()
 
 
 def test_columns_of_different_lengths_are_refused():

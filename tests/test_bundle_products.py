@@ -218,6 +218,29 @@ def test_a_missing_number_is_a_category_of_its_own(tmp_path, encoder, precision)
     agree(bundle, router, odd)
 
 
+def test_exact_bundles_tell_numbers_apart_that_float32_does_not(tmp_path):
+    X, y = make_rows()
+    X["day"] = np.resize([20240101, 20240103, 20240105], len(X))  # above 2**24
+    y = np.where(X["day"] == 20240101, 1, y)
+    encoder = OneHotEncoder(handle_unknown="ignore")
+    columns = make_column_transformer((encoder, ["day"]), (StandardScaler(), ["x0"]))
+    router = router_of(make_pipeline(columns, LogisticRegression()), X, y)
+    _, bundle, _ = export(router, X, tmp_path / "r.onnx", precision="exact")
+    agree(bundle, router, X.assign(day=np.resize([20240100, 20240101, 20240104], len(X))))
+    assert len(bundle.predict(X[:0])) == 0
+
+
+def test_a_category_that_one_group_never_had_is_named(tmp_path):
+    X, y = make_rows()
+    X["team"] = np.where(X["sex"] == "F", "a", np.resize(["a", "b"], len(X)))
+    columns = make_column_transformer((OneHotEncoder(), ["team"]), (StandardScaler(), ["x0"]))
+    router = router_of(make_pipeline(columns, LogisticRegression()), X, y)
+    force(router, ("decoupled",))
+    assert len(router.predict(X)) == len(X)
+    with pytest.raises(ValueError, match=r"a category that its own group never had .* handle_unk"):
+        export_bundle(router, tmp_path / "r.onnx", X)
+
+
 def test_categories_of_one_text_are_refused(tmp_path):
     X, y = make_rows(texts=True)
     X["site"] = X["site"].astype(object)

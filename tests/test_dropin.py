@@ -377,6 +377,17 @@ def test_meta_estimators_work_end_to_end(rows, name):
     assert np.allclose(fitted.predict_proba(rows.frame).sum(axis=1), 1)
 
 
+def test_arrays_that_a_step_turns_into_dataframes(rows):
+    frame = rows.frame
+    chain = make_pipeline(StandardScaler(), LOGISTIC).set_output(transform="pandas")
+    named = router(chain).fit(frame, rows.y)
+    fitted = router(chain, rows.group_positions).fit(frame.to_numpy(object), rows.y)
+    assert set(fitted.candidates_) == set(named.candidates_)
+    for g, record in enumerate(fitted.routing_table_.groups):
+        assert record.risks == named.routing_table_.groups[g].risks
+        assert not record.unavailable
+
+
 def test_methods_that_an_estimator_has_only_once_it_is_fitted(rows):
     stack = StackingClassifier([("nb", GaussianNB()), ("lr", LOGISTIC)], cv=2)
     assert not hasattr(stack, "predict_proba")  # it names no final estimator

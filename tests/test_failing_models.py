@@ -122,6 +122,14 @@ def test_a_failed_fit_leaves_the_router_unfitted(rows):
         model.predict(rows.frame)
 
 
+def test_a_failed_refit_leaves_no_half_of_the_first(rows):
+    model = router(GaussianNB()).fit(rows.frame, rows.y)
+    with pytest.raises(ValueError, match=r"could not convert|NaN"):
+        model.fit(rows.frame.assign(x="text"), np.array(["no", "yes"])[rows.y])
+    with pytest.raises(NotFittedError, match="not fitted"):
+        model.predict(rows.frame)
+
+
 def test_nothing_warns_on_ordinary_data(rows):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -252,3 +252,29 @@ def test_steps_that_are_no_estimators_are_left_alone():
     assert inject(plain, 2).steps[0][1] == "passthrough"
     text = ColumnTransformer([("t", CountVectorizer(), "a")])
     assert selectors(pruned(text)[0]) == ["a"]
+
+
+def test_what_counts_columns_behind_a_column_transformer_is_left_alone():
+    ct = ColumnTransformer([("o", OrdinalEncoder(), ["b"]), ("rest", "passthrough", ["a", "c"])])
+    for settings in ({"categorical_features": [0, 1]}, {"monotonic_cst": [0, 1, 0, 0, 0]}):
+        boosting = HistGradientBoostingClassifier(**settings)
+        chain, message = pruned(make_pipeline(ct, boosting))
+        assert not message
+        for name, value in settings.items():
+            assert chain[-1].get_params()[name] == value
+    named = HistGradientBoostingClassifier(categorical_features=["o__b"])
+    assert pruned(make_pipeline(ct, named))[0][-1].categorical_features == ["o__b"]
+
+
+@pytest.mark.parametrize(
+    "ct",
+    [
+        ColumnTransformer([("o", OrdinalEncoder(), ["sex", "b"])], remainder="drop"),
+        ColumnTransformer([("o", OrdinalEncoder(), ["b"])], remainder="passthrough"),
+        ColumnTransformer([("o", OrdinalEncoder(), make_column_selector("b"))]),
+    ],
+)
+def test_what_may_have_counted_group_columns_is_refused(ct):
+    boosting = HistGradientBoostingClassifier(categorical_features=[0])
+    with pytest.raises(ValueError, match=r"categorical_features=\.\.\.\) counts the columns"):
+        pruned(make_pipeline(ct, boosting))

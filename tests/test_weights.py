@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import VotingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from sklearn.neighbors import KNeighborsClassifier
@@ -39,6 +40,7 @@ class Recorder(ClassifierMixin, BaseEstimator):
 WEIGHTED = {
     "bare": (Recorder(), lambda m: m),
     "pipeline": (make_pipeline(FunctionTransformer(), Recorder()), lambda m: m[-1]),
+    "voting": (VotingClassifier([("a", Recorder())]), lambda m: m.estimators_[0]),
     "pipelines": (make_pipeline(make_pipeline(Recorder())), lambda m: m[-1][-1]),
     "search": (
         GridSearchCV(make_pipeline(Recorder()), {}, cv=2),

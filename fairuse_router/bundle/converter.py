@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from onnx import compose, helper
+from onnx import helper
 from skl2onnx import update_registered_converter
 from skl2onnx.common.data_types import (
     BooleanTensorType,
@@ -208,7 +208,8 @@ def _is_number(text: str) -> bool:
 def _add(model: Any, scope: Any, operator: Any, container: Any) -> None:
     """Append the nodes of a model under names of their own."""
     prefix = scope.get_unique_operator_name("router") + "_"
-    graph = compose.add_prefix(model, prefix).graph
+    graph = model.graph
+    _prefix(graph, prefix)
     before = zip(operator.inputs, graph.input, strict=True)
     after = zip(graph.output, operator.outputs, strict=False)  # a caller may want fewer
     pairs = [(v.onnx_name, i.name) for v, i in before], [(o.name, v.onnx_name) for o, v in after]
@@ -219,6 +220,19 @@ def _add(model: Any, scope: Any, operator: Any, container: Any) -> None:
     container.initializers.extend(graph.initializer)
     for entry in model.opset_import:
         container.node_domain_version_pair_sets.add((entry.domain, entry.version))
+
+
+def _prefix(graph: Any, prefix: str) -> None:
+    """Put a prefix before all names of a graph and of the graphs inside it, which read its own."""
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = prefix + value.name
+    for node in graph.node:
+        node.name = prefix + node.name
+        for names in (node.input, node.output):
+            names[:] = [prefix + name if name else name for name in names]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _prefix(attribute.g, prefix)
 
 
 update_registered_converter(

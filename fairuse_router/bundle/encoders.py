@@ -35,19 +35,31 @@ def _row_number(graph: Graph, part: Part, categories: NDArray[Any]) -> str:
     flat = graph.op("Reshape", part.tensor, graph.constant([-1], np.int64))
     if part.text:
         return text_codes(graph, flat, text_keys(categories), np.arange(len(categories) + 1))
-    row = graph.op(
-        "LabelEncoder",
-        graph.cast(flat, np.float32) if graph.kind != np.float32 else flat,
-        domain=ML,
-        keys_floats=np.asarray(categories, dtype=np.float32),
-        values_int64s=list(range(len(categories))),
-        default_int64=len(categories),
-    )
+    if graph.kind == np.float64:
+        row = _place_of_doubles(graph, flat, categories.astype(np.float64))
+    else:
+        row = graph.op(
+            "LabelEncoder",
+            flat,
+            domain=ML,
+            keys_floats=np.asarray(categories, dtype=np.float32),
+            values_int64s=list(range(len(categories))),
+            default_int64=len(categories),
+        )
     missing = np.flatnonzero(np.isnan(categories.astype(np.float64)))
     if not len(missing):
         return row
     # before opset 4 of ai.onnx.ml no key is equal to NaN
     return graph.op("Where", graph.op("IsNaN", flat), graph.constant(missing[0], np.int64), row)
+
+
+def _place_of_doubles(graph: Graph, flat: str, categories: NDArray[np.float64]) -> str:
+    """Position of each number, one past the last for unknown ones; LabelEncoder rounds doubles."""
+    column = graph.op("Unsqueeze", flat, graph.constant([1], np.int64))
+    equal = graph.cast(graph.op("Equal", column, graph.numbers(categories[None, :])), np.float32)
+    half = graph.constant(np.float32(0.5))  # more than no category, less than one
+    padded = graph.op("Pad", equal, graph.constant([0, 0, 0, 1], np.int64), half)
+    return graph.op("ArgMax", padded, axis=1, keepdims=0)
 
 
 def text_keys(categories: NDArray[Any]) -> list[str]:

@@ -15,8 +15,8 @@ from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
 from sklearn.impute import SimpleImputer
 
-from fairuse_router.bundle.blocks import Answer, Block, Part, flat, merge
-from fairuse_router.bundle.builder import Graph
+from fairuse_router.bundle.blocks import Answer, Block, Part, flat, merge, text_codes
+from fairuse_router.bundle.builder import ML, Graph
 from fairuse_router.bundle.columns import Column
 from fairuse_router.bundle.encoders import ENCODERS, encode
 from fairuse_router.bundle.kernels import answer_kernel_machine, is_kernel_machine
@@ -62,7 +62,7 @@ def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None
     indexed = _with_index_labels(estimator)
     model = _convert(graph, indexed, part, raw)
     label, values = graph.inline(model, [part.tensor])
-    label = flat(graph, graph.cast(label, np.int64))
+    label = _class_index(graph, label, indexed)
     if method is None:
         return label, None
     values = graph.cast(values, graph.kind)
@@ -183,6 +183,19 @@ def _with_index_labels(estimator: Any) -> Any:
             for e in inner
         ]
     return relabelled
+
+
+def _class_index(graph: Graph, label: str, estimator: Any) -> str:
+    """Labels as positions in ``classes_``, of an estimator that would not take those for labels."""
+    classes = np.asarray(estimator.classes_)
+    if classes.dtype.kind not in "biuf":
+        return text_codes(graph, flat(graph, label), classes.tolist(), np.arange(len(classes) + 1))
+    label = flat(graph, graph.cast(label, np.int64))
+    if np.array_equal(classes, np.arange(len(classes))):
+        return label
+    places = list(range(len(classes)))
+    keys = [int(c) for c in classes]
+    return graph.op("LabelEncoder", label, domain=ML, keys_int64s=keys, values_int64s=places)
 
 
 def _for_texts(imputer: SimpleImputer) -> SimpleImputer:

@@ -129,7 +129,20 @@ def _questions(
 
 def _ask_bundle(session: Any, feed: dict[str, Any]) -> dict[str, Any]:
     names = [output.name for output in session.get_outputs()]
-    return dict(zip(names, session.run(None, feed), strict=True))
+    try:
+        return dict(zip(names, session.run(None, feed), strict=True))
+    except Exception as error:  # of a kind that ONNX Runtime does not make public
+        raise ValueError(_no_answer(str(error))) from error
+
+
+def _no_answer(text: str) -> str:
+    if "unknown_category" in text:
+        return (
+            "The bundle cannot answer all rows under all reports: the model that serves a report "
+            "refuses a category that its own group never had in training, and other groups have. "
+            "Give the encoder all categories, or handle_unknown='ignore' or 'use_encoded_value'."
+        )
+    return f"ONNX Runtime cannot answer rows of X: {text.splitlines()[0]}"
 
 
 def gap_of_rows(found: NDArray[Any], expected: NDArray[Any], method: str) -> NDArray[np.float64]:
