@@ -6,7 +6,7 @@ non-final step of each Pipeline inside it is wrapped so that they pass by unchan
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.pipeline import Pipeline
 
 from fairuse_router import frames
+from fairuse_router.percolumn import PER_COLUMN, pad
 
 
 class KeepLast(TransformerMixin, BaseEstimator):
@@ -148,10 +149,8 @@ def _inject(estimator: Any, n_last: int) -> Any:
             "so the group columns cannot be told apart inside the Pipeline below it. Put the "
             f"preprocessing steps before {type(estimator).__name__}, or let it use all columns."
         )
-    for grid in ("param_grid", "param_distributions"):
-        if grid in estimator.get_params(deep=False):
-            changes[grid] = _inject_grid(getattr(estimator, grid), estimator.estimator, n_last)
-    changes.update(_padded_lengths(estimator, n_last))
+    changes.update(through_grids(estimator, lambda e: _inject(e, n_last)))
+    changes.update(pad(estimator, n_last))
     return estimator.set_params(**changes) if changes else estimator
 
 
@@ -183,52 +182,48 @@ def _hands_on_some_columns(estimator: Any) -> bool:
     return (bags and params["max_features"] != 1.0) or selects or chains
 
 
-def _inject_grid(grid: Any, searched: Any, n_last: int) -> Any:
-    """Inject into the estimators that a parameter grid puts in place of the user's steps."""
-    if isinstance(grid, (list, tuple)):
-        return [_inject_grid(part, searched, n_last) for part in grid]
+def through_grids(estimator: Any, change: Callable[[Any], Any]) -> dict[str, Any]:
+    """Parameter grids of a search, their values changed as the estimator that they are set on is.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Any; one that is no search has no grids.
+    change : callable
+        Takes a clone of the searched estimator, with one value of the grid set, and returns it
+        changed.
+
+    Returns
+    -------
+    dict of str to object
+        By parameter.
+    """
+    params = estimator.get_params(deep=False)
     return {
-        key: [_inject_choice(searched, key.split("__"), v, n_last) for v in values]
-        if isinstance(values, (list, tuple))
-        else values
+        name: _through_grid(params[name], estimator.estimator, change)
+        for name in ("param_grid", "param_distributions")
+        if name in params
+    }
+
+
+def _through_grid(grid: Any, searched: Any, change: Callable[[Any], Any]) -> Any:
+    if isinstance(grid, (list, tuple)):
+        return [_through_grid(part, searched, change) for part in grid]
+
+    def changed(key: str, value: Any) -> Any:
+        if not is_estimator(value) and key.rpartition("__")[2] not in (*PER_COLUMN, *_NAMED):
+            return value
+        return change(clone(searched).set_params(**{key: value})).get_params()[key]
+
+    listed = {
+        key: isinstance(values, (list, tuple))
+        or (isinstance(values, np.ndarray) and values.dtype == object)
+        for key, values in grid.items()
+    }
+    return {
+        key: [changed(key, value) for value in values] if listed[key] else values
         for key, values in grid.items()
     }
 
 
-def _inject_choice(owner: Any, path: list[str], value: Any, n_last: int) -> Any:
-    """Wrap or inject one value of a grid, by the place that its key addresses."""
-    if not is_estimator(value) or isinstance(owner, KeepLast):
-        return value
-    head, *rest = path
-    if isinstance(owner, Pipeline):
-        last = owner.steps[-1][0]
-        if not rest:
-            return _inject(value, n_last) if head == last else _wrap(value, n_last)
-        return _inject_choice(owner.named_steps[head], rest, value, n_last)
-    if not rest:
-        return _inject(value, n_last)
-    return _inject_choice(owner.get_params(deep=False).get(head), rest, value, n_last)
-
-
-def _padded_lengths(estimator: Any, n_last: int) -> dict[str, Any]:
-    """Parameters with one entry per column, padded for the added ones."""
-    params = estimator.get_params(deep=False)
-    padded = {}
-    for name, neutral in PER_COLUMN.items():
-        value = params.get(name)
-        if per_column_length(name, value) is not None:
-            padded[name] = [*value, *[neutral] * n_last]
-    return padded
-
-
-PER_COLUMN = {"categorical_features": False, "monotonic_cst": 0}
-
-
-def per_column_length(name: str, value: Any) -> int | None:
-    """Length of a parameter that has one entry per column; None if it is of another form."""
-    if value is None or isinstance(value, (str, dict)):
-        return None
-    array = np.asarray(value)
-    if name == "categorical_features" and array.dtype != bool:
-        return None  # names or positions: independent of the number of columns
-    return len(array)
+_NAMED = ("steps", "transformers", "transformer_list", "estimators")  # lists of named estimators

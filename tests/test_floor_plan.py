@@ -33,6 +33,7 @@ FLOORS = [
         "routing",
         "candidates",
         "misreports",
+        "percolumn",
         "injection",
         "pruning",
         "weighting",

@@ -234,6 +234,79 @@ def test_lengths_are_cut_to_the_features():
     assert boosting.monotonic_cst == {"c": -1}
 
 
+def test_sets_of_columns_are_renumbered_and_what_they_lose_is_told():
+    boosting, warned = pruned(HistGradientBoostingClassifier(interaction_cst=[{0, 2}, [4], {1, 3}]))
+    assert boosting.interaction_cst == [{0, 1}, [2]]
+    assert "[1, 3] of HistGradientBoostingClassifier(interaction_cst=...)" in warned[0]
+    boosting, warned = pruned(HistGradientBoostingClassifier(interaction_cst=[{1}, {3}]))
+    assert boosting.interaction_cst is None
+    boosting, warned = pruned(HistGradientBoostingClassifier(interaction_cst="no_interactions"))
+    assert boosting.interaction_cst == "no_interactions"
+    assert not warned
+    with pytest.raises(ValueError, match=r"interaction_cst=\.\.\.\) names column 5; X has 5"):
+        pruned(HistGradientBoostingClassifier(interaction_cst=[{0, 5}]))
+
+
+class OtherPackage(DecisionTreeClassifier):
+    """A tree with the parameters per column that XGBoost and LightGBM have."""
+
+    def __init__(
+        self,
+        monotone_constraints=None,
+        feature_types=None,
+        interaction_constraints=None,
+        categorical_feature=None,
+    ):
+        super().__init__()
+        self.monotone_constraints = monotone_constraints
+        self.feature_types = feature_types
+        self.interaction_constraints = interaction_constraints
+        self.categorical_feature = categorical_feature
+
+
+def test_parameters_per_column_of_other_packages_follow():
+    whole = OtherPackage((1, 0, -1, 0, 1), ["q", "c", "q", "c", "c"], None, ["b", "sex"])
+    cut, _ = pruned(whole)
+    assert cut.monotone_constraints == (1, -1, 1)
+    assert cut.feature_types == ["q", "q", "c"]
+    assert cut.categorical_feature == ["b"]
+    padded = inject(cut, 2)
+    assert padded.monotone_constraints == (1, -1, 1, 0, 0)
+    assert padded.feature_types == ["q", "q", "c", "q", "q"]
+    sets, _ = pruned(OtherPackage(interaction_constraints=[["a", "sex"], ["b", "c"]]))
+    assert sets.interaction_constraints == [["a"], ["b", "c"]]
+    with pytest.raises(ValueError, match="train candidates="):
+        inject(sets, 2)
+    with pytest.raises(ValueError, match="Pass a tuple, a list or a dict"):
+        pruned(OtherPackage(monotone_constraints="(1,0,0,0,0)"))
+
+
+@pytest.mark.parametrize("kind", [list, tuple, lambda v: np.array(v, dtype=object)])
+def test_values_of_a_grid_are_pruned_and_injected(kind):
+    def columns(*names):
+        return ColumnTransformer([("num", StandardScaler(), list(names))])
+
+    pipe = Pipeline([("ct", columns("a", "sex")), ("clf", DecisionTreeClassifier())])
+    choices = np.empty(2, dtype=object)
+    choices[:] = [columns("b", "age"), "passthrough"]
+    search, warned = pruned(GridSearchCV(pipe, {"ct": kind(choices.tolist())}))
+    assert selectors(search.estimator[0]) == [["a"]]
+    assert selectors(search.param_grid["ct"][0]) == [["b"]]
+    assert search.param_grid["ct"][1] == "passthrough"
+    assert warned[0].count("'age'") == warned[0].count("'sex'") == 1
+    wrapped = inject(search, 2).param_grid["ct"][0]
+    assert isinstance(wrapped, KeepLast)
+    assert selectors(wrapped.transformer) == [["b"]]
+
+
+def test_grids_of_parameters_per_column_follow():
+    grid = [{"monotonic_cst": [[1, 0, -1, 0, 1], None], "max_depth": np.array([1, 2])}]
+    search, _ = pruned(GridSearchCV(DecisionTreeClassifier(), grid, cv=2))
+    assert search.param_grid[0]["monotonic_cst"] == [[1, -1, 1], None]
+    fitted = inject(search, 2).fit(XD, Y)
+    assert fitted.param_grid[0]["monotonic_cst"] == [[1, -1, 1, 0, 0], None]
+
+
 def test_what_cannot_be_pruned_raises_and_says_what_to_edit():
     inner = ColumnTransformer([("s", StandardScaler(), [0])])
     with pytest.raises(ValueError, match="'outer' selects group columns"):
