@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,6 +11,7 @@ from functools import partial
 import numpy as np
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from sklearn.exceptions import FitFailedWarning
 
 from fairuse_router import frames
 from fairuse_router.audit import MisreportMoments
@@ -22,6 +24,7 @@ from fairuse_router.recipes import (
     Recipe,
     Rows,
     TrainingRows,
+    Unavailable,
     first_line,
     fit_candidate,
 )
@@ -65,6 +68,7 @@ class _Part:
     unavailable: Mapping[int, str] = field(default_factory=dict)
     margins: NDArray[np.float64] | None = None
     variant: int = 0
+    failed: bool = False
 
 
 def _teams(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
@@ -106,7 +110,8 @@ def _run(
                 )
                 raise
             reasons = dict.fromkeys(range(data.n_groups), first_line(error))
-            parts.append(_Part(recipe.name, unavailable=reasons))
+            failed = not isinstance(error, Unavailable)
+            parts.append(_Part(recipe.name, unavailable=reasons, failed=failed))
     return parts
 
 
@@ -267,6 +272,7 @@ def cross_fit(
         parts += brought
         if report is not None:
             report(done, len(tasks), time.perf_counter() - start)
+    _warn_of_failures(parts)
     unavailable: dict[str, dict[int, str]] = {recipe.name: {} for recipe in recipes}
     for part in parts:
         for g, reason in part.unavailable.items():
@@ -275,6 +281,18 @@ def cross_fit(
     candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
     scored = [part for part in parts if part.predictions is not None]
     return candidates, _gather_all([r.name for r in recipes], scored, data), unavailable
+
+
+def _warn_of_failures(parts: Sequence[_Part]) -> None:
+    failed = {p.name: next(iter(p.unavailable.values())) for p in parts if p.failed}
+    if failed:
+        told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        warnings.warn(
+            f"Candidates that could not be fitted serve nobody ({told}). Mend the estimator, or "
+            "leave them out of candidates=.",
+            FitFailedWarning,
+            stacklevel=4,
+        )
 
 
 def _best_variants(parts: Sequence[_Part], data: TrainingRows) -> list[_Part]:

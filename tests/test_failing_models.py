@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.exceptions import NotFittedError
+from sklearn.exceptions import FitFailedWarning, NotFittedError
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
@@ -76,13 +76,15 @@ class Narrow(GaussianNB):
 
 def test_a_candidate_that_fails_everywhere_is_left_out(rows):
     frame = rows.frame.assign(age=np.tile(["1", "2", "3", "4"], 80))  # 2 + 6 and 2 + 8 columns
-    fitted = router(Narrow(refuses=(8,))).fit(frame, rows.y)
+    with pytest.warns(FitFailedWarning, match=r"serve nobody \(onehot: RuntimeError: 8 columns"):
+        fitted = router(Narrow(refuses=(8,))).fit(frame, rows.y)
     assert set(fitted.candidates_) == {"generic", "intersectional", "decoupled"}
     for record in fitted.routing_table_.groups:
         assert record.unavailable["onehot"] == "RuntimeError: 8 columns are no good"
         assert record.candidate != "onehot"
     only = router(Narrow(refuses=(8, 10)), candidates=("generic", "onehot", "intersectional"))
-    only.fit(frame, rows.y)
+    with pytest.warns(FitFailedWarning, match="8 columns are no good; intersectional"):
+        only.fit(frame, rows.y)
     assert set(only.candidates_) == {"generic"}
     assert set(only.route(frame).candidate) == {"generic"}
     assert "8 columns are no good" in only.routing_table_.groups[0].reason
