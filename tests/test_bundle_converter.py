@@ -9,12 +9,13 @@ from forced import EVERY, every_report, force
 from skl2onnx import to_onnx, update_registered_converter
 from skl2onnx.common.data_types import FloatTensorType, Int64TensorType
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import RandomForestClassifier, StackingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.multiclass import OneVsOneClassifier
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -310,6 +311,31 @@ def test_boosting_of_other_packages_with_labels_of_every_kind(heart, tmp_path):
         assert export_bundle(router, tmp_path / "r.onnx", X)["label_flips"] == 0
         bundle = Bundle.load(tmp_path / "r.onnx")
         assert bundle.predict(X).tolist() == router.predict(X).tolist()
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        lambda clf: CalibratedClassifierCV(clf, cv=2),
+        OneVsRestClassifier,
+        lambda clf: StackingClassifier(
+            [("l", clf)], LogisticRegression(), stack_method="decision_function", cv=2
+        ),
+    ],
+)
+def test_decisions_of_boosting_of_other_packages(around, heart):
+    """Its converter writes probabilities alone; the decisions are their log-odds."""
+    pytest.importorskip("onnxmltools")
+    clf, (X, y) = _lightgbm(), heart
+    if not hasattr(clf, "decision_function"):
+        pytest.skip("LightGBM has decisions since 4.7")
+    X = X[[*GROUPS, "chol", "thalach", "oldpeak"]]
+    router = FairUseRouter(around(clf), GROUPS, cv=2, random_state=0).fit(X, y)
+    agrees(to_onnx(router, X[:1], target_opset={"": 18, "ai.onnx.ml": 3}), router, X)
+    three = FairUseRouter(CalibratedClassifierCV(clf, cv=2), GROUPS, cv=2, random_state=0)
+    three.fit(X, y + (y & (X["oldpeak"] > 2)))
+    with pytest.raises(ValueError, match="is not the decision_function of LGBMClassifier"):
+        to_onnx(three, X[:1])
 
 
 @pytest.mark.parametrize(

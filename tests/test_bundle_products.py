@@ -182,6 +182,22 @@ def test_nets_take_in_their_scalers_and_are_finished_together(tmp_path, classes)
     assert bundle.predict(X.head(0)).shape == (0,)
 
 
+@pytest.mark.parametrize("precision", ["fast", "exact"])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_modified_huber_loss_has_probabilities_of_its_own(tmp_path, classes, precision):
+    X, y = make_rows()
+    y = y if classes == 2 else np.digitize(X["x0"], [-0.5, 0.5])
+    sgd = SGDClassifier(loss="modified_huber", alpha=0.01, random_state=0)
+    router = router_of(make_pipeline(StandardScaler(), sgd), X, y)
+    _, bundle, nodes = export(router, X, tmp_path / "b.onnx", precision=precision)
+    assert not SORTING & set(nodes)
+    far = pd.concat([X, X.assign(x1=30 * X["x1"])])  # so that no class has a chance, or one all
+    proba = router.predict_proba(far)
+    assert (proba == 1).any()
+    assert classes == 2 or (proba == 1 / 3).any()
+    agree(bundle, router, far, 1e-5 if precision == "fast" else 1e-12)
+
+
 def test_what_a_net_does_not_read_it_does_not_feel(tmp_path):
     X, y = make_rows()
     X.insert(0, "unread", 1.0)

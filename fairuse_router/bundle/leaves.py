@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from onnx import ModelProto
 from skl2onnx import convert_sklearn
 from skl2onnx._supported_operators import sklearn_operator_name_map
@@ -69,13 +70,7 @@ def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None
     if method == "predict_proba":
         shape = [-1, len(estimator.classes_)]
         return label, graph.op("Reshape", values, graph.constant(shape, np.int64))
-    wanted, found = _score_widths(estimator, model)
-    values = graph.op("Reshape", values, graph.constant([-1, found], np.int64))
-    if wanted == 1 and found == 2:  # skl2onnx writes both signs of a binary score
-        values = graph.op("Gather", values, graph.constant([1], np.int64), axis=1)
-    elif wanted != found:
-        raise ValueError(f"skl2onnx writes {found} scores a row where scikit-learn has {wanted}")
-    return label, values
+    return label, _as_decisions(graph, estimator, model, values)
 
 
 def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
@@ -214,13 +209,47 @@ def _output_width(transformer: Any) -> int | None:
         return None
 
 
-def _score_widths(estimator: Any, model: ModelProto) -> tuple[int, int]:
-    """Scores a row by scikit-learn and by the converted model, from two rows of zeros."""
-    rows = np.zeros((2, estimator.n_features_in_))
+def _as_decisions(graph: Graph, estimator: Any, model: ModelProto, values: str) -> str:
+    """Decisions [n, S] from what a converted model writes for them, after a trial.
+
+    skl2onnx writes both signs of a binary score, and converters of other packages, which know
+    nothing of scores, probabilities: of two classes, their log-odds may be the decision.
+    """
+    wanted, found = _trial(estimator, model)
+    values = graph.op("Reshape", values, graph.constant([-1, found.shape[1]], np.int64))
+    if wanted.shape[1] == 1 and found.shape[1] == 2:
+        second = graph.op("Gather", values, graph.constant([1], np.int64), axis=1)
+        if _agree(wanted, found[:, 1:]):
+            return second
+        with np.errstate(all="ignore"):
+            odds = np.log(found[:, 1:] / found[:, :1])
+        if _agree(wanted, odds):
+            smallest = graph.numbers(np.finfo(np.float32).tiny)
+            first = graph.op("Gather", values, graph.constant([0], np.int64), axis=1)
+            first, second = (graph.op("Max", v, smallest) for v in (first, second))
+            return graph.op("Log", graph.op("Div", second, first))
+    elif wanted.shape == found.shape and _agree(wanted, found):
+        return values
+    raise ValueError(
+        f"what its converter writes for decisions is not the decision_function of "
+        f"{type(estimator).__name__}"
+    )
+
+
+def _agree(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> bool:
+    """Whether most rows are alike; single precision may take another branch of a tree."""
+    alike = np.isclose(wanted, found, rtol=1e-3, atol=1e-3).all(axis=1)
+    return bool(alike.mean() > 0.5)
+
+
+def _trial(estimator: Any, model: ModelProto) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Decisions by the estimator, and what the converted model writes, for some rows."""
+    rows = np.random.default_rng(0).normal(size=(16, estimator.n_features_in_))
+    rows[0] = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a model fitted on a dataframe misses the names
-        wanted = np.asarray(estimator.decision_function(rows)).reshape(2, -1).shape[1]
+        wanted = np.asarray(estimator.decision_function(rows), dtype=np.float64)
     session = open_session(model.SerializeToString())
     kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
-    found = session.run(None, {"i0": rows.astype(kind)})[1]
-    return wanted, int(np.asarray(found).size // 2)
+    found = np.asarray(session.run(None, {"i0": rows.astype(kind)})[1], dtype=np.float64)
+    return wanted.reshape(len(rows), -1), found.reshape(len(rows), -1)

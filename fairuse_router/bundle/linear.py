@@ -41,7 +41,7 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
-from fairuse_router.bundle.blocks import best, both_signs, flat, logistic
+from fairuse_router.bundle.blocks import best, both_signs, flat, logistic, share
 from fairuse_router.bundle.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
@@ -71,7 +71,8 @@ class Head:
     bias : ndarray of shape (S,)
     finish : str
         ``"logistic"`` (S = 1), ``"softmax"``, ``"rest"`` (one against the rest: sigmoids, divided
-        by their sum) and ``"mean"`` (the mean of S sigmoids) give labels and probabilities;
+        by their sum), ``"huber"`` (scores clipped to -1 and 1 in place of the sigmoids) and
+        ``"mean"`` (the mean of S sigmoids) give labels and probabilities;
         ``"sign"`` (S = 1) and ``"largest"`` labels and the scores; ``"identity"`` and ``"exp"``
         are regressions.
     """
@@ -102,7 +103,7 @@ def head_of(estimator: Any, method: str | None) -> Head | None:
     if method != "predict_proba":
         return Head(weights, bias, "sign" if weights.shape[1] == 1 else "largest")
     if getattr(estimator, "loss", None) == "modified_huber":
-        return None
+        return Head(weights, bias, "huber")
     if weights.shape[1] == 1:
         return Head(weights, bias, "logistic")
     return Head(weights, bias, "softmax" if isinstance(estimator, _BY_SOFTMAX) else "rest")
@@ -148,6 +149,8 @@ def finish_scores(graph: Graph, scores: str, width: int, finish: str) -> list[st
         total = graph.op("ReduceSum", sigmoids, axis, keepdims=1)
         both = both_signs(graph, graph.op("Div", total, graph.numbers(width)))
         return [best(graph, both), both]
+    if finish == "huber":
+        return _huber(graph, scores, width)
     if finish == "rest":
         # sigmoids divided by their sum, by their logarithms: far off they are all 0 in float32
         logs = graph.op("Neg", graph.op("Softplus", graph.op("Neg", scores)))
@@ -156,6 +159,15 @@ def finish_scores(graph: Graph, scores: str, width: int, finish: str) -> list[st
         best(graph, scores),
         graph.op("Softmax", scores, axis=1) if finish == "softmax" else scores,
     ]
+
+
+def _huber(graph: Graph, scores: str, width: int) -> list[str]:
+    """Probabilities of stochastic gradient descent with the modified Huber loss."""
+    clipped = graph.op("Min", graph.op("Max", scores, graph.numbers(-1)), graph.numbers(1))
+    chances = graph.op("Div", graph.op("Add", clipped, graph.numbers(1)), graph.numbers(2))
+    if width == 1:
+        return [_sign(graph, scores), both_signs(graph, chances)]
+    return [best(graph, scores), share(graph, chances)]
 
 
 def _sign(graph: Graph, scores: str) -> str:

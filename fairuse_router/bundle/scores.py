@@ -38,7 +38,8 @@ class Finish:
     @property
     def values(self) -> int:
         """Values a row."""
-        return 2 if self.name in ("logistic", "mean") else self.width
+        of_two = ("logistic", "mean") if self.width > 1 else ("logistic", "mean", "huber")
+        return 2 if self.name in of_two else self.width
 
 
 def common_finish(
