@@ -8,15 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import is_regressor
 from sklearn.frozen import FrozenEstimator
+from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
 from fairuse_router import frames
+from fairuse_router.groups import is_missing
 from fairuse_router.metrics import Metric, get_metric
 from fairuse_router.prefit import check_models
 from fairuse_router.routing.policies import POLICIES
 
+_SEMI_SUPERVISED = (SelfTrainingClassifier, LabelPropagation, LabelSpreading)
 _NUMBERS = (int, float, np.integer, np.floating)
 
 
@@ -111,7 +114,7 @@ def check_target(y: Any, n: int, router: Any) -> NDArray[Any]:
             f"Found input variables with inconsistent numbers of samples: X has {n} rows, y has "
             f"{len(y)}."
         )
-    gaps = [v is None or v != v for v in y.tolist()] if y.dtype.kind in "Of" else []
+    gaps = [is_missing(v) for v in y.tolist()] if y.dtype.kind in "Of" else []
     if any(gaps):
         raise ValueError(
             f"Input y contains NaN or None in {sum(gaps)} of {n} rows. Drop the rows without a "
@@ -122,9 +125,23 @@ def check_target(y: Any, n: int, router: Any) -> NDArray[Any]:
     return y
 
 
-def learn_classes(y: NDArray[Any], generic: Any) -> NDArray[Any]:
-    """Return the class labels: of y, or of a generic model that was fitted elsewhere."""
+def learn_classes(y: NDArray[Any], template: Any, generic: Any) -> NDArray[Any]:
+    """Return the class labels: of y, or of a generic model that was fitted elsewhere.
+
+    Raises
+    ------
+    ValueError
+        For a target that is no classes, or one class, or rows that are marked as unlabelled.
+    """
     check_classification_targets(y)
+    inside = [template, *template.get_params(deep=True).values()]
+    semi = [type(e).__name__ for e in inside if isinstance(e, _SEMI_SUPERVISED)]
+    if semi and generic is None and y.dtype.kind in "if" and (y == -1).any():
+        raise ValueError(
+            f"y is -1 in {int((y == -1).sum())} of {len(y)} rows, which {semi[0]} takes for rows "
+            "without a label. A router is audited on labels: drop those rows, or give the class "
+            "another label than -1."
+        )
     if generic is not None:
         return np.asarray(generic.classes_)
     classes = np.unique(y)

@@ -86,7 +86,7 @@ def learn_rows(
     router.feature_columns_ = frames.input_columns(table, positions)
     if not is_regressor(template):
         fitted = template if isinstance(router.cv, str) and router.cv == "prefit" else None
-        router.classes_ = learn_classes(y, fitted)
+        router.classes_ = learn_classes(y, template, fitted)
     elif hasattr(router, "classes_"):
         del router.classes_  # of an earlier fit as a classifier
     rows, codes = _rows(router, table, y, sample_weight, clusters)

@@ -134,8 +134,11 @@ def is_numeric(table: Table, position: int) -> bool:
     """Whether a column holds numbers or booleans only."""
     if _is_frame(table):
         frame = nw.from_native(table, eager_only=True)
-        dtype = frame[frame.columns[position]].dtype
-        return bool(dtype.is_numeric() or dtype == nw.Boolean)
+        series = frame[frame.columns[position]]
+        if series.implementation.is_pandas_like() and series.dtype == nw.Categorical:
+            # scikit-learn takes categories that are booleans for numbers
+            return bool(series.to_native().cat.categories.dtype == bool)
+        return bool(series.dtype.is_numeric() or series.dtype == nw.Boolean)
     if table.dtype != object:
         return table.dtype.kind in "biuf"
     return all(isinstance(v, (int, float, np.number, np.bool_)) for v in table[:, position])
@@ -242,7 +245,7 @@ def number_block(table: Table, positions: Sequence[int], dtype: str) -> NDArray[
 def fill_columns(table: Table, positions: Sequence[int], value: float) -> Table:
     """Put one number into all cells of the columns at `positions`."""
     if not _is_frame(table):
-        filled = table.astype(object if table.dtype == object else np.float64)
+        filled = table.astype(np.float64 if table.dtype.kind in "biuf" else object)
         filled[:, list(positions)] = value
         return filled
     frame = nw.from_native(table, eager_only=True)

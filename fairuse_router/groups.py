@@ -21,6 +21,13 @@ MAX_REPORTS = 1_000_000  # the routing table is one dense array over the reports
 Codes = NDArray[np.int64]
 
 
+def is_missing(value: Any) -> bool:
+    """Whether a cell holds None, NaN, NaT or ``pandas.NA``."""
+    if isinstance(value, (float, np.floating)):
+        return math.isnan(value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
 def level_text(value: Any) -> str | None:
     """Return the one text of a level, or None for a missing value.
 
@@ -45,15 +52,13 @@ def level_text(value: Any) -> str | None:
     """
     if isinstance(value, str):
         return str(value) or None
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+    if is_missing(value):
         return None
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, Integral):
         return str(int(value))
     if isinstance(value, (float, np.floating)):
-        if math.isnan(value):
-            return None
         return str(int(value)) if float(value).is_integer() else str(value)
     if isinstance(value, bytes):
         return value.decode() or None

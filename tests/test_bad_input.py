@@ -9,6 +9,7 @@ from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import Ridge
 from sklearn.naive_bayes import GaussianNB
+from sklearn.semi_supervised import SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter
@@ -376,3 +377,16 @@ def test_estimators_that_are_none(rows):
         "'generic'",
         kind=TypeError,
     )
+
+
+def test_labels_that_pandas_marks_as_missing(rows):
+    for labels in (pd.array([pd.NA, *"ab" * 200], dtype="string"), [pd.NA, *[0, 1] * 200]):
+        y = pd.Series(labels[: len(rows.y)])
+        refused(lambda y=y: router().fit(rows.frame, y), "NaN or None in 1 of")
+
+
+def test_rows_without_a_label_are_no_class(rows):
+    y = np.where(np.arange(len(rows.y)) % 3 == 0, -1, rows.y)
+    semi = SelfTrainingClassifier(GaussianNB())
+    refused(lambda: router(semi).fit(rows.frame, y), "y is -1 in", "SelfTrainingClassifier")
+    assert -1 in router().fit(rows.frame, y).classes_

@@ -12,11 +12,15 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer, make_column_selector, make_column_transformer
 from sklearn.datasets import load_diabetes
-from sklearn.ensemble import RandomForestClassifier, StackingClassifier
+from sklearn.ensemble import (
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+    StackingClassifier,
+)
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
@@ -349,6 +353,41 @@ def test_models_with_graphs_inside_their_nodes(estimator, heart):
     session = onnxruntime.InferenceSession(model.SerializeToString())
     feed = {i.name: X[[i.name]].to_numpy(TYPES[i.type]) for i in session.get_inputs()}
     assert session.run(None, feed)[0].tolist() == router.predict(X).tolist()
+
+
+def test_text_arrays_and_booleans_as_categories(heart, tmp_path):
+    X, y = heart
+    X = X[[*GROUPS, "cp", "exang", "oldpeak"]].astype({"exang": bool}).astype({"exang": "category"})
+    codes = make_column_transformer(
+        (OneHotEncoder(), ["cp", "exang"]), ("passthrough", ["oldpeak"])
+    )
+    everything = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LogisticRegression())
+    for estimator, groups, given in (
+        (make_pipeline(codes, LogisticRegression()), GROUPS, X),
+        (everything, [0, 1], X.astype(str).to_numpy(dtype=str)),
+    ):
+        router = FairUseRouter(estimator, groups, cv=2, random_state=0).fit(given, y)
+        assert export_bundle(router, tmp_path / "r.onnx", given)["label_flips"] == 0
+
+
+@pytest.mark.parametrize("kind", [KNeighborsClassifier, KNeighborsRegressor])
+def test_neighbours_that_skl2onnx_weighs_alike_are_refused(kind, heart):
+    X, y = heart
+    X = X[[*GROUPS, "thalach", "oldpeak"]]
+    metric = "error" if kind is KNeighborsClassifier else "squared_error"
+    router = FairUseRouter(kind(weights="distance"), GROUPS, cv=2, metric=metric, random_state=0)
+    router.fit(X, y)
+    with pytest.raises(ValueError, match="does not weigh its neighbours by their distance"):
+        to_onnx(router, X[:1])
+
+
+def test_a_refused_tree_is_named_by_its_candidate(heart, tmp_path):
+    X, y = heart
+    boosting = HistGradientBoostingClassifier(max_iter=3, categorical_features=["cp"])
+    X = X[[*GROUPS, "cp", "oldpeak"]].assign(cp=pd.factorize(X["cp"])[0])
+    router = force(FairUseRouter(boosting, GROUPS, cv=2, random_state=0).fit(X, y), EVERY)
+    with pytest.raises(ValueError, match=r"The candidate 'generic' cannot be written.*categorical"):
+        export_bundle(router, tmp_path / "r.onnx", X)
 
 
 def test_columns_of_different_lengths_are_refused():

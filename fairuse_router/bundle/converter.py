@@ -154,7 +154,9 @@ def _features(graph: Graph, layout: Layout, columns: Sequence[_Given]) -> list[s
             raise ValueError(
                 f"The column {column.name!r} reaches the router as "
                 f"{'text' if column.numeric else 'numbers'}; in training it was "
-                f"{'numbers' if column.numeric else 'text'}. Give it the type it had."
+                f"{'numbers' if column.numeric else 'text'}. Give it the type it had; behind a "
+                "ColumnTransformer with text columns skl2onnx makes text of all columns: put the "
+                "steps inside the router's own estimator, which receives the columns as they are."
             )
         number = given.kind in (object, np.float32)
         tensors.append(given.tensor if number else graph.cast(given.tensor, np.float32))

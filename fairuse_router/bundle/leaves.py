@@ -68,6 +68,7 @@ def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None
         return label, None
     values = graph.cast(values, graph.kind)
     if method == "predict_proba":
+        _try_weighted_neighbours(estimator, model, "predict_proba")
         shape = [-1, len(estimator.classes_)]
         return label, graph.op("Reshape", values, graph.constant(shape, np.int64))
     return label, _as_decisions(graph, estimator, model, values)
@@ -80,6 +81,7 @@ def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
     if own is not None:
         return own[0]
     model = _convert(graph, estimator, part, {})
+    _try_weighted_neighbours(estimator, model, "predict")
     values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
     return graph.op("Reshape", values, graph.constant([-1, 1], np.int64))
 
@@ -215,7 +217,9 @@ def _as_decisions(graph: Graph, estimator: Any, model: ModelProto, values: str) 
     skl2onnx writes both signs of a binary score, and converters of other packages, which know
     nothing of scores, probabilities: of two classes, their log-odds may be the decision.
     """
-    wanted, found = _trial(estimator, model)
+    rows = np.random.default_rng(0).normal(size=(16, estimator.n_features_in_))
+    rows[0] = 0
+    wanted, found = _trial(estimator, model, rows, "decision_function")
     values = graph.op("Reshape", values, graph.constant([-1, found.shape[1]], np.int64))
     if wanted.shape[1] == 1 and found.shape[1] == 2:
         second = graph.op("Gather", values, graph.constant([1], np.int64), axis=1)
@@ -242,14 +246,26 @@ def _agree(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> bool:
     return bool(alike.mean() > 0.5)
 
 
-def _trial(estimator: Any, model: ModelProto) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Decisions by the estimator, and what the converted model writes, for some rows."""
-    rows = np.random.default_rng(0).normal(size=(16, estimator.n_features_in_))
-    rows[0] = 0
+def _try_weighted_neighbours(estimator: Any, model: ModelProto, method: str) -> None:
+    """Refuse neighbours weighted by distance that skl2onnx weighs alike, between training rows."""
+    rows = getattr(estimator, "_fit_X", None)
+    if getattr(estimator, "weights", None) != "distance" or not isinstance(rows, np.ndarray):
+        return
+    rows = (rows[:16] + rows[-16:]) / 2
+    if not _agree(*_trial(estimator, model, rows, method)):
+        raise ValueError(
+            "skl2onnx does not weigh its neighbours by their distance; pass weights='uniform'"
+        )
+
+
+def _trial(
+    estimator: Any, model: ModelProto, rows: NDArray[np.float64], method: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Answers of the estimator's method, and of the converted model, for some rows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a model fitted on a dataframe misses the names
-        wanted = np.asarray(estimator.decision_function(rows), dtype=np.float64)
+        wanted = np.asarray(getattr(estimator, method)(rows), dtype=np.float64)
     session = open_session(model.SerializeToString())
     kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
-    found = np.asarray(session.run(None, {"i0": rows.astype(kind)})[1], dtype=np.float64)
+    found = np.asarray(session.run(None, {"i0": rows.astype(kind)})[-1], dtype=np.float64)
     return wanted.reshape(len(rows), -1), found.reshape(len(rows), -1)

@@ -64,7 +64,10 @@ class MergedTrees:
                 else:
                     columns.append(Column(source))
             reached = walk(each.estimator, columns)
-            model = None if reached is None else trees_of(*reached, method, kind)
+            try:
+                model = None if reached is None else trees_of(*reached, method, kind)
+            except ValueError:  # a partition refuses it by its candidate's name
+                return None
             if model is not None and classes is not None:
                 model = _among(model, each.estimator.classes_, classes)
             if model is None:
