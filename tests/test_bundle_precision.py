@@ -277,6 +277,21 @@ def test_limits_are_the_last_numbers_that_go_left():
     assert (column.apply(source) <= thresholds).all()
     assert (column.apply(np.nextafter(source, np.inf)) > thresholds).all()
     shown = np.round(rng.normal(size=1000), 2)
-    split = np.sort(shown)[::7] + rng.choice([-1e-9, 0, 1e-9], len(shown[::7]))
+    split = np.sort(shown)[::7] + rng.choice([-1e-12, 0, 1e-12], len(shown[::7]))
     in_float = shown.astype(np.float32)[:, None] <= decimal_floor(split)
     np.testing.assert_array_equal(in_float, shown[:, None] <= split)
+    numbers = rng.normal(size=2000)
+    assert (numbers.astype(np.float32) <= decimal_floor(numbers)).all()
+
+
+def test_fast_boosting_keeps_data_that_are_thresholds_on_their_side(tmp_path):
+    """Above 255 distinct numbers, histogram boosting splits at quantiles, which are data."""
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame({"x": rng.normal(size=600), "z": rng.normal(size=600)})
+    y = (X["x"] + X["z"] + rng.normal(size=600) > 0).astype(int)
+    X = X.assign(sex=np.take(["F", "M"], rng.integers(0, 2, 600)))
+    boosting = HistGradientBoostingClassifier(max_iter=30, random_state=0)
+    router = FairUseRouter(boosting, ["sex"], cv=2, random_state=0).fit(X, y)
+    certificate = export_bundle(router, tmp_path / "r.onnx", X)
+    assert certificate["label_flips"] == 0
+    assert certificate["max_difference"] < 1e-5

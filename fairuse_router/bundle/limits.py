@@ -101,21 +101,24 @@ def rounding_limit(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
 def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """Thresholds in float32 that split rounded numbers as the doubles split the numbers.
 
-    The bundle compares float32 where scikit-learn compared doubles. A float32 stands for the
-    decimal number that is printed for it (0.3 for 0.30000001192...): it stays left of a split if
-    that number does. Data of up to six digits, and data that float32 holds exactly, then fall on
-    the same side as before.
+    The bundle compares float32 where scikit-learn compared doubles. A threshold that is a decimal
+    of up to six digits, or a rounding error off, is where decimals lie: those stay on their side of
+    it. Any other is rounded as the data are, so that data that are thresholds themselves stay left.
+    Data of up to six digits and data that float32 holds exactly fall on the same side as before.
 
     Examples
     --------
     >>> decimal_floor(np.array([0.3, 0.3 - 1e-12])) >= np.float32(0.3)
     array([ True, False])
+    >>> decimal_floor(np.array([1 / 3])) >= np.float32(1 / 3)
+    array([ True])
     """
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)
-    shown = np.array([float(str(v)) for v in nearest], dtype=np.float64)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    return np.where(shown <= thresholds, nearest, below).astype(np.float32)
+    short = np.array([float(f"{v:.6g}") for v in nearest], dtype=np.float64)
+    decimal = np.isclose(short, thresholds, rtol=1e-10, atol=0)
+    right = decimal & (short > thresholds) & (short.astype(np.float32) == nearest)
+    return np.where(right, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float32)
 
 
 def largest_source(column: Column, limits: NDArray[np.float64]) -> NDArray[np.float64]:
