@@ -28,12 +28,17 @@ Codes = NDArray[np.int64]
 def check_columns(router: Any, X: Any, reset: bool) -> frames.Table:
     """Take the user's X as a table with the columns of the training data; `reset` learns them.
 
+    Afterwards frames may lack the columns of ``audit_only``, which no prediction needs.
+
     Raises
     ------
     ValueError
         For other columns, or no rows.
     """
     table = frames.as_table(X)
+    unused = None if reset else getattr(router, "audit_schema_", None)
+    if unused is not None and hasattr(router, "feature_names_in_"):
+        table = frames.fill_in(table, list(router.feature_names_in_), unused.attributes)
     validate_data(router, table, reset=reset, skip_check_array=True)
     n, d = frames.shape(table)
     if n < 1 or d < 1:

@@ -224,6 +224,22 @@ def insert_columns(table: Table, others: Table, positions: Sequence[int]) -> Tab
     return nw.concat([left, right], how="horizontal")[:, order].to_native()
 
 
+def fill_in(table: Table, names: Sequence[str], optional: Sequence[str]) -> Table:
+    """Put columns of missing values where a frame lacks optional ones of the named columns.
+
+    A table that differs otherwise, or is no frame, is returned as it is.
+    """
+    own = column_names(table)
+    if own is None or own == list(names):
+        return table
+    lacking = [name for name in names if name not in own]
+    if not set(lacking) <= set(optional) or own != [name for name in names if name in own]:
+        return table
+    filled = append_columns(table, np.full((shape(table)[0], len(lacking)), np.nan), lacking)
+    together = [*own, *lacking]
+    return take_columns(filled, [together.index(name) for name in names])
+
+
 def number_block(table: Table, positions: Sequence[int], dtype: str) -> NDArray[Any] | None:
     """Read columns of plain numbers as one array, shape (n, k), at once.
 

@@ -100,8 +100,8 @@ default="shrunken"
     handle_unknown : {"error", "withhold"}, default="error"
         What a level not seen in training does: raise, or count as withheld.
     audit_only : sequence of str or int, default=None
-        Columns of X to audit by that no model and no route may use: what must not decide may
-        still have to be measured. See ``audit_only_``, and ``audit(X, y, by=...)``.
+        Columns of X to audit by that no model and no route may use, and that dataframes to predict
+        may lack. See ``audit_only_``, and ``audit(X, y, by=...)``.
     max_levels : int, default=100
         Most levels of one attribute; more look like a continuous column, and raise.
     n_resamples : int, default=0

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 from sklearn.base import clone
 from sklearn.compose import make_column_selector, make_column_transformer
@@ -11,6 +12,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import OUT_OF_FOLD
+from fairuse_router.bundle import Bundle, export_bundle
 
 
 def data(n=1200, seed=0):
@@ -44,6 +46,28 @@ def test_no_prediction_depends_on_it(policy):
     bare = FairUseRouter(CLF, ["sex"], policy=policy, random_state=0)
     bare.fit(X[:900].drop(columns="race"), y[:900])
     assert (bare.predict_proba(X.drop(columns="race")) == router.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("report", ["texts", "codes"])
+def test_bundles_neither_ask_for_it_nor_miss_it(report, tmp_path):
+    X, y = data()
+    router = FairUseRouter(CLF, ["sex"], audit_only=["race"], random_state=0).fit(X, y)
+    export_bundle(router, tmp_path / "r.onnx", X, report=report)
+    bundle = Bundle.load(tmp_path / "r.onnx")
+    assert "race" not in [i["name"] for i in bundle.inputs]
+    without = X.drop(columns="race")
+    for asked in (X, without, pl.from_pandas(without)):
+        for door in (router, bundle):
+            np.testing.assert_allclose(
+                door.predict_proba(asked), router.predict_proba(X), atol=1e-5
+            )
+    export_bundle(router, tmp_path / "r.onnx", without)
+    assert Bundle.load(tmp_path / "r.onnx").predict(X).tolist() == router.predict(X).tolist()
+    for door in (router, bundle):
+        with pytest.raises(ValueError, match="w"):
+            door.predict(without.drop(columns="w"))
+        with pytest.raises(ValueError, match="race"):
+            door.predict(without[["sex", "x", "w"]])
 
 
 def test_it_is_audited_out_of_fold_and_on_other_rows():

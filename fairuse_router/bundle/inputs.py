@@ -124,6 +124,14 @@ class Layout:
         """Tensor of the reports of codes [n, k]: the codes, or texts of dtype object."""
         return codes if self.report == "codes" else report_texts(schema, codes)
 
+    def fill_in(self, table: frames.Table, schema: GroupSchema) -> frames.Table:
+        """Let a frame lack the columns that neither features nor reports are read from."""
+        used = {c.position for c in self.columns} | set(schema.positions)
+        if self.names is None or len(used) == self.width:
+            return table
+        unused = [name for j, name in enumerate(self.names) if j not in used]
+        return frames.fill_in(table, self.names, unused)
+
     def check(self, table: frames.Table) -> None:
         """Refuse a table with other columns than the training data.
 

@@ -325,7 +325,7 @@ class Bundle:
         return any(output["name"] in _VALUES for output in self.outputs)
 
     def _table(self, X: Any) -> frames.Table:
-        table = frames.as_table(X)
+        table = self.layout.fill_in(frames.as_table(X), self.schema)
         self.layout.check(table)
         return table
 

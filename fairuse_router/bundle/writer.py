@@ -105,6 +105,7 @@ def export_bundle(
         NUMBERS[precision],
         report,
     )
+    table = layout.fill_in(table, router.schema_)
     layout.check(table)
     if frames.shape(table)[0] == 0:
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
