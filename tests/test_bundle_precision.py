@@ -15,10 +15,10 @@ from sklearn.ensemble import (
 )
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
-from sklearn.naive_bayes import GaussianNB
+from sklearn.naive_bayes import CategoricalNB, GaussianNB
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, StandardScaler
+from sklearn.preprocessing import KBinsDiscretizer, MinMaxScaler, StandardScaler
 from sklearn.svm import SVC
 from sklearn.tree import DecisionTreeClassifier
 
@@ -197,11 +197,25 @@ def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):
 
 
 def test_exact_refuses_what_the_runtime_computes_in_float32(tmp_path):
-    router = router_of(make_pipeline(StandardScaler(), SVC()), classes=3)
+    bins = KBinsDiscretizer(5, encode="ordinal", quantile_method="averaged_inverted_cdf")
+    router = router_of(make_pipeline(bins, CategoricalNB(min_categories=5)), classes=3)
     X, _ = make_rows(100)
-    with pytest.raises(ValueError, match=r"would not be exact: .*SVC.* precision='fast'"):
+    with pytest.raises(ValueError, match=r"would not be exact: .*CategoricalNB.* precision='fast'"):
         export_bundle(router, tmp_path / "r.onnx", X, precision="exact")
     assert export_bundle(router, tmp_path / "r.onnx", X, precision="fast")["label_flips"] == 0
+
+
+@pytest.mark.parametrize("settings", [{}, {"decision_function_shape": "ovo"}, {"break_ties": True}])
+@pytest.mark.parametrize("kernel", ["rbf", "linear"])
+def test_pairs_of_kernel_machines_vote_in_doubles(kernel, settings, tmp_path):
+    X, y = make_rows(400)
+    y = y + 2 * (X["x3"].to_numpy() > 0)  # four classes tie often
+    svc = make_pipeline(StandardScaler(), SVC(kernel=kernel, C=0.1, **settings))
+    router = force(FairUseRouter(svc, GROUPS, cv=2, random_state=0).fit(X, y), EVERY)
+    rows, _ = make_rows(3000, seed=1)
+    certificate = export_bundle(router, tmp_path / "r.onnx", rows, precision="exact")
+    assert certificate["label_flips"] == 0
+    assert certificate["max_difference"] <= 1e-12
 
 
 @pytest.mark.parametrize(
