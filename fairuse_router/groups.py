@@ -275,7 +275,8 @@ class GroupSchema:
                 f"Group attribute {self.attributes[attribute]!r} has levels that were not seen in "
                 f"training: {sorted(set(unknown))[:5]}. Known levels: "
                 f"{list(self.levels[attribute])}; {self.withheld!r} or a missing value withholds. "
-                "Correct the rows, or pass handle_unknown='withhold' to serve them as withheld."
+                "Correct the rows, or train with handle_unknown='withhold' to serve such rows as "
+                "withheld."
             )
         return codes
 

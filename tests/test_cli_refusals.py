@@ -148,6 +148,20 @@ def test_predict_names_the_columns_that_are_missing(cli_fit, capsys, tmp_path):
     assert list(tmp_path.iterdir()) == [tmp_path / "d.csv"]
 
 
+def test_predict_prints_nothing_for_a_file_that_is_refused_at_once(cli_fit, capsys, tmp_path):
+    data = write_csv(tmp_path / "d.csv", {**patients(), "sex": ["alien"] * 240})
+    assert main(["predict", cli_fit[1], data]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "['alien']" in captured.err
+    assert "train with handle_unknown='withhold'" in captured.err
+    write_csv(tmp_path / "d.csv", {name: [] for name in patients()})
+    assert main(["predict", cli_fit[1], data]) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "has a header and no rows" in captured.err
+
+
 def test_a_wrong_separator_is_guessed_at(cli_fit, capsys, tmp_path):
     data = write_csv(tmp_path / "d.csv", {"sex": ["F", "M"], "outcome": ["0", "1"]}, ";")
     out = ["--out", str(tmp_path / "r.onnx")]

@@ -33,10 +33,10 @@ def run(args: argparse.Namespace) -> None:
     quiet = args.out is None and sys.stdout.isatty()  # the rows themselves show the progress
     with _output(args.out) as out:
         writer = csv.writer(out, lineterminator="\n")
-        writer.writerow(_header(bundle))
         for rows in file.batches(_BATCH):
-            table = _table(bundle, places, rows)
-            answers = _answers(bundle, table)
+            answers = _answers(bundle, _table(bundle, places, rows))
+            if not served:  # only now, so that a file refused at once prints nothing
+                writer.writerow(answers)
             writer.writerows(zip(*answers.values(), strict=True))
             served.update(answers["candidate"])
             now = time.monotonic() - start
@@ -89,11 +89,6 @@ def _level(schema: GroupSchema, attribute: int, cell: str | None) -> str | None:
     return text if text in (*levels, schema.withheld) else cell
 
 
-def _header(bundle: Bundle) -> list[str]:
-    answer = "prediction" if bundle.classes_ is None else "label"
-    return [answer, *_value_names(bundle), "route", "candidate", "reason"]
-
-
 def _value_names(bundle: Bundle) -> list[str]:
     """Columns for the probabilities or scores, if there are any."""
     outputs = {output["name"]: output["shape"] for output in bundle.outputs}
@@ -115,7 +110,7 @@ def _answers(bundle: Bundle, table: NDArray[np.object_]) -> dict[str, Any]:
         found = ask(table).reshape(len(table), -1)
         values = {name: [f"{v:.6g}" for v in found[:, j]] for j, name in enumerate(names)}
     return {
-        _header(bundle)[0]: bundle.predict(table).tolist(),
+        "prediction" if bundle.classes_ is None else "label": bundle.predict(table).tolist(),
         **values,
         "route": routed.route.tolist(),
         "candidate": routed.candidate.tolist(),
