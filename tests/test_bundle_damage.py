@@ -173,6 +173,8 @@ LYING = {
     # other parts
     "candidates without names": (put("candidates", [{}]), r"no candidates\[0\].name"),
     "certificate without rows": (put("certificate", {}), "no certificate.rows"),
+    "flips in words": (put("certificate", "label_flips", "none"), "'none' as certificate.label"),
+    "versions are numbers": (put("certificate", "versions", {"numpy": 2}), "2 as certificate.ver"),
     "audit in words": (put("audit", "fine"), "audit is no JSON"),
 }
 

@@ -3,12 +3,14 @@
 import csv
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pandas as pd
 import pytest
 from patients import GROUPS, patients, read_csv, refused, router_default, write_csv
+from sklearn.datasets import load_diabetes
 
 from fairuse_router import Bundle, __version__
 from fairuse_router.cli import fit as fit_command
@@ -19,6 +21,9 @@ from fairuse_router.cli.parser import METRICS, build_parser, split_names
 from fairuse_router.cli.training import hold_out, prepare, to_labels
 from fairuse_router.datasets import load_heart
 from fairuse_router.metrics import get_metric
+
+REFERENCE = Path(__file__).parents[1] / "models"
+BUNDLES = sorted([*REFERENCE.glob("*/*.onnx"), *Path(__file__).parent.glob("data/*.onnx")])
 
 # the whole job
 
@@ -174,6 +179,27 @@ def test_inspect_reads_the_file_alone(cli_fit, capsys, tmp_path):
     ):
         assert words in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+def test_inspect_reads_every_kind_of_bundle(path, capsys):
+    assert main(["inspect", str(path)]) == 0
+    certificate = Bundle.load(path).certificate
+    checks = f"{certificate['checks']:,}"
+    regression = "label_flips" not in certificate
+    words = f"{checks} predictions differ by" if regression else f"of {checks} labels differ"
+    assert words in " ".join(capsys.readouterr().out.split())
+
+
+def test_predict_answers_with_the_numbers_of_a_regression(capsys, tmp_path):
+    X = load_diabetes(scaled=False, as_frame=True).data.head(20)
+    X = X.assign(sex=X["sex"].astype(int), age="<50")
+    X.to_csv(tmp_path / "x.csv", index=False)
+    path = REFERENCE / "diabetes_ridge" / "diabetes_ridge.onnx"
+    assert main(["predict", str(path), str(tmp_path / "x.csv")]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    found = [float(row["prediction"]) for row in rows]
+    np.testing.assert_allclose(found, Bundle.load(path).predict(X), rtol=1e-6)
 
 
 def test_serving_needs_neither_scikit_learn_nor_pandas(cli_fit, tmp_path):

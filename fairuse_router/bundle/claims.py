@@ -71,7 +71,18 @@ FORMS: dict[str, Any] = {
         ],
     },
     "candidates": [{"name": str, "estimator": str, "models": int, "told": [str]}],
-    "certificate": {"rows": int, "reports": int, "checks": int, "tolerance": _NUMBER},
+    "certificate": {
+        "rows": int,
+        "reports": int,
+        "rows_per_report": int,
+        "checks": int,
+        "label_flips?": int,  # a regression has no labels
+        "compared": str,
+        "max_difference": _NUMBER,
+        "tolerance": _NUMBER,
+        "precision?": str,
+        "versions": {str: str},
+    },
     "audit": (dict, None),
 }
 _MOST_CELLS = 10_000_000

@@ -219,7 +219,7 @@ class Bundle:
         else:
             found = verify_router(self, router, X, max_checks)
         certificate = self.certificate
-        allowed = max(certificate["tolerance"], certificate.get("max_difference", 0.0))
+        allowed = max(certificate["tolerance"], certificate["max_difference"])
         on_boundary = certificate.get("precision") == "fast" and self._has_values
         flips = 0 if on_boundary else found["label_flips"]
         if flips > certificate.get("label_flips", 0) or not found["max_difference"] <= allowed:

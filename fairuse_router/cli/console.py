@@ -61,14 +61,17 @@ def certified(certificate: dict[str, Any]) -> str:
     """A bundle's certificate as sentences."""
     rows, every = certificate["rows"], certificate["rows_per_report"]
     some = "" if every == rows else f", {every:,} of them"
-    text = (
+    checks, most = f"{certificate['checks']:,}", f"by at most {certificate['max_difference']:.0e}"
+    if "label_flips" not in certificate:  # a regression
+        found = f"{checks} predictions differ {most}"
+    else:
+        found = f"{certificate['label_flips']} of {checks} labels differ"
+        if certificate["compared"] != "labels":
+            found += f", {certificate['compared']} {most}"
+    return (
         f"It was compared with the router on {rows:,} rows{some} under each of "
-        f"{certificate['reports']} reports: {certificate['label_flips']} of "
-        f"{certificate['checks']:,} labels differ"
+        f"{certificate['reports']} reports: {found}."
     )
-    if certificate["compared"] != "labels":
-        text += f", {certificate['compared']} by at most {certificate['max_difference']:.0e}"
-    return text + "."
 
 
 def size(path: str) -> str:

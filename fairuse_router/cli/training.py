@@ -15,6 +15,7 @@ from fairuse_router.cli.console import count, listing, note
 from fairuse_router.cli.csvfile import Cells, to_number, to_numbers
 
 _MOST_CLASSES = 100
+_CLASSES_ONLY = "Cut it into classes, or train a regression with FairUseRouter in Python."
 _FEW_TEXTS = 20  # so many distinct texts are categories, however few rows there are
 
 
@@ -166,13 +167,13 @@ def to_labels(cells: Sequence[str], target: str) -> NDArray[Any]:
         if not whole and len(classes) > 2:
             raise ValueError(
                 f"the target {target!r} holds fractions such as {cells[0]}: it looks like a "
-                "measurement. Cut it into classes."
+                f"measurement. {_CLASSES_ONLY}"
             )
         labels = values.astype(np.int64) if whole else labels
     if len(classes) > _MOST_CLASSES:
         raise ValueError(
             f"the target {target!r} has {len(classes)} classes; at most {_MOST_CLASSES} are "
-            "allowed. Is it an identifier or a measurement?"
+            f"allowed. If it is a measurement: {_CLASSES_ONLY}"
         )
     if len(classes) == 1:
         raise ValueError(
