@@ -124,7 +124,8 @@ class GroupSchema:
             The user's X.
         columns : sequence of str or int, or one of them
             Group columns: names (dataframes) or positions.
-        withheld, handle_unknown
+        withheld : str or None, default="?"
+        handle_unknown : {"error", "withhold"}, default="error"
             As for the class.
         max_levels : int, default=100
             Largest number of levels of one attribute.

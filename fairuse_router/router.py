@@ -339,9 +339,10 @@ default="shrunken"
             site. Nobody reports these, so rationality is all there is to test.
         alpha : float, default=None
             None: the router's own.
-        correction, tests, n_resamples
-            How many tests are made at once, which, and with how many resamples: see
-            `audit_predictions`.
+        correction : str, default="holm"
+        tests : mapping of str to str, default=None
+        n_resamples : int, default=1000
+            As for `audit_predictions`.
 
         Returns
         -------

@@ -61,8 +61,15 @@ def audit_predictions(
         DataFrame of such columns), predictions for all n rows were they to report that group.
     classes : array-like, default=None
         All labels in the order of the probabilities; None takes the sorted labels in y.
-    alpha, correction, tests, n_resamples, evidence
-        As for `audit_rows`.
+    alpha : float, default=0.1
+        Chance of any wrong verdict in a family of tests.
+    correction : {"holm", "bonferroni", "benjamini-hochberg", "none"}, default="holm"
+    tests : mapping of metric name to test name, default=None
+        Overrides the test of a metric; `fairuse_router.audit.audit_rows` lists them.
+    n_resamples : int, default=1000
+        Of bootstrap and permutation; more are drawn where the correction needs smaller p-values.
+    evidence : str, default="held-out rows"
+        What rows these are.
     random_state : int, default=0
         Seed of bootstrap and permutation.
 

@@ -110,7 +110,8 @@ class Bundle:
         Parameters
         ----------
         path : str or path
-        session_options, providers
+        session_options : dict of str to object, default=None
+        providers : sequence of str, default=("CPUExecutionProvider",)
             As for the class.
 
         Returns

@@ -133,7 +133,9 @@ class Population:
 
         Parameters
         ----------
-        predictions, metric
+        predictions : array-like or Predictions
+            As in `true_losses`.
+        metric : str, default="error"
             As in `true_losses`.
 
         Returns
@@ -163,7 +165,9 @@ class Population:
 
         Parameters
         ----------
-        predictions, metric
+        predictions : array-like or Predictions
+            As in `true_losses`.
+        metric : str, default="error"
             As in `true_losses`.
 
         Returns

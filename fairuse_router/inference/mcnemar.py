@@ -153,10 +153,14 @@ def mcnemar_rows(
 
     Parameters
     ----------
-    gain, discordant, alpha, mid_p
+    gain, discordant : float
         As in `mcnemar_power`.
+    alpha : float, default=0.1
+        Level of the test.
     power : float, default=0.8
         Wanted chance of finding the gain.
+    mid_p : bool, default=False
+        As in `mcnemar_power`.
 
     Returns
     -------
