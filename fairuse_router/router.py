@@ -45,8 +45,7 @@ def _has(method: str, but_not: str = "") -> Any:
     """Whether generic, or the estimator before the fit, has a method and lacks another."""
 
     def check(self: FairUseRouter) -> bool:
-        model = self._speaker()
-        return hasattr(model, method) and not hasattr(model, but_not)
+        return hasattr(self._speaker(), method) and not hasattr(self._speaker(), but_not)
 
     return check
 
@@ -253,11 +252,10 @@ default="shrunken"
         records = group_records(
             chosen.choices, chosen.unavailable, data, self.schema_, metric, self.audit_
         )
-        self._install(
-            RoutingTable.from_choices(
-                self.schema_, records, policy=self.policy, metric=metric.name, alpha=self.alpha
-            )
+        routes = RoutingTable.from_choices(
+            self.schema_, records, policy=self.policy, metric=metric.name, alpha=self.alpha
         )
+        self._install(routes)
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:
