@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -21,6 +20,7 @@ from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
 from fairuse_router.bundle.untaken import note_untaken
 from fairuse_router.candidates import ServedModel
+from fairuse_router.files import write_whole
 
 _ML_VERSIONS = {"fast": (3, 4), "exact": (5,)}  # only 5 has trees in double precision
 
@@ -115,7 +115,7 @@ def export_bundle(
     certificate = _certificate(draft, parity, precision, tolerance)
     _describe(model, draft, certificate, min_cell)
     onnx.checker.check_model(model)
-    _write(seal(model.SerializeToString(deterministic=True)), path)
+    write_whole(seal(model.SerializeToString(deterministic=True)), path)
     return certificate
 
 
@@ -214,22 +214,3 @@ def _candidates(served: list[ServedModel]) -> list[dict[str, Any]]:
         )
         entry["models"] += 1
     return list(found.values())
-
-
-def _write(content: bytes, path: Path) -> None:
-    """Write a file whole or not at all."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
