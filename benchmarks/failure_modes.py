@@ -10,7 +10,6 @@ on 60% of them.
 from __future__ import annotations
 
 import argparse
-import os
 import time
 from collections.abc import Callable
 from typing import Any
@@ -25,7 +24,7 @@ from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from benchmarks.linear_erm import LinearERM
-from benchmarks.outputs import write_csv
+from benchmarks.outputs import write_csv, write_figure
 from fairuse_router import FairUseRouter, GroupSchema
 from fairuse_router.datasets import EXAMPLES, Example, Rows, load_example
 from fairuse_router.injection import inject
@@ -213,9 +212,7 @@ def draw_figure(path: str) -> None:
             ax.axis("off")
         line[0].set_ylabel(f"{name}\n{example.source}\n\nx2")
     draw_legend(axes[2, 2])
-    part = f"{path}.part"
-    figure.savefig(part, dpi=130, format="png")
-    os.replace(part, path)
+    write_figure(figure, path, dpi=130)
 
 
 def draw_group(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmarks.outputs import write_figure
+
 OURS, THEIRS = "#1b7837", "#636363"
 
 
@@ -50,7 +52,7 @@ def gain_and_harm(points: Sequence[Point], gain_label: str, path: str) -> None:
     ax.set_ylim(-4, 108)
     ax.margins(x=0.15)
     ax.grid(alpha=0.3)
-    figure.savefig(path, dpi=120)
+    write_figure(figure, path, dpi=120)
     plt.close(figure)
 
 
@@ -81,5 +83,5 @@ def ways_by_data(
         ax.set_yticks(range(len(own)), [v[1] for v in reversed(own)], fontsize=8)
         ax.set_title(panel, fontsize=9)
         ax.set_xlabel(label, fontsize=8)
-    figure.savefig(path, dpi=110)
+    write_figure(figure, path, dpi=110)
     plt.close(figure)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
-import os
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
+
+from fairuse_router.files import write_whole
 
 
 def write_csv(lines: Sequence[Any], path: str | None) -> None:
@@ -19,9 +21,15 @@ def write_csv(lines: Sequence[Any], path: str | None) -> None:
         return
     rows: list[Mapping[str, Any]] = [asdict(x) if is_dataclass(x) else x for x in lines]
     columns = list(dict.fromkeys(name for row in rows for name in row))
-    part = f"{path}.part"
-    with open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, fieldnames=columns)
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(part, path)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, fieldnames=columns)
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(file.getvalue().encode(), path)
+
+
+def write_figure(figure: Any, path: str, dpi: int) -> None:
+    """Write a figure of matplotlib as PNG, whole or not at all."""
+    file = io.BytesIO()
+    figure.savefig(file, dpi=dpi, format="png")
+    write_whole(file.getvalue(), path)
