@@ -116,7 +116,10 @@ def check(name: str) -> list[str]:
         same = (fresh / f"{name}.onnx").read_bytes() == (kept / f"{name}.onnx").read_bytes()
     locked = (kept / "lock.txt").read_text(encoding="utf-8").splitlines() == _versions()
     if locked and not same and not problems:
-        print(f"{name}: the versions are those of lock.txt, so our own writer has changed")
+        print(
+            f"{name}: other bytes under the versions of lock.txt: this processor rounds otherwise, "
+            "or our own writer has changed"
+        )
     print(f"{name}: {'the same bytes' if same else f'the same answers to {gap:.0e}'}")
     return [f"{name}: {problem}" for problem in problems]
 
