@@ -4,18 +4,21 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
 from forced import EVERY, every_report, force
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
+from fairuse_router.bundle.builder import all_nodes
 from fairuse_router.datasets import load_heart
 
 GROUPS = ["sex", "age_group"]
@@ -75,6 +78,24 @@ def test_empty_batch_and_single_rows(heart, tmp_path):
     assert bundle.predict_proba(X[:0]).shape == (0, 2)
     alone = [bundle.predict(X[i : i + 1])[0] for i in range(20)]
     assert alone == router.predict(X[:20]).tolist()
+
+
+def test_operators_that_older_runtimes_die_of_never_see_an_empty_batch(tmp_path):
+    """TopK within a row, of skl2onnx's neighbours: onnxruntime before 1.31 divides by no rows."""
+    rng = np.random.default_rng(0)
+    X = np.column_stack([rng.normal(size=(200, 3)), rng.integers(2, size=200)])
+    router = FairUseRouter(KNeighborsClassifier(), 3, cv=2).fit(X, X[:, 0] > 0)
+    for routes in (router, force(router, EVERY)):
+        export_bundle(routes, tmp_path / "near.onnx", X)
+        graph = onnx.load(tmp_path / "near.onnx").graph
+        within = [n for n in all_nodes(graph.node) if n.op_type == "TopK" and _axis(n) != 0]
+        assert within
+        assert not any(node in graph.node for node in within)
+        assert Bundle.load(tmp_path / "near.onnx").predict(X[:0]).shape == (0,)
+
+
+def _axis(node):
+    return next((a.i for a in node.attribute if a.name == "axis"), -1)
 
 
 def test_serving_loads_no_scikit_learn():

@@ -141,15 +141,15 @@ class Graph:
                 node = helper.make_node("Identity", [tensor], [info.name], f"output_{info.name}")
                 copies.append(node)
         nodes = [*_needed(self.nodes, {tensor for tensor, _ in outputs}), *copies]
-        for node in _all_nodes(nodes):
+        for node in all_nodes(nodes):
             for names in (node.input, node.output):
                 for i, name in enumerate(names):
                     names[i] = public.get(name, name)
-        read = {name for node in _all_nodes(nodes) for name in node.input}
+        read = {name for node in all_nodes(nodes) for name in node.input}
         constants = [t for name, t in self._tensors.items() if name in read]
         types = [info for _, info in outputs]
         graph = helper.make_graph(nodes, "fairuse_router", list(inputs), types, constants)
-        used = {n.domain for n in _all_nodes(nodes)} | {""}
+        used = {n.domain for n in all_nodes(nodes)} | {""}
         opsets = [
             helper.make_opsetid(domain, version)
             for domain, version in sorted(self.opsets.items())
@@ -267,13 +267,14 @@ def _needed(nodes: Sequence[NodeProto], wanted: set[str]) -> list[NodeProto]:
     for node in reversed(nodes):
         if wanted.intersection(node.output):
             kept.append(node)
-            wanted.update(name for inner in _all_nodes([node]) for name in inner.input)
+            wanted.update(name for inner in all_nodes([node]) for name in inner.input)
     return kept[::-1]
 
 
-def _all_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:
+def all_nodes(nodes: Iterable[NodeProto]) -> Iterable[NodeProto]:
+    """Nodes, and those of the graphs inside them."""
     for node in nodes:
         yield node
         for attribute in node.attribute:
             if attribute.type == AttributeProto.GRAPH:
-                yield from _all_nodes(attribute.g.node)
+                yield from all_nodes(attribute.g.node)

@@ -12,7 +12,7 @@ from onnx import ModelProto
 
 from fairuse_router import frames
 from fairuse_router.bundle.blocks import Answer, Block, Part, spread
-from fairuse_router.bundle.builder import Graph, value_info
+from fairuse_router.bundle.builder import Graph, all_nodes, value_info
 from fairuse_router.bundle.compose import classify, final_estimator
 from fairuse_router.bundle.corrected import classify_corrected, regress_corrected
 from fairuse_router.bundle.inputs import cells, runs_of
@@ -249,9 +249,15 @@ def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
     return n_classes * (n_classes - 1) // 2 if pairs else n_classes
 
 
+# to try these on no rows ends the process in onnxruntime before 1.31 (Einsum: in 1.22.0)
+_DIE_OF_NO_ROWS = frozenset({"TopK", "OneHot", "Einsum"})
+
+
 def _runs_on_no_rows(model: ModelProto) -> bool:
-    """Whether the runtime survives an empty batch."""
+    """Whether all runtimes that may serve the model survive an empty batch."""
     session = open_session(model.SerializeToString())
+    if any(node.op_type in _DIE_OF_NO_ROWS for node in all_nodes(model.graph.node)):
+        return False
     types = {
         **{"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32},
         "tensor(int64)": np.int64,
