@@ -249,14 +249,14 @@ def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
     return n_classes * (n_classes - 1) // 2 if pairs else n_classes
 
 
-# to try these on no rows ends the process in onnxruntime before 1.31 (Einsum: in 1.22.0)
-_DIE_OF_NO_ROWS = frozenset({"TopK", "OneHot", "Einsum"})
+# on no rows Scan fails in older runtimes, and the others end the process (TopK: before 1.31)
+_WANT_ROWS = frozenset({"TopK", "OneHot", "Einsum", "Scan"})
 
 
 def _runs_on_no_rows(model: ModelProto) -> bool:
     """Whether all runtimes that may serve the model survive an empty batch."""
     session = open_session(model.SerializeToString())
-    if any(node.op_type in _DIE_OF_NO_ROWS for node in all_nodes(model.graph.node)):
+    if any(node.op_type in _WANT_ROWS for node in all_nodes(model.graph.node)):
         return False
     types = {
         **{"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32},
