@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import RidgeClassifier
-from sklearn.linear_model._base import LinearClassifierMixin
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
@@ -16,7 +15,7 @@ from fairuse_router import frames
 from fairuse_router.candidates import Candidate, predict_rows
 from fairuse_router.metrics import Predictions
 
-_BY_MARGIN = (LinearClassifierMixin.predict, RidgeClassifier.predict)  # a subclass may differ
+_BY_MARGIN = (LogisticRegression.predict, RidgeClassifier.predict)  # a subclass may differ
 
 
 def predict_as(
@@ -146,7 +145,7 @@ def _are_linear(candidate: Candidate) -> bool:
         candidate.added is None
         and len(candidate.models) > 1
         and all(getattr(kind, "predict", None) in _BY_MARGIN for kind in kinds)
-        and all(kind.decision_function is LinearClassifierMixin.decision_function for kind in kinds)
+        and all(kind.decision_function is LogisticRegression.decision_function for kind in kinds)
     )
 
 
