@@ -24,7 +24,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
-from fairuse_router.bundle import draft as drafts
 from fairuse_router.bundle.columns import Column
 from fairuse_router.bundle.limits import decimal_floor, largest_source, rounding_limit
 from fairuse_router.bundle.linear import Head
@@ -253,30 +252,6 @@ def test_missing_numbers_follow_their_imputed_value(tmp_path):
         router = force(FairUseRouter(estimator, GROUPS, cv=2, random_state=0).fit(X, y), EVERY)
         certificate = export_bundle(router, tmp_path / "r.onnx", X, precision="exact")
         assert certificate["max_difference"] == 0
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"precision": "double"}, r"precision='double' .* \['fast', 'exact'\]"),
-        ({"report": "ids"}, r"report='ids' .* \['texts', 'codes'\]"),
-        ({"precision": "exact", "target_opset": {"ai.onnx.ml": 3}}, "precision='exact' needs"),
-        ({"precision": "fast", "target_opset": {"ai.onnx.ml": 5}}, "precision='fast' needs"),
-    ],
-)
-def test_settings_that_are_none(settings, message, tmp_path):
-    router = router_of(LogisticRegression(max_iter=1000), n=200)
-    with pytest.raises(ValueError, match=message):
-        export_bundle(router, tmp_path / "r.onnx", make_rows(20)[0], **settings)
-
-
-def test_tolerances_have_defaults_of_their_own(tmp_path):
-    router = router_of(LogisticRegression(max_iter=1000), n=200)
-    for precision, tolerance in drafts.TOLERANCES.items():
-        certificate = export_bundle(
-            router, tmp_path / "r.onnx", make_rows(20)[0], precision=precision
-        )
-        assert certificate["tolerance"] == tolerance
 
 
 def test_limits_are_the_last_numbers_that_go_left():

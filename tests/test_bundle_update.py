@@ -159,7 +159,7 @@ def test_bundles_of_other_routers_are_refused(written, rows, tmp_path):
     )
     with pytest.raises(ValueError, match="holds no model for the route to 'decoupled' of group 0"):
         update_bundle(more, path, tmp_path / "a.onnx")
-    with pytest.raises(ValueError, match="the folder does not exist"):
+    with pytest.raises(ValueError, match="its folder does not exist"):
         update_bundle(router, path, tmp_path / "none" / "a.onnx")
     with pytest.raises(ValueError, match="there is no such file"):
         update_bundle(router, tmp_path / "none.onnx", tmp_path / "a.onnx")

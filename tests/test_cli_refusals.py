@@ -107,7 +107,7 @@ def test_missing_files_are_one_line_of_error(cli_fit, capsys, tmp_path):
     assert main(["inspect", data]) == 1
     refused(capsys, 1, "data.csv", "no ONNX model")
     assert main(["predict", path, data, "--out", str(tmp_path / "no" / "p.csv")]) == 1
-    refused(capsys, 1, "a folder that exists")
+    refused(capsys, 1, "--out=", "its folder does not exist")
     assert main(["fit", data, *GROUPS, "--out", str(tmp_path)]) == 1
     refused(capsys, 1, "is a folder")
 

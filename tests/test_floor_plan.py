@@ -54,7 +54,7 @@ FLOORS = [
         "reauditing",
         "training",
     ],
-    ["router"],
+    ["router", "fitted"],
     ["bundle", "card"],
     ["cli"],
 ]
@@ -134,6 +134,7 @@ def test_files_stay_readable():
 def test_serving_a_bundle_loads_no_scikit_learn():
     code = (
         "import sys; from fairuse_router import Bundle; import fairuse_router.bundle.reader; "
+        "import fairuse_router.bundle.arguments, fairuse_router.bundle.verify; "
         "sys.exit(any(m in sys.modules for m in ('sklearn', 'skl2onnx', 'pandas')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -14,17 +14,13 @@ from sklearn.base import is_classifier
 
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
+from fairuse_router.bundle.arguments import NUMBERS, OPSETS
 from fairuse_router.bundle.dispatch import choose_plan
 from fairuse_router.bundle.graph import assemble
 from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.parity import METHODS, Parity, compare
 from fairuse_router.bundle.session import open_session
 from fairuse_router.candidates import ServedModel, served_models
-
-NUMBERS = {"fast": "float32", "exact": "float64"}
-TOLERANCES = {"fast": 1e-5, "exact": 1e-9}
-OLDEST = 16  # of the operators: ScatterElements adds up since then
-OPSETS = {"fast": {"": 18, "ai.onnx.ml": 3}, "exact": {"": 18, "ai.onnx.ml": 5}}
 
 
 class Draft:

@@ -70,17 +70,21 @@ def write_classes(classes: NDArray[Any]) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        For labels that are neither integers, booleans, strings nor integral floats.
+        For labels that are neither integers of 64 bits, booleans, strings nor integral floats.
     """
     labels = classes.tolist()
     if all(isinstance(v, str) for v in labels):
         return {"dtype": classes.dtype.str, "labels": labels}
-    if classes.dtype.kind in "biuf" and all(float(v).is_integer() for v in labels):
+    if classes.dtype.kind in "biuf" and all(_fits_int64(v) for v in labels):
         return {"dtype": classes.dtype.str, "labels": [int(v) for v in labels]}
     raise ValueError(
-        f"y has the classes {labels[:5]}; a bundle holds integers, booleans, integral floats or "
-        "strings. Encode y and fit again."
+        f"y has the classes {labels[:5]}; a bundle holds integers of 64 bits, booleans, "
+        "integral floats or strings. Encode y and fit again."
     )
+
+
+def _fits_int64(label: float) -> bool:
+    return float(label).is_integer() and -(2**63) <= int(label) < 2**63
 
 
 def onnx_labels(data: Mapping[str, Any]) -> NDArray[Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,12 @@ from numpy.typing import NDArray
 
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
+from fairuse_router.bundle.arguments import check_count
 from fairuse_router.bundle.digest import is_intact
 from fairuse_router.bundle.forks import watch
 from fairuse_router.bundle.inputs import JOINED, REPORT, Layout
-from fairuse_router.bundle.session import PROVIDERS, open_session
+from fairuse_router.bundle.session import PROVIDERS, check_settings, open_session
+from fairuse_router.files import check_path
 from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
 
@@ -68,6 +69,8 @@ class Bundle:
 
     Raises
     ------
+    TypeError
+        If the session options or providers are not those of onnxruntime.
     ValueError
         If it is no bundle, of another format version, or contradicts itself.
 
@@ -84,6 +87,7 @@ class Bundle:
         session_options: Mapping[str, Any] | None = None,
         providers: Sequence[str] = PROVIDERS,
     ) -> None:
+        check_settings(session_options, providers)
         self._model = model
         self._source = source
         self._options = dict(session_options or {})
@@ -120,11 +124,13 @@ class Bundle:
 
         Raises
         ------
+        TypeError
+            If `path` is no path, or the options are not those of onnxruntime.
         ValueError
             If the file is missing, truncated or foreign, of another format version, or
             contradicts itself.
         """
-        path = Path(path)
+        path = check_path(path)
         if not path.is_file():
             raise ValueError(
                 f"path={str(path)!r}: there is no such file. Write it by export_bundle."
@@ -200,10 +206,12 @@ class Bundle:
 
         Raises
         ------
+        TypeError
+            If `router` is no FairUseRouter.
         ValueError
-            If the graph contradicts the routing table, values differ by more than the certificate
-            says, or labels do: none may under ``precision="exact"``; under ``"fast"`` rows on the
-            boundary may fall on either side.
+            If `max_checks` is less than 1, the graph contradicts the routing table, values differ
+            by more than the certificate says, or labels do: none may under ``precision="exact"``;
+            under ``"fast"`` rows on the boundary may fall on either side.
 
         Notes
         -----
@@ -212,6 +220,7 @@ class Bundle:
         """
         from fairuse_router.bundle.verify import verify_alone, verify_router
 
+        check_count("max_checks", max_checks, 1)
         table = self._table(X)
         if frames.shape(table)[0] == 0:
             raise ValueError("X has no rows; pass at least one.")

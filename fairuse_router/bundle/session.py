@@ -10,6 +10,19 @@ import onnxruntime
 PROVIDERS = ("CPUExecutionProvider",)
 
 
+def check_settings(options: Any, providers: Any) -> None:
+    """Refuse options that are no dict, and providers that are no sequence."""
+    if not isinstance(options, Mapping | None):
+        raise TypeError(
+            f"session_options={options!r} is not allowed: pass a dict, such as "
+            "{'intra_op_num_threads': 1}, or None."
+        )
+    if isinstance(providers, str) or not isinstance(providers, Sequence):
+        raise TypeError(
+            f"providers={providers!r} is not allowed: pass a sequence, such as {list(PROVIDERS)}."
+        )
+
+
 def open_session(
     model: bytes, options: Mapping[str, Any] | None = None, providers: Sequence[str] = PROVIDERS
 ) -> Any:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
-from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router.bundle import metadata
+from fairuse_router.bundle.arguments import check_count
 from fairuse_router.bundle.digest import BLANK, KEY, seal
 from fairuse_router.bundle.reader import Bundle
 from fairuse_router.bundle.routes import route_places
-from fairuse_router.files import write_whole
+from fairuse_router.files import check_path, check_target, write_whole
+from fairuse_router.fitted import check_router
 from fairuse_router.routing.table import RoutingTable
 
 _NAME = "updated_routes"
@@ -50,6 +50,8 @@ def update_bundle(
 
     Raises
     ------
+    TypeError
+        If `router` is no FairUseRouter, or `source` or `path` no path.
     ValueError
         If `source` cannot be read, is of another router, or lacks a model that the table needs.
 
@@ -76,15 +78,16 @@ def update_bundle(
     >>> bool((bundle.predict(X) == cautious.predict(X)).all())
     True
     """
-    check_is_fitted(router)
-    if not Path(path).parent.is_dir():
-        raise ValueError(f"path={os.fspath(path)!r}: the folder does not exist. Create it first.")
+    check_router(router)
+    check_target(path)
+    check_count("min_cell", min_cell, 0)
+    source = check_path(source, "source")
     bundle = Bundle.load(source)
-    name = f"source={os.fspath(source)!r}"
+    name = f"source={str(source)!r}"
     old, new = bundle.routing_table, router.routing_table_
     _check_same(bundle, router, name)
     table = replace(new, routes=old.routes, grid=_renumbered(new, old, name))
-    model = onnx.load_model_from_string(Path(source).read_bytes())
+    model = onnx.load_model_from_string(source.read_bytes())
     _replace_routes(model.graph, bundle.layout, old, table, name)
     hidden = metadata.small_groups(new, min_cell)
     audit = None if router.audit_ is None else router.audit_.to_dict()

@@ -70,7 +70,17 @@ def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str
     -------
     dict
         ``rows``, ``reports``, ``checks``, ``label_flips`` and ``max_difference``.
+
+    Raises
+    ------
+    TypeError
+        If `router` is no FairUseRouter.
     """
+    from fairuse_router.fitted import (
+        check_router,  # a process without routers loads no scikit-learn
+    )
+
+    check_router(router)
     outputs = [output["name"] for output in bundle.outputs]
     method = next((m for name, m in _OF_ROUTER.items() if name in outputs), None)
     labels = None

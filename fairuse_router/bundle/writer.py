@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import onnx
-from skl2onnx.proto import get_latest_tested_opset_version
-from sklearn.utils.validation import check_is_fitted
 
 from fairuse_router import frames
 from fairuse_router.bundle import metadata
+from fairuse_router.bundle.arguments import (
+    NUMBERS,
+    check_choices,
+    check_count,
+    read_opsets,
+    read_tolerance,
+)
 from fairuse_router.bundle.digest import BLANK, KEY, seal
-from fairuse_router.bundle.draft import NUMBERS, OLDEST, OPSETS, TOLERANCES, Draft
+from fairuse_router.bundle.draft import Draft
 from fairuse_router.bundle.inputs import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
 from fairuse_router.bundle.untaken import note_untaken
 from fairuse_router.candidates import ServedModel
-from fairuse_router.files import write_whole
-
-_ML_VERSIONS = {"fast": (3, 4), "exact": (5,)}  # only 5 has trees in double precision
+from fairuse_router.files import check_target, write_whole
+from fairuse_router.fitted import check_router
 
 
 def export_bundle(
@@ -86,16 +89,20 @@ def export_bundle(
 
     Raises
     ------
+    TypeError
+        If `router` is no FairUseRouter, or `path` no path.
     ValueError
-        If the folder is missing, X has other columns, an estimator cannot be converted, or the
-        bundle would disagree with the router by more than rounding.
+        If the folder is missing, X has other columns, an estimator cannot be converted, the
+        bundle would disagree with the router by more than rounding, or for other arguments than
+        those above.
     """
-    check_is_fitted(router)
-    path = _check_path(path)
-    _check_choice("precision", precision, NUMBERS)
-    _check_choice("report", report, ("texts", "codes"))
-    opsets = _check_opsets(target_opset, precision)
-    tolerance = TOLERANCES[precision] if tolerance is None else tolerance
+    check_router(router)
+    path = check_target(path)
+    check_choices(precision, report)
+    check_count("min_cell", min_cell, 0)
+    check_count("max_checks", max_checks, 1)
+    opsets = read_opsets(target_opset, precision)
+    tolerance = read_tolerance(tolerance, precision)
     table = frames.as_table(X)
     names = getattr(router, "feature_names_in_", None)
     layout = Layout.of(
@@ -117,39 +124,6 @@ def export_bundle(
     onnx.checker.check_model(model)
     write_whole(seal(model.SerializeToString(deterministic=True)), path)
     return certificate
-
-
-def _check_path(path: str | os.PathLike[str]) -> Path:
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"path={str(path)!r} is a folder; name a file in it, such as router.onnx.")
-    if not path.parent.is_dir():
-        raise ValueError(
-            f"path={str(path)!r}: the folder {str(path.parent)!r} does not exist. Create it first."
-        )
-    return path
-
-
-def _check_opsets(target_opset: int | Mapping[str, int] | None, precision: str) -> dict[str, int]:
-    opsets = dict(OPSETS[precision])
-    if isinstance(target_opset, Mapping):
-        opsets.update(target_opset)
-    elif target_opset is not None:
-        opsets[""] = target_opset
-    latest, allowed = get_latest_tested_opset_version(), _ML_VERSIONS[precision]
-    known = set(opsets) == set(OPSETS[precision]) and opsets["ai.onnx.ml"] in allowed
-    if not known or isinstance(opsets[""], bool) or opsets[""] not in range(OLDEST, latest + 1):
-        raise ValueError(
-            f"target_opset={target_opset!r} is not allowed: pass an integer from {OLDEST} to "
-            f"{latest}, or a dict such as {OPSETS[precision]} with ai.onnx.ml in {allowed}, as "
-            f"precision={precision!r} needs."
-        )
-    return opsets
-
-
-def _check_choice(name: str, value: Any, allowed: Iterable[str]) -> None:
-    if value not in tuple(allowed):
-        raise ValueError(f"{name}={value!r} is not allowed: pass one of {list(allowed)}.")
 
 
 def _certificate(draft: Draft, parity: Parity, precision: str, tolerance: float) -> dict[str, Any]:

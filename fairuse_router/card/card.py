@@ -6,13 +6,13 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from fairuse_router.audit import Audit
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
-from fairuse_router.files import write_whole
+from fairuse_router.files import check_path, check_target, write_whole
+from fairuse_router.fitted import check_router
 from fairuse_router.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 
@@ -72,9 +72,12 @@ class Card:
 
         Raises
         ------
+        TypeError
+            If `router` is no FairUseRouter.
         ValueError
             If the audit is of other group attributes than the router's, or of the rows that chose.
         """
+        check_router(router)
         table = router.routing_table_
         if audit is not None:
             _check(audit, table, router.audit_)
@@ -143,12 +146,12 @@ class Card:
             For another ending.
         """
         writers = {".md": self.to_markdown, ".html": self.to_html, ".json": self.to_json}
-        ending = Path(path).suffix.lower()
+        ending = check_path(path).suffix.lower()
         if ending not in writers:
             raise ValueError(
                 f"path={os.fspath(path)!r} ends in {ending!r}; allowed: {', '.join(writers)}."
             )
-        write_whole(writers[ending]().encode(), path)
+        write_whole(writers[ending]().encode(), check_target(path))
 
 
 def _check(audit: Audit, table: RoutingTable, selection: Audit) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from fairuse_router.bundle import export_bundle
@@ -22,6 +21,7 @@ from fairuse_router.cli.console import (
 from fairuse_router.cli.csvfile import CsvFile
 from fairuse_router.cli.estimators import make_estimator
 from fairuse_router.cli.training import TrainingData, hold_out, prepare
+from fairuse_router.files import check_target
 from fairuse_router.groups import GroupSchema
 from fairuse_router.recipes import KNOWN
 from fairuse_router.router import FairUseRouter
@@ -63,10 +63,7 @@ def check_request(args: argparse.Namespace) -> None:
             f"--max-harmed {args.max_harmed:g} does nothing under --policy {args.policy}; it goes "
             "with --policy slope"
         )
-    if Path(args.out).is_dir():
-        raise ValueError(f"--out {args.out} is a folder; name a file in it.")
-    if not Path(args.out).parent.is_dir():
-        raise ValueError(f"--out {args.out}: its folder does not exist. Create it first.")
+    check_target(args.out, "--out")
 
 
 def _check_candidates(names: list[str]) -> None:

@@ -9,7 +9,6 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from fairuse_router.bundle import Bundle
 from fairuse_router.cli.console import listing
 from fairuse_router.cli.csvfile import Cells, CsvFile, to_number, to_numbers
+from fairuse_router.files import check_target
 from fairuse_router.groups import GroupSchema, level_text
 
 _BATCH = 10_000
@@ -124,10 +124,8 @@ def _output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    folder = Path(path).parent
-    if Path(path).is_dir() or not folder.is_dir():
-        raise ValueError(f"--out {path}: name a file in a folder that exists.")
-    part = folder / f".{Path(path).name}.part"
+    target = check_target(path, "--out")
+    part = target.with_name(f".{target.name}.part")
     try:
         with open(part, "w", encoding="utf-8", newline="") as file:
             yield file
