@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight
 
 from fairuse_router import frames
-from fairuse_router.groups import is_missing
+from fairuse_router.levels import is_missing
 from fairuse_router.metrics import Metric, get_metric
 from fairuse_router.prefit import check_models
 from fairuse_router.routing.policies import POLICIES

@@ -14,55 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
+from fairuse_router.levels import learn_levels, level_text, map_distinct
 
 WITHHELD = "?"
 MAX_REPORTS = 1_000_000  # the routing table is one dense array over the reports
 
 Codes = NDArray[np.int64]
-
-
-def is_missing(value: Any) -> bool:
-    """Whether a cell holds None, NaN, NaT or ``pandas.NA``."""
-    if isinstance(value, (float, np.floating)):
-        return math.isnan(value)
-    return value is None or type(value).__name__ in ("NAType", "NaTType")
-
-
-def level_text(value: Any) -> str | None:
-    """Return the one text of a level, or None for a missing value.
-
-    The text is part of the bundle's file format: booleans are ``"True"`` and ``"False"``, integral
-    numbers have no decimal point (``1`` and ``1.0`` are both ``"1"``, as a missing value turns an
-    integer column into floats), everything else is ``str(value)``. None, NaN, NaT, ``pandas.NA``
-    and the empty text are missing.
-
-    Parameters
-    ----------
-    value : object
-        One cell of a group column.
-
-    Returns
-    -------
-    str or None
-
-    Examples
-    --------
-    >>> level_text(True), level_text(1.0), level_text("60+"), level_text(float("nan"))
-    ('True', '1', '60+', None)
-    """
-    if isinstance(value, str):
-        return str(value) or None
-    if is_missing(value):
-        return None
-    if isinstance(value, (bool, np.bool_)):
-        return str(bool(value))
-    if isinstance(value, Integral):
-        return str(int(value))
-    if isinstance(value, (float, np.floating)):
-        return str(int(value)) if float(value).is_integer() else str(value)
-    if isinstance(value, bytes):
-        return value.decode() or None
-    return str(value)
 
 
 @dataclass(frozen=True)
@@ -146,7 +103,7 @@ class GroupSchema:
         names = frames.column_names(table)
         attributes = tuple(names[j] if names else f"x{j}" for j in positions)
         levels = [
-            _learn_levels(frames.column(table, j), name, withheld, max_levels)
+            learn_levels(frames.column(table, j), name, withheld, max_levels)
             for j, name in zip(positions, attributes, strict=True)
         ]
         schema = cls(
@@ -270,7 +227,7 @@ class GroupSchema:
                 unknown.append(text)
             return found or 0
 
-        codes = _map_distinct(column, code)
+        codes = map_distinct(column, code)
         if unknown and self.handle_unknown == "error":
             raise ValueError(
                 f"Group attribute {self.attributes[attribute]!r} has levels that were not seen in "
@@ -371,84 +328,3 @@ def _resolve_columns(table: frames.Table, columns: Any) -> tuple[int, ...]:
     if len(set(positions)) < len(positions):
         raise ValueError(f"group_attributes={columns} names one column twice.")
     return tuple(positions)
-
-
-def _learn_levels(
-    column: frames.Column, name: str, withheld: str | None, max_levels: int
-) -> tuple[str, ...]:
-    """Texts of the levels of one column, in category order or else sorted by value."""
-    found: dict[str, Any] = {}
-    for value in _distinct(column):
-        text = level_text(value)
-        if text is None or text == withheld:
-            continue
-        if text in found and found[text] != value:
-            raise ValueError(
-                f"Group attribute {name!r}: the levels {found[text]!r} and {value!r} share the "
-                f"text {text!r}. Give every level a text of its own."
-            )
-        found.setdefault(text, value)
-        if len(found) > max_levels:
-            raise ValueError(
-                f"Group attribute {name!r} has more than max_levels={max_levels} levels; it looks "
-                "continuous. Cut it into bands, or raise max_levels."
-            )
-    if not found:
-        raise ValueError(
-            f"Group attribute {name!r}: every training row withholds it, so it has no levels. "
-            "Drop it from group_attributes, or train on rows that report it."
-        )
-    order = (
-        found if column.categories is not None else sorted(found, key=lambda t: _order(t, found))
-    )
-    return tuple(order)
-
-
-def _order(text: str, values: Mapping[str, Any]) -> tuple[int, float, str]:
-    """Sort key of a level: numbers by value, before texts by text."""
-    value = values[text]
-    if isinstance(value, (int, float, np.number, np.bool_)):
-        return (0, float(value), text)
-    return (1, 0.0, text)
-
-
-def _distinct(column: frames.Column) -> Iterable[Any]:
-    """Distinct values of a column; its categories, used or not, where the frame knows them."""
-    if column.categories is not None:
-        return column.categories
-    values = column.values
-    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
-        return np.unique(values).tolist()
-    return {(type(v), v): v for v in _hashable(values)}.values()
-
-
-def _hashable(values: Any) -> Any:
-    for v in values if set(map(type, values)) - {str, int, float, bool, type(None)} else ():
-        if getattr(v, "__hash__", None) is None:
-            raise TypeError(
-                f"A group column holds {v!r}, a {type(v).__name__}; levels must be text, numbers "
-                "or booleans."
-            )
-    return values
-
-
-def _map_distinct(column: frames.Column, code: Any) -> Codes:
-    """Apply `code` to every cell, calling it once per distinct value."""
-    if column.category_codes is not None and column.categories is not None:
-        by_category = np.zeros(len(column.categories) + 1, dtype=np.int64)  # the last: missing
-        for used in np.unique(column.category_codes[column.category_codes >= 0]):
-            by_category[used] = code(column.categories[used])
-        return by_category[column.category_codes]
-    values = column.values
-    if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
-        distinct, inverse = np.unique(values, return_inverse=True)
-        return np.array([code(v) for v in distinct.tolist()], dtype=np.int64)[inverse]
-    if isinstance(values, np.ndarray):
-        values = values.tolist()
-    # 1, 1.0 and True are one dictionary key but may be different levels
-    if len(set(map(type, values)) - {str, np.str_, type(None)}) <= 1:
-        table = {v: code(v) for v in set(_hashable(values))}
-        return np.fromiter(map(table.__getitem__, values), np.int64, len(values))
-    keys = [(type(v), v) for v in _hashable(values)]
-    mixed = {key: code(key[1]) for key in set(keys)}
-    return np.fromiter(map(mixed.__getitem__, keys), np.int64, len(keys))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fairuse_router import GroupSchema
-from fairuse_router.groups import level_text
+from fairuse_router.levels import level_text
 
 ROWS = {"sex": ["F", "M", "F", "?"], "age": [1, 0, None, 1]}
 BACKENDS = {

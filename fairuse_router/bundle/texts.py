@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from fairuse_router.groups import level_text
+from fairuse_router.levels import level_text
 
 
 def feature_text(value: Any) -> str:

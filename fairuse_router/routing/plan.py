@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.groups import level_text
+from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
 from fairuse_router.routing.collapse import Price, price, prices

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
-from fairuse_router.groups import GroupSchema, level_text
+from fairuse_router.groups import GroupSchema
+from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 
 GENERIC = "generic"
