@@ -18,7 +18,8 @@ from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.recipes import TrainingRows
 from fairuse_router.routing.evidence import served_predictions
 from fairuse_router.routing.policies import Choice
-from fairuse_router.routing.table import GENERIC, GroupRecord, RoutingTable
+from fairuse_router.routing.records import GroupRecord
+from fairuse_router.routing.table import GENERIC, RoutingTable
 
 
 class Grouping(NamedTuple):

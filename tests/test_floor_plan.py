@@ -18,6 +18,7 @@ FLOORS = [
         "routing.promises",
         "routing.routed",
         "routing.asking",
+        "routing.records",
         "routing.collapse",
         "routing.display",
         "routing.picture",

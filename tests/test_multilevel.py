@@ -30,7 +30,7 @@ from fairuse_router.inference import multilevel_path
 from fairuse_router.metrics import get_metric
 from fairuse_router.multilevel import PENALTIES, fit_multilevel
 from fairuse_router.recipes import TrainingRows, Unavailable, fit_candidate, make_recipes
-from fairuse_router.routing.table import GroupRecord
+from fairuse_router.routing.records import GroupRecord
 from fairuse_router.splitting import split_rows
 
 LOGISTIC = make_pipeline(StandardScaler(), LogisticRegression(C=10.0))

@@ -19,7 +19,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import FairUseRouter, GroupSchema, RoutingTable
-from fairuse_router.routing.table import GroupRecord
+from fairuse_router.routing.records import GroupRecord
 
 COMMON = {
     "deadline": None,

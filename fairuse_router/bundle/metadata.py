@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle.claims import check_claims
-from fairuse_router.routing.table import Change, GroupRecord, RoutingTable
+from fairuse_router.routing.records import Change, GroupRecord
+from fairuse_router.routing.table import RoutingTable
 
 FORMAT_VERSION = 1
 READABLE = range(1, FORMAT_VERSION + 1)

@@ -11,7 +11,8 @@ import numpy as np
 from fairuse_router.metrics import Metric, named_metric
 
 if TYPE_CHECKING:
-    from fairuse_router.routing.table import GroupRecord, RoutingTable
+    from fairuse_router.routing.records import GroupRecord
+    from fairuse_router.routing.table import RoutingTable
 
 WIDTH = 80
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")

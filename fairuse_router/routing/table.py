@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,96 +17,8 @@ from fairuse_router.inference import combine_intervals
 from fairuse_router.routing import display
 from fairuse_router.routing.collapse import give_up
 from fairuse_router.routing.plan import DisclosurePlan
+from fairuse_router.routing.records import Change, GroupRecord, Route
 from fairuse_router.routing.routed import GENERIC, RoutedRows, Unknown, say_unknown
-
-
-@dataclass(frozen=True)
-class Route:
-    """Where a report is sent.
-
-    Parameters
-    ----------
-    candidate : str
-        The candidate that serves it.
-    group : int or None
-        Group under whose codes the candidate is evaluated; None for generic.
-    strength : float, default=1.0
-        In (0, 1]: how much of the candidate's margin is used, the rest being generic's.
-    """
-
-    candidate: str
-    group: int | None = None
-    strength: float = 1.0
-
-
-@dataclass(frozen=True)
-class GroupRecord:
-    """What is known of one group: its rows, its risks, its route, and why.
-
-    Parameters
-    ----------
-    report : tuple of str
-        Levels of the group, one per group attribute.
-    rows : int or None
-        Training rows of the group; None where a bundle leaves small counts out.
-    candidate : str
-        The candidate that serves it.
-    reason : str
-        Why, in a sentence.
-    risks : dict of str to float or None
-        Risk of each candidate and of ``"routed"``, out of fold; None where undefined.
-    gain, low, high : float or None
-        Gain of the route over generic, and its interval; None where undefined.
-    unavailable : dict of str to str
-        Candidates that cannot serve the group, and why not.
-    strength : float, default=1.0
-        How much of the candidate's margin the route uses, see `Route`.
-    real : tuple of float or None, default=None
-        How much of the multilevel correction is real in the group, if a policy weighed it: 1 is
-        all; posterior mean, and its interval.
-    """
-
-    report: tuple[str, ...]
-    rows: int | None
-    candidate: str
-    reason: str
-    risks: Mapping[str, float | None] = field(default_factory=dict)
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
-    unavailable: Mapping[str, str] = field(default_factory=dict)
-    strength: float = 1.0
-    real: tuple[float, float, float] | None = None
-
-
-@dataclass(frozen=True)
-class Change:
-    """One group that was sent back to generic after the routes had been chosen.
-
-    Parameters
-    ----------
-    event : {"collapsed", "withdrawn"}
-        To ask less, or because rows from deployment showed a violation.
-    report : tuple of str
-        Levels of the group.
-    candidate : str
-        The candidate that had served it.
-    reason : str
-        Why, in a sentence.
-    rows : int or None
-        Rows that this rests on; None where a bundle leaves small counts out.
-    gain, low, high : float or None
-        Gain over generic that was given up, and its interval, on those rows.
-    """
-
-    event: str
-    report: tuple[str, ...]
-    candidate: str
-    reason: str
-    rows: int | None = None
-    gain: float | None = None
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -352,37 +264,10 @@ class RoutingTable:
             "policy": self.policy,
             "metric": self.metric,
             "alpha": self.alpha,
-            "routes": [
-                {"candidate": r.candidate, "group": r.group, "strength": r.strength}
-                for r in self.routes
-            ],
+            "routes": [route.to_dict() for route in self.routes],
             "grid": self.grid.ravel().tolist(),
-            "groups": [
-                {
-                    "report": list(g.report),
-                    "rows": g.rows,
-                    "candidate": g.candidate,
-                    "reason": g.reason,
-                    "risks": {name: _to_plain(risk) for name, risk in g.risks.items()},
-                    "gain": _to_plain(g.gain),
-                    "low": _to_plain(g.low),
-                    "high": _to_plain(g.high),
-                    "unavailable": dict(g.unavailable),
-                    "strength": g.strength,
-                    **({} if g.real is None else {"real": list(g.real)}),
-                }
-                for g in self.groups
-            ],
-            "history": [
-                {
-                    **{name: getattr(c, name) for name in ("event", "candidate", "reason", "rows")},
-                    "report": list(c.report),
-                    "gain": _to_plain(c.gain),
-                    "low": _to_plain(c.low),
-                    "high": _to_plain(c.high),
-                }
-                for c in self.history
-            ],
+            "groups": [group.to_dict() for group in self.groups],
+            "history": [change.to_dict() for change in self.history],
         }
 
     @classmethod
@@ -391,13 +276,13 @@ class RoutingTable:
         schema = GroupSchema.from_dict(data["schema"])
         return cls(
             schema,
-            tuple(Route(r["candidate"], r["group"], r["strength"]) for r in data["routes"]),
+            tuple(Route.from_dict(r) for r in data["routes"]),
             np.array(data["grid"], dtype=np.int64).reshape(schema.shape),
-            tuple(_record(g) for g in data["groups"]),
+            tuple(GroupRecord.from_dict(g) for g in data["groups"]),
             data["policy"],
             data["metric"],
             data["alpha"],
-            tuple(_change(c) for c in data.get("history", ())),
+            tuple(Change.from_dict(c) for c in data.get("history", ())),
         )
 
     def to_json(self) -> str:
@@ -408,16 +293,6 @@ class RoutingTable:
     def from_json(cls, text: str) -> RoutingTable:
         """Inverse of `to_json`."""
         return cls.from_dict(json.loads(text))
-
-
-def _to_plain(value: float | None) -> float | str | None:
-    """A number as JSON can hold it: infinities become the texts ``inf``, ``-inf``."""
-    return str(value) if value is not None and math.isinf(value) else value
-
-
-def _from_plain(value: float | str | None) -> float | None:
-    """Inverse of `_to_plain`."""
-    return None if value is None else float(value)
 
 
 def _or_nan(value: float | None) -> float:
@@ -440,18 +315,3 @@ def _as_generic(record: GroupRecord, reason: str) -> GroupRecord:
         high=0.0,
         strength=1.0,
     )
-
-
-def _change(data: Mapping[str, Any]) -> Change:
-    """An entry of the history from plain data."""
-    numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
-    return Change(**{**data, **numbers, "report": tuple(data["report"])})
-
-
-def _record(data: Mapping[str, Any]) -> GroupRecord:
-    """A group's record from plain data."""
-    numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
-    risks = {name: _from_plain(risk) for name, risk in data["risks"].items()}
-    real = data.get("real")
-    known = {"report": tuple(data["report"]), "risks": risks, "real": real and tuple(real)}
-    return GroupRecord(**{**data, **numbers, **known})
