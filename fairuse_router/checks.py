@@ -76,7 +76,8 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             f"withheld={router.withheld!r} is not allowed: pass a text such as '?', or None; "
             "missing values always withhold."
         )
-    if not (isinstance(router.n_resamples, _NUMBERS) and router.n_resamples >= 0):
+    whole = isinstance(router.n_resamples, (int, np.integer))
+    if not whole or isinstance(router.n_resamples, bool) or router.n_resamples < 0:
         raise ValueError(
             f"n_resamples={router.n_resamples!r} is not allowed: 0 (no honest gains) or more; 200 "
             "is customary."
@@ -184,7 +185,18 @@ def check_clusters(clusters: Any, n: int) -> NDArray[np.int64] | None:
     """Return clusters as numbers from 0."""
     if clusters is None:
         return None
+    shape = np.shape(clusters)
+    if shape not in ((n,), (n, 1)):
+        raise ValueError(f"clusters has the shape {shape} for {n} rows; give one entry per row.")
     clusters = column_or_1d(clusters)
-    if len(clusters) != n:
-        raise ValueError(f"clusters has {len(clusters)} entries for {n} rows; give one per row.")
-    return np.unique(clusters, return_inverse=True)[1]
+    missing = sum(map(is_missing, clusters.tolist()))
+    if missing:
+        raise ValueError(
+            f"clusters is missing in {missing} of {n} rows. Give rows without a cluster one each."
+        )
+    try:
+        return np.unique(clusters, return_inverse=True)[1]
+    except TypeError:
+        raise TypeError(
+            "clusters mixes types that have no order, such as text and numbers. Make them all text."
+        ) from None

@@ -142,13 +142,13 @@ def grouping(router: Any, table: frames.Table, columns: Any, argument: str) -> G
     ValueError
         If a column is unknown, named twice, or has more than ``max_levels`` levels.
     """
-    try:
-        schema = GroupSchema.from_table(
-            table, columns, withheld=router.withheld, max_levels=router.max_levels
-        )
-    except ValueError as error:
-        error.add_note(f"The columns are those of {argument}={columns!r}.")
-        raise
+    schema = GroupSchema.from_table(
+        table,
+        columns,
+        withheld=router.withheld,
+        max_levels=router.max_levels,
+        argument=argument,
+    )
     return Grouping(schema, schema.group_ids(schema.encode(table)))
 
 

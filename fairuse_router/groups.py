@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
+from fairuse_router.documents import reading
 from fairuse_router.levels import learn_levels, level_text, map_distinct
 
 WITHHELD = "?"
@@ -72,6 +73,7 @@ class GroupSchema:
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
         max_levels: int = 100,
+        argument: str = "group_attributes",
     ) -> GroupSchema:
         """Learn the levels of the group columns of a table.
 
@@ -86,9 +88,13 @@ class GroupSchema:
             As for the class.
         max_levels : int, default=100
             Largest number of levels of one attribute.
+        argument : str, default="group_attributes"
+            What the user calls the columns, for messages.
 
         Raises
         ------
+        TypeError
+            For columns that are named by neither str nor int.
         ValueError
             For unknown columns, too many levels, two levels with one text, an attribute that
             every row withholds, or a grid of more than 1,000,000 reports.
@@ -99,11 +105,11 @@ class GroupSchema:
                 "raises) or 'withhold' (it is served as if withheld)."
             )
         table = frames.as_table(table)
-        positions = _resolve_columns(table, columns)
+        positions = _resolve_columns(table, columns, argument)
         names = frames.column_names(table)
         attributes = tuple(names[j] if names else f"x{j}" for j in positions)
         levels = [
-            learn_levels(frames.column(table, j), name, withheld, max_levels)
+            learn_levels(frames.column(table, j), name, withheld, max_levels, argument)
             for j, name in zip(positions, attributes, strict=True)
         ]
         schema = cls(
@@ -115,7 +121,7 @@ class GroupSchema:
         )
         if schema.n_reports > MAX_REPORTS:
             raise ValueError(
-                f"group_attributes={list(attributes)} span {schema.n_reports:,} reports; at most "
+                f"{argument}={list(attributes)} span {schema.n_reports:,} reports; at most "
                 f"{MAX_REPORTS:,} are allowed. Use fewer attributes, or merge levels."
             )
         return schema
@@ -280,51 +286,54 @@ class GroupSchema:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> GroupSchema:
-        """Inverse of `to_dict`."""
-        return cls(
-            tuple(data["attributes"]),
-            tuple(int(p) for p in data["positions"]),
-            tuple(tuple(levels) for levels in data["levels"]),
-            data["withheld"],
-            data["handle_unknown"],
-        )
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If parts are missing or malformed.
+        """
+        with reading("data", "a group schema"):
+            return cls(
+                tuple(data["attributes"]),
+                tuple(int(p) for p in data["positions"]),
+                tuple(tuple(levels) for levels in data["levels"]),
+                data["withheld"],
+                data["handle_unknown"],
+            )
 
 
-def _resolve_columns(table: frames.Table, columns: Any) -> tuple[int, ...]:
+def _resolve_columns(table: frames.Table, columns: Any, argument: str) -> tuple[int, ...]:
     """Positions of the group columns, given by name or position."""
     if isinstance(columns, (str, Integral)):
         columns = [columns]
-    if columns is None:
-        raise TypeError("group_attributes=None is not allowed: name columns by str or int.")
+    if columns is None or not np.iterable(columns):
+        raise TypeError(f"{argument}={columns!r} is not allowed: name columns by str or int.")
     columns = list(columns)
     if not columns:
-        raise ValueError(
-            "group_attributes is empty; name at least one column, by name or by position."
-        )
+        raise ValueError(f"{argument} is empty; name at least one column, by name or by position.")
     names, width = frames.column_names(table), frames.shape(table)[1]
     positions = []
     for c in columns:
         if isinstance(c, str):
             if names is None:
                 raise ValueError(
-                    f"group_attributes names the column {c!r}, but X is an array without column "
+                    f"{argument} names the column {c!r}, but X is an array without column "
                     "names. Pass positions (integers), or X as a dataframe."
                 )
             if c not in names:
-                raise ValueError(
-                    f"group_attributes: {c!r} is not a column of X. Columns of X: {names}."
-                )
+                raise ValueError(f"{argument}: {c!r} is not a column of X. Columns of X: {names}.")
             positions.append(names.index(c))
         elif isinstance(c, Integral) and not isinstance(c, bool):
             if not -width <= int(c) < width:
                 raise ValueError(
-                    f"group_attributes: column {int(c)} is out of range; X has {width} columns."
+                    f"{argument}: column {int(c)} is out of range; X has {width} columns."
                 )
             positions.append(int(c) % width)
         else:
             raise TypeError(
-                f"group_attributes: {c!r} is a {type(c).__name__}; name columns by str or int."
+                f"{argument}: {c!r} is a {type(c).__name__}; name columns by str or int."
             )
     if len(set(positions)) < len(positions):
-        raise ValueError(f"group_attributes={columns} names one column twice.")
+        raise ValueError(f"{argument}={columns} names one column twice.")
     return tuple(positions)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.documents import reading
 from fairuse_router.inference import bbc
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.evidence import Evidence
@@ -87,10 +88,17 @@ class HonestGains:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> HonestGains:
-        """Inverse of `to_dict`."""
-        groups = {name: HonestGain(**gain) for name, gain in plain["groups"].items()}
-        own = {name: HonestGain(**plain[name]) for name in ("overall", "worst")}
-        return cls(**{**plain, **own, "groups": groups})
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If parts are missing or malformed.
+        """
+        with reading("plain", "honest gains"):
+            groups = {name: HonestGain(**gain) for name, gain in plain["groups"].items()}
+            own = {name: HonestGain(**plain[name]) for name in ("overall", "worst")}
+            return cls(**{**plain, **own, "groups": groups})
 
 
 def honest_gains(

@@ -58,7 +58,7 @@ def level_text(value: Any) -> str | None:
 
 
 def learn_levels(
-    column: frames.Column, name: str, withheld: str | None, max_levels: int
+    column: frames.Column, name: str, withheld: str | None, max_levels: int, argument: str
 ) -> tuple[str, ...]:
     """Texts of the levels of one column, in category order or else sorted by value."""
     found: dict[str, Any] = {}
@@ -80,7 +80,7 @@ def learn_levels(
     if not found:
         raise ValueError(
             f"Group attribute {name!r}: every training row withholds it, so it has no levels. "
-            "Drop it from group_attributes, or train on rows that report it."
+            f"Drop it from {argument}, or train on rows that report it."
         )
     order = (
         found if column.categories is not None else sorted(found, key=lambda t: _order(t, found))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -124,7 +124,7 @@ def make_recipes(
         For a name that is not in `KNOWN`, if generic is missing, or if a dummy has the name
         of a feature.
     """
-    if isinstance(names, (str, Mapping)):
+    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
         raise ValueError(
             f"candidates={names!r} is not allowed: pass a sequence of names; a dict of fitted "
             "models goes with cv='prefit'."

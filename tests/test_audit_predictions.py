@@ -115,7 +115,13 @@ def test_regression_and_multiclass():
         ({"y": [0, 1, None, 1]}, "y is missing in 1 of 4"),
         ({"y": np.zeros((4, 2))}, "one value per row"),
         ({"groups": ["a", "b"]}, "groups has 2 rows"),
-        ({"sample_weight": [1, 1, 1]}, "'weight': 3"),
+        ({"sample_weight": [1, 1, 1]}, "'sample_weight': 3"),
+        ({"sample_weight": [1, 1, 1, -1]}, "sample_weight must be finite and not negative"),
+        ({"baseline": ["generic"]}, r"baseline=\['generic'\] is not among the candidates"),
+        ({"classes": 2}, r"classes has shape \(\)"),
+        ({"classes": []}, r"classes has shape \(0,\)"),
+        ({"misreports": [0, 1]}, "misreports is a list; pass a mapping of models"),
+        ({"metrics": 1}, "metrics=1 is not allowed: pass a name such as 'error'"),
         ({"metrics": ()}, "metrics is empty"),
         ({"misreports": {"generic": {"c": [0, 1, 0, 1]}}}, r"its reports \['c'\] among"),
     ],
@@ -127,5 +133,5 @@ def test_bad_predictions(changes, message):
         "groups": ["a", "b", "a", "b"],
         **changes,
     }
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((ValueError, TypeError), match=message):
         audit_predictions(**given)

@@ -293,12 +293,29 @@ def test_weights_that_weigh_nothing(rows):
 def test_clusters_of_another_length(rows):
     refused(
         lambda: router().fit(rows.frame, rows.y, clusters=np.ones(5)),
-        "clusters has 5 entries for 320 rows",
+        "clusters has the shape (5,) for 320 rows",
     )
+    refused(lambda: router().fit(rows.frame, rows.y, clusters="site"), "clusters has the shape ()")
     refused(
         lambda: router().fit(rows.frame, rows.y, clusters=np.zeros(320)),
         "clusters has one cluster only",
         "at least two",
+    )
+
+
+def test_clusters_that_are_missing_or_have_no_order(rows):
+    for missing in (None, float("nan"), pd.NA):
+        clusters = np.array([missing, *"ab" * 200], dtype=object)[:320]
+        refused(
+            lambda c=clusters: router().fit(rows.frame, rows.y, clusters=c),
+            "clusters is missing in 1 of 320 rows",
+            "one each",
+        )
+    mixed = np.array([1, *"ab" * 200], dtype=object)[:320]
+    refused(
+        lambda: router().fit(rows.frame, rows.y, clusters=mixed),
+        "clusters mixes types that have no order",
+        kind=TypeError,
     )
 
 
@@ -328,12 +345,19 @@ def test_clusters_of_another_length(rows):
         ({"candidates": ("onehot",)}, ["candidates=('onehot',)", "'generic' always"]),
         ({"candidates": ("generic",) * 2}, ["candidates=", "at most once"]),
         ({"candidates": "generic"}, ["candidates='generic'", "sequence"]),
+        ({"candidates": 3}, ["candidates=3 is not allowed", "sequence"]),
+        ({"candidates": None}, ["candidates=None is not allowed", "sequence"]),
+        ({"n_resamples": 2.5}, ["n_resamples=2.5", "0 (no honest gains) or more"]),
+        ({"audit_only": ["race"]}, ["audit_only: 'race' is not a column of X"]),
+        ({"audit_only": []}, ["audit_only is empty"]),
+        ({"audit_only": 2.5}, ["audit_only=2.5 is not allowed", "by str or int"]),
+        ({"group_attributes": 2.5}, ["group_attributes=2.5 is not allowed", "by str or int"]),
+        ({"group_attributes": None}, ["group_attributes=None is not allowed", "by str or int"]),
     ],
 )
 def test_settings_that_cannot_work(rows, settings, texts):
-    refused(
-        lambda: router(**settings).fit(rows.frame, rows.y), *texts, kind=(ValueError, TypeError)
-    )
+    model = router().set_params(**settings)
+    refused(lambda: model.fit(rows.frame, rows.y), *texts, kind=(ValueError, TypeError))
 
 
 def test_a_metric_that_needs_probabilities(rows):
@@ -351,6 +375,21 @@ def test_a_metric_that_needs_probabilities(rows):
         "'auc'",
         "probabilities",
     )
+
+
+def test_audits_of_what_is_none(rows, fitted):
+    for settings, *texts in (
+        ({"metrics": 5}, "metrics=5 is not allowed", "'error'"),
+        ({"metrics": b"error"}, "metrics=b'error' is not allowed"),
+        ({"by": 2.5}, "by=2.5 is not allowed", "by str or int"),
+        ({"by": "race"}, "by: 'race' is not a column of X"),
+        ({"clusters": 5}, "clusters has the shape ()"),
+    ):
+        refused(
+            lambda s=settings: fitted.audit(rows.frame, rows.y, **s),
+            *texts,
+            kind=(ValueError, TypeError),
+        )
 
 
 def test_metrics_of_regressors(rows):

@@ -13,7 +13,7 @@ ROOT = Path(fairuse_router.__file__).parent
 
 # a module may import from lower floors, and from the modules named before it on its own floor
 FLOORS = [
-    ["files", "frames", "levels", "groups", "metrics", "inference", "datasets"],
+    ["files", "documents", "frames", "levels", "groups", "metrics", "inference", "datasets"],
     [
         "routing.promises",
         "routing.routed",

@@ -158,6 +158,8 @@ def test_the_next_question_refuses_what_it_does_not_know():
     plan = table.disclosure_plan()
     with pytest.raises(ValueError, match="names 'height'; the group attributes are"):
         plan.next({"height": "tall"})
+    with pytest.raises(TypeError, match="answers is a str; pass a dict of attribute to level"):
+        plan.next("F")
     with pytest.raises(ValueError, match="'s9' is not known"):
         plan.next({"sex": "s9"})
     lenient = replace(table, schema=replace(table.schema, handle_unknown="withhold"))

@@ -200,17 +200,19 @@ def _check(
     clusters: np.ndarray | None,
 ) -> None:
     """Refuse arrays that do not fit each other."""
-    if baseline not in named:
+    if not isinstance(baseline, str) or baseline not in named:
         raise ValueError(f"baseline={baseline!r} is not among the candidates {sorted(named)}.")
     sizes = {name: len(p) for name, p in named.items()} | {"groups": len(groups)}
-    sizes |= {k: len(v) for k, v in (("weight", weight), ("clusters", clusters)) if v is not None}
+    sizes |= {
+        k: len(v) for k, v in (("sample_weight", weight), ("clusters", clusters)) if v is not None
+    }
     wrong = {name: size for name, size in sizes.items() if size != len(y)}
     if wrong:
         raise ValueError(f"y has {len(y)} rows, but these have others: {wrong}.")
     if len(groups) and groups.max() >= schema.n_groups:
         raise ValueError(f"groups runs to {groups.max()}; the schema has {schema.n_groups} groups.")
     if weight is not None and not (np.isfinite(weight).all() and (weight >= 0).all()):
-        raise ValueError("weights must be finite and not negative in every row.")
+        raise ValueError("sample_weight must be finite and not negative in every row.")
 
 
 def _check_answers(name: str, predictions: Predictions, rows: Rows) -> None:

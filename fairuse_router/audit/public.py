@@ -118,7 +118,7 @@ def audit_predictions(
             weight,
             unit,
         )
-        for name, given in ({} if misreports is None else misreports).items()
+        for name, given in _of_models(misreports).items()
     }
     return audit_rows(
         target,
@@ -180,9 +180,24 @@ def _named(values: Any, name: str) -> dict[str, Any]:
     return {column: values[column] for column in columns}
 
 
+def _of_models(misreports: Any) -> Mapping[str, Any]:
+    """Misreports by model."""
+    if not isinstance(misreports, Mapping | None):
+        raise TypeError(
+            f"misreports is a {type(misreports).__name__}; pass a mapping of models to predictions "
+            "by group, such as {'personalized': {'F': p, 'M': q}}, or None."
+        )
+    return misreports or {}
+
+
 def _labels(values: Any, learned: bool) -> np.ndarray:
     """Class labels: those given, or those of y in order."""
     array = np.asarray(values)
+    if array.ndim != 1 or not len(array):
+        raise ValueError(
+            f"classes has shape {array.shape}; give all labels in one sequence, or None to take "
+            "those of y."
+        )
     _refuse_missing(array, "y" if learned else "classes")
     try:
         unique = np.unique(array)
@@ -226,7 +241,7 @@ def _groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:
     rows, width = frames.shape(table)
     if rows != n:
         raise ValueError(f"groups has {rows} rows and y {n}; give the same rows to both.")
-    schema = GroupSchema.from_table(table, list(range(width)))
+    schema = GroupSchema.from_table(table, list(range(width)), argument="groups")
     if single:
         schema = replace(schema, attributes=(str(getattr(groups, "name", None) or "group"),))
     return schema, schema.group_ids(schema.encode(table))

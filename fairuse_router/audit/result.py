@@ -20,6 +20,7 @@ from fairuse_router.audit.records import (
     to_plain,
 )
 from fairuse_router.audit.temptation import Temptation
+from fairuse_router.documents import reading
 
 __all__ = ["Audit"]
 
@@ -264,14 +265,15 @@ class Audit:
         ValueError
             If fields are missing or unknown.
         """
-        shell = from_plain(cls, {"n_partial": 0, **plain})
-        values = {name: getattr(shell, name) for name in cls.__dataclass_fields__}
-        for name in ("metrics", "candidates", "attributes", "groups"):
-            values[name] = tuple(values[name])
-        values["risks"] = tuple(from_plain(RiskRecord, r) for r in plain["risks"])
-        for name in _GAIN_TABLES:
-            values[name] = tuple(from_plain(GainRecord, r) for r in plain[name])
-        return cls(**values)
+        with reading("plain", "an audit"):
+            shell = from_plain(cls, {"n_partial": 0, **plain})
+            values = {name: getattr(shell, name) for name in cls.__dataclass_fields__}
+            for name in ("metrics", "candidates", "attributes", "groups"):
+                values[name] = tuple(values[name])
+            values["risks"] = tuple(from_plain(RiskRecord, r) for r in plain["risks"])
+            for name in _GAIN_TABLES:
+                values[name] = tuple(from_plain(GainRecord, r) for r in plain[name])
+            return cls(**values)
 
     def to_json(self, indent: int | None = None) -> str:
         """Return the audit as JSON with sorted keys and no NaN."""
@@ -281,8 +283,9 @@ class Audit:
 
     @classmethod
     def from_json(cls, document: str) -> Audit:
-        """Inverse of `to_json`."""
-        return cls.from_dict(json.loads(document))
+        """Inverse of `to_json`; refuses what `from_dict` does."""
+        with reading("document", "an audit"):
+            return cls.from_dict(json.loads(document))
 
 
 def _count(records: Sequence[GainRecord]) -> Counts | None:

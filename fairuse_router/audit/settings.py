@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,11 @@ _NUMBERS = (int, float, np.integer, np.floating)
 def read_metrics(metrics: Any) -> list[Metric]:
     """Return the metrics of one audit: one or several, all of classification or of regression."""
     single = isinstance(metrics, str | Metric) or callable(metrics)
+    if not single and (isinstance(metrics, bytes) or not isinstance(metrics, Iterable)):
+        raise TypeError(
+            f"metrics={metrics!r} is not allowed: pass a name such as 'error', a callable, or a "
+            "sequence of them."
+        )
     chosen = [get_metric(metric) for metric in ([metrics] if single else metrics)]
     names = [metric.name for metric in chosen]
     if not chosen:

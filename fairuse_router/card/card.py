@@ -11,6 +11,7 @@ from typing import Any
 from fairuse_router.audit import Audit
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
+from fairuse_router.documents import reading
 from fairuse_router.files import check_path, check_target, write_whole
 from fairuse_router.fitted import check_router
 from fairuse_router.honest import HonestGains
@@ -118,18 +119,19 @@ class Card:
 
         Raises
         ------
-        ValueError, KeyError
+        ValueError
             If parts are missing or malformed.
         """
-        audit, selection, honest = (plain[k] for k in ("audit", "selection", "honest_gains"))
-        return cls(
-            RoutingTable.from_dict(plain["routing_table"]),
-            None if audit is None else Audit.from_dict(audit),
-            None if selection is None else Audit.from_dict(selection),
-            None if honest is None else HonestGains.from_dict(honest),
-            plain["title"],
-            plain["description"],
-        )
+        with reading("plain", "a card"):
+            audit, selection, honest = (plain[k] for k in ("audit", "selection", "honest_gains"))
+            return cls(
+                RoutingTable.from_dict(plain["routing_table"]),
+                None if audit is None else Audit.from_dict(audit),
+                None if selection is None else Audit.from_dict(selection),
+                None if honest is None else HonestGains.from_dict(honest),
+                plain["title"],
+                plain["description"],
+            )
 
     def to_json(self, indent: int | None = 1) -> str:
         """Return `to_dict` as JSON with sorted keys and no NaN."""

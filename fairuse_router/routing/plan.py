@@ -126,6 +126,8 @@ class DisclosurePlan:
 
         Raises
         ------
+        TypeError
+            If the answers are no dict.
         ValueError
             For an attribute or a level that is not known.
         """
@@ -206,6 +208,11 @@ class DisclosurePlan:
 
     def _read(self, answers: Mapping[str, Any]) -> tuple[NDArray[np.int64], frozenset[int]]:
         """Codes of the answers, and the attributes that were declined."""
+        if not isinstance(answers, Mapping):
+            raise TypeError(
+                f"answers is a {type(answers).__name__}; pass a dict of attribute to level, {{}} "
+                "to begin with."
+            )
         schema = self.table.schema
         code, declined = np.zeros(len(schema.levels), dtype=np.int64), set()
         for name, value in answers.items():

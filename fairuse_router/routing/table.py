@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import frames
+from fairuse_router.documents import reading
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import combine_intervals
 from fairuse_router.routing import display
@@ -272,18 +273,30 @@ class RoutingTable:
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RoutingTable:
-        """Inverse of `to_dict`."""
-        schema = GroupSchema.from_dict(data["schema"])
-        return cls(
-            schema,
-            tuple(Route.from_dict(r) for r in data["routes"]),
-            np.array(data["grid"], dtype=np.int64).reshape(schema.shape),
-            tuple(GroupRecord.from_dict(g) for g in data["groups"]),
-            data["policy"],
-            data["metric"],
-            data["alpha"],
-            tuple(Change.from_dict(c) for c in data.get("history", ())),
-        )
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If parts are missing, malformed, or contradict each other.
+        """
+        with reading("data", "a routing table"):
+            schema = GroupSchema.from_dict(data["schema"])
+            grid = np.array(data["grid"], dtype=np.int64)
+            if grid.shape != (schema.n_reports,):
+                raise ValueError(
+                    f"grid has {grid.size} entries; the group attributes need {schema.n_reports}."
+                )
+            return cls(
+                schema,
+                tuple(Route.from_dict(r) for r in data["routes"]),
+                grid.reshape(schema.shape),
+                tuple(GroupRecord.from_dict(g) for g in data["groups"]),
+                data["policy"],
+                data["metric"],
+                data["alpha"],
+                tuple(Change.from_dict(c) for c in data.get("history", ())),
+            )
 
     def to_json(self) -> str:
         """JSON text with sorted keys; `from_json` reads it back."""
@@ -291,8 +304,9 @@ class RoutingTable:
 
     @classmethod
     def from_json(cls, text: str) -> RoutingTable:
-        """Inverse of `to_json`."""
-        return cls.from_dict(json.loads(text))
+        """Inverse of `to_json`; refuses what `from_dict` does."""
+        with reading("text", "a routing table"):
+            return cls.from_dict(json.loads(text))
 
 
 def _or_nan(value: float | None) -> float:
