@@ -9,7 +9,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router import FairUseRouter
-from fairuse_router.card import Card, plot_gains
+from fairuse_router.card import Card, plot_corrections, plot_gains
 from fairuse_router.datasets import make_population
 from fairuse_router.routing.policies import POLICIES
 from fairuse_router.routing.promises import PROMISES
@@ -50,6 +50,18 @@ def test_numbers_are_those_of_the_audit(fitted):
         assert f"| {name} | {record.rows} | {record.candidate} |".replace("<", r"\<") in text
     honest = router.honest_gains_.overall
     assert f"| all groups | {100 * honest.naive:+.1f}% | {100 * honest.gain:+.1f}% (" in text
+
+
+def test_other_things_than_routers_audits_and_tables(fitted):
+    router, audit = fitted
+    for call, message in (
+        (lambda: Card.of(audit), "router must be a fitted FairUseRouter; got Audit"),
+        (lambda: Card.of(router, router.routing_table_), "audit is a RoutingTable; pass router"),
+        (lambda: plot_gains(router), "audit is a FairUseRouter; pass an Audit"),
+        (lambda: plot_corrections(audit), "table is a Audit; pass router.routing_table_"),
+    ):
+        with pytest.raises(TypeError, match=message):
+            call()
 
 
 def test_there_and_back(fitted, tmp_path):

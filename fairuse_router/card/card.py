@@ -74,7 +74,7 @@ class Card:
         Raises
         ------
         TypeError
-            If `router` is no FairUseRouter.
+            If `router` is no FairUseRouter, or `audit` no Audit.
         ValueError
             If the audit is of other group attributes than the router's, or of the rows that chose.
         """
@@ -158,6 +158,10 @@ class Card:
 
 def _check(audit: Audit, table: RoutingTable, selection: Audit) -> None:
     """Refuse an audit that cannot be the claim of this router."""
+    if not isinstance(audit, Audit):
+        raise TypeError(
+            f"audit is a {type(audit).__name__}; pass router.audit(X_test, y_test), or None."
+        )
     names = tuple(table.schema.group_names())
     if audit.groups != names:
         raise ValueError(

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fairuse_router.audit import Audit
 from fairuse_router.metrics import named_metric
-
-if TYPE_CHECKING:
-    from fairuse_router.audit import Audit
-    from fairuse_router.routing.table import RoutingTable
+from fairuse_router.routing.table import RoutingTable
 
 _COLOURS = {"gain": "#1b7837", "violation": "#b2182b", "undetermined": "#636363"}
 _MARKS = {"gain": "^", "violation": "v", "undetermined": "o"}
@@ -39,9 +37,15 @@ def plot_gains(
     ------
     ImportError
         Without matplotlib: ``pip install "fairuse-router[plot]"``.
+    TypeError
+        If `audit` is no Audit.
     ValueError
         If the audit does not have the candidate or the metric.
     """
+    if not isinstance(audit, Audit):
+        raise TypeError(
+            f"audit is a {type(audit).__name__}; pass an Audit, such as router.audit(X, y)."
+        )
     name = audit.metrics[0] if metric is None else metric
     records = [r for r in audit.rationality if (r.metric, r.candidate) == (name, candidate)]
     if not records:
@@ -91,9 +95,13 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
     ------
     ImportError
         Without matplotlib: ``pip install "fairuse-router[plot]"``.
+    TypeError
+        If `table` is no RoutingTable.
     ValueError
         If no correction was weighed.
     """
+    if not isinstance(table, RoutingTable):
+        raise TypeError(f"table is a {type(table).__name__}; pass router.routing_table_.")
     records = [(r, r.real) for r in table.groups if r.real is not None]
     if not records:
         raise ValueError(
