@@ -273,6 +273,27 @@ def test_limits_are_the_last_numbers_that_go_left():
     assert (numbers.astype(np.float32) <= decimal_floor(numbers)).all()
 
 
+def test_data_that_float32_holds_stay_on_their_side_of_its_middles():
+    rng = np.random.default_rng(0)
+    low = (rng.normal(size=5000) * 10.0 ** rng.integers(-5, 6, 5000)).astype(np.float32)
+    for high in (np.nextafter(low, np.float32(np.inf)), rng.permutation(low)):
+        a, b = np.minimum(low, high), np.maximum(low, high)
+        middle = decimal_floor((a.astype(np.float64) + b) / 2)
+        assert (a <= middle).all()
+        assert (middle[a < b] < b[a < b]).all()
+
+
+def test_boosting_on_neighbours_in_float32(tmp_path):
+    X, y = make_rows(400)
+    X["x0"] = (np.float32(112.8) + np.arange(400) % 8 * np.spacing(np.float32(112.8))).astype(float)
+    y = (np.arange(400) % 8 % 2) ^ (X["sex"] == "F").to_numpy()
+    boosting = HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=2, random_state=0)
+    router = force(FairUseRouter(boosting, GROUPS, cv=2, random_state=0).fit(X, y), EVERY)
+    certificate = export_bundle(router, tmp_path / "r.onnx", X)
+    assert certificate["label_flips"] == 0
+    assert certificate["max_difference"] < 1e-6
+
+
 def test_fast_boosting_keeps_data_that_are_thresholds_on_their_side(tmp_path):
     """Above 255 distinct numbers, histogram boosting splits at quantiles, which are data."""
     rng = np.random.default_rng(0)

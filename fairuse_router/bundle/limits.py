@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from fairuse_router.bundle.columns import Column
 
+_SPARE_BITS = 21  # at the end of a double: the middle of two float32 leaves them 0, near enough
+
 
 class Limits:
     """The largest number that goes left, for splits on columns that steps have changed.
@@ -103,8 +105,10 @@ def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
 
     The bundle compares float32 where scikit-learn compared doubles. A threshold that is a decimal
     of up to six digits, or a rounding error off, is where decimals lie: those stay on their side of
-    it. Any other is rounded as the data are, so that data that are thresholds themselves stay left.
-    Data of up to six digits and data that float32 holds exactly fall on the same side as before.
+    it. A threshold of few bits, or half-way between two float32, lies in the middle of data that
+    float32 holds exactly: it is rounded down, as these data need. Any other is rounded as the data
+    are, so that data that are thresholds themselves stay left. So training data of up to six
+    digits, and training data that float32 holds exactly, fall on the same side as before.
 
     Examples
     --------
@@ -112,13 +116,30 @@ def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     array([ True, False])
     >>> decimal_floor(np.array([1 / 3])) >= np.float32(1 / 3)
     array([ True])
+    >>> below, above = np.float32([112.79999, 112.8])
+    >>> middle = decimal_floor(np.array([(np.float64(below) + np.float64(above)) / 2]))
+    >>> below <= middle, middle < above
+    (array([ True]), array([ True]))
     """
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)
     short = np.array([float(f"{v:.6g}") for v in nearest], dtype=np.float64)
     decimal = np.isclose(short, thresholds, rtol=1e-10, atol=0)
     right = decimal & (short > thresholds) & (short.astype(np.float32) == nearest)
-    return np.where(right, np.nextafter(nearest, np.float32(-np.inf)), nearest).astype(np.float32)
+    rounded = np.where(right, np.nextafter(nearest, np.float32(-np.inf)), nearest)
+    below = float32_floor(thresholds)
+    return np.where(_is_between_floats(thresholds, below), below, rounded).astype(np.float32)
+
+
+def _is_between_floats(
+    thresholds: NDArray[np.float64], below: NDArray[np.float32]
+) -> NDArray[np.bool_]:
+    """Whether a threshold is the middle of two float32, which has few bits, or next to it."""
+    few_bits = thresholds.view(np.int64) % 2**_SPARE_BITS == 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        step = np.nextafter(below, np.float32(np.inf)).astype(np.float64) - below
+        part = (thresholds - below) / step
+    return few_bits | (np.abs(part - 0.5) < 1e-6)
 
 
 def largest_source(column: Column, limits: NDArray[np.float64]) -> NDArray[np.float64]:
