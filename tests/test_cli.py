@@ -17,8 +17,9 @@ from fairuse_router.cli import fit as fit_command
 from fairuse_router.cli import main
 from fairuse_router.cli.csvfile import CsvFile, to_numbers
 from fairuse_router.cli.demo import serve
-from fairuse_router.cli.parser import METRICS, build_parser, split_names
-from fairuse_router.cli.training import hold_out, prepare, to_labels
+from fairuse_router.cli.parser import MEASURES, METRICS, build_parser, split_names
+from fairuse_router.cli.target import to_labels, to_measurements
+from fairuse_router.cli.training import hold_out, prepare
 from fairuse_router.datasets import load_heart
 from fairuse_router.metrics import get_metric
 
@@ -235,6 +236,50 @@ def test_every_estimator_can_be_exported(estimator, capsys, tmp_path):
     assert Bundle.load(out).certificate["label_flips"] == 0
 
 
+@pytest.mark.parametrize(
+    ("estimator", "metric"),
+    [
+        (None, "squared_error"),
+        ("forest", "absolute_error"),
+        pytest.param("boosting", "squared_error", marks=pytest.mark.slow),
+        pytest.param("mlp", "squared_error", marks=pytest.mark.slow),
+    ],
+)
+def test_measurements_are_predicted_as_the_router_does(
+    estimator, metric, capsys, monkeypatch, tmp_path
+):
+    columns = patients(160)
+    sick = np.array(columns.pop("outcome")) == "sick"
+    numbers = np.array([float(cell or 0) for cell in columns["größe, cm"]])
+    columns["dose"] = [f"{v:.2f}" for v in 40 + 10 * numbers + 5 * sick]
+    columns["dose"][7] = ""
+    kept, export = [], fit_command.export_bundle
+    monkeypatch.setattr(
+        fit_command, "export_bundle", lambda r, *rest: kept.append(r) or export(r, *rest)
+    )
+    data, out = write_csv(tmp_path / "d.csv", columns), str(tmp_path / "r.onnx")
+    command = ["fit", data, "--target", "dose", "--groups", "sex,age band", "--out", out]
+    options = ["--metric", metric, "--cv", "2", "--policy", "best"]
+    options += [] if estimator is None else ["--estimator", estimator]
+    assert main([*command, *options]) == 0
+    printed, err = capsys.readouterr()
+    words = " ".join(printed.split())
+    assert "1 row without a value in 'dose' left out" in err
+    assert "(from 1" in words
+    assert f"2 numbers, 1 texts; {estimator or 'ridge'}" in words
+    assert "drawn at random within every group (seed 0)" in words
+    assert f"{metric} (lower is better)" in words
+    assert "1,590 predictions differ by at most" in words
+    assert max(map(len, printed.splitlines())) <= 80
+    assert main(["predict", out, data]) == 0
+    rows = list(csv.DictReader(capsys.readouterr().out.splitlines()))
+    found = np.array([float(row["prediction"]) for row in rows])
+    assert all(len(row["prediction"]) <= 10 for row in rows)
+    cells = CsvFile(data).columns() | {"dose": ["1", "2"] * 80}  # so that every row is kept
+    asked = prepare(cells, "dose", ["sex", "age band"], withheld="?").X
+    np.testing.assert_allclose(found, kept[0].predict(asked), rtol=1e-5)
+
+
 def test_numbers_alone_several_classes_and_boolean_groups(capsys, tmp_path):
     rng = np.random.default_rng(0)
     x = rng.normal(size=150)
@@ -325,8 +370,9 @@ def test_names_are_split_as_in_csv():
     assert args.groups == ["a", "b", "c,d", "e"]
 
 
-def test_metrics_of_the_parser_are_known_classification_metrics():
+def test_metrics_of_the_parser_are_known():
     assert not any(get_metric(name).regression for name in METRICS)
+    assert all(get_metric(name).regression for name in MEASURES)
 
 
 def test_cells_lose_blanks_and_missing_ones_are_none(tmp_path):
@@ -349,6 +395,15 @@ def test_labels_are_integers_or_texts():
         to_labels(["a", "a"], "y")
     with pytest.raises(ValueError, match="101 classes"):
         to_labels([f"c{i}" for i in range(101)], "y")
+
+
+def test_measurements_are_finite_numbers():
+    assert to_measurements(["0", "1.5", "-1e3"], "y").tolist() == [0, 1.5, -1000]
+    for cell in ("a", "inf", "1_0"):
+        with pytest.raises(ValueError, match=f"'y' holds '{cell}', which is no finite number"):
+            to_measurements(["1", cell, "2"], "y")
+    with pytest.raises(ValueError, match="one value only"):
+        to_measurements(["1.0", "1"], "y")
 
 
 def test_features_are_what_the_bundle_will_see():

@@ -68,9 +68,14 @@ def test_misspelt_commands_return_two(command, capsys):
             ["--max-harmed", "0.2"],
             "--max-harmed 0.2 does nothing under --policy shrunken; it goes with --policy slope",
         ),
+        (
+            ["--metric", "squared_error", "--estimator", "logistic"],
+            "--estimator logistic cannot predict measurements, which --metric squared_error judges",
+        ),
+        (["--estimator", "ridge"], "--estimator ridge cannot predict classes"),
     ],
 )
-def test_bad_candidates_and_harm_are_refused_before_the_file_is_read(options, words, capsys):
+def test_bad_requests_are_refused_before_the_file_is_read(options, words, capsys):
     assert main(["fit", "no.csv", *GROUPS, *options]) == 2
     refused(capsys, 2, words)
 
@@ -119,7 +124,11 @@ def test_missing_files_are_one_line_of_error(cli_fit, capsys, tmp_path):
         (["--target", "outcome", "--groups", "gender"], "the group attribute 'gender'"),
         (["--target", "outcome", "--groups", "sex", "--drop", "w"], "the dropped column 'w'"),
         (["--target", "outcome", "--groups", "sex,outcome"], "'outcome' is named twice"),
-        (["--target", "z", "--groups", "sex"], "looks like a measurement"),
+        (["--target", "z", "--groups", "sex"], "or predict its value with --metric squared_error"),
+        (
+            ["--target", "outcome", "--groups", "sex", "--metric", "squared_error"],
+            "is no finite number, and the metric is one of measurements",
+        ),
         (["--target", "outcome", "--groups", "z"], "'z' has more than max_levels=100 levels"),
     ],
 )

@@ -130,11 +130,13 @@ class Draft:
 
     def _rounding(self, parity: Parity, failing: list[int]) -> str:
         names = sorted({self.served[m].candidate for m in failing})
+        found = f"values differ from the router's by up to {parity.largest_gap:g}"
+        if self.method != "predict":
+            found = f"{int(parity.flips.sum())} of {parity.checks} labels differ, and {found}"
         return (
-            f"In single precision, {int(parity.flips.sum())} of {parity.checks} labels differ from "
-            f"the router's, and values by up to {parity.largest_gap:g} (candidates {names}): rows "
-            "so close to a split or to the boundary that float32 puts them on its other side. The "
-            "certificate says so. Pass precision='exact' to have none."
+            f"In single precision, {found} (candidates {names}): rows so close to a split or to "
+            "the boundary that float32 puts them on its other side. The certificate says so. Pass "
+            "precision='exact' to have none."
         )
 
 

@@ -20,6 +20,7 @@ from fairuse_router.cli.console import (
 )
 from fairuse_router.cli.csvfile import CsvFile
 from fairuse_router.cli.estimators import make_estimator
+from fairuse_router.cli.parser import MEASURES
 from fairuse_router.cli.training import TrainingData, hold_out, prepare
 from fairuse_router.files import check_target
 from fairuse_router.groups import GroupSchema
@@ -32,14 +33,16 @@ from fairuse_router.routing.routed import GENERIC
 def run(args: argparse.Namespace) -> None:
     """Fit, audit and write."""
     check_request(args)
+    regression = args.metric in MEASURES
+    args.estimator = _estimator(args.estimator, args.metric, regression)
     if not args.groups:
         raise UsageError("name the group attributes: --groups sex,age_band")
     file = CsvFile(args.data, args.sep)
     if "" in file.names:
         note("a column without a name is left out")
-    data = prepare(file.columns(), args.target, args.groups, args.drop, args.withheld)
+    data = prepare(file.columns(), args.target, args.groups, args.drop, args.withheld, regression)
     schema = GroupSchema.from_table(data.X, data.groups, withheld=args.withheld)
-    training, held = hold_out(data.y, schema.encode(data.X), args.test, args.seed)
+    training, held = hold_out(data.strata, schema.encode(data.X), args.test, args.seed)
     print(_opening(args, data, schema, len(training), len(held)), end="\n\n", flush=True)
     router = make_router(args, data).set_params(
         cv=args.cv, withheld=args.withheld, handle_unknown=args.handle_unknown
@@ -66,6 +69,18 @@ def check_request(args: argparse.Namespace) -> None:
     check_target(args.out, "--out")
 
 
+def _estimator(kind: str | None, metric: str, regression: bool) -> str:
+    """Return the kind of model; refuse one that cannot predict what the metric judges."""
+    other = "logistic" if regression else "ridge"
+    if kind == other:
+        target = "measurements" if regression else "classes"
+        raise UsageError(
+            f"--estimator {kind} cannot predict {target}, which --metric {metric} judges; choose "
+            f"{'ridge' if regression else 'logistic'}, forest, boosting or mlp"
+        )
+    return kind or ("ridge" if regression else "logistic")
+
+
 def _check_candidates(names: list[str]) -> None:
     """Refuse names that the router would refuse, in the words of the command line."""
     got = f"--candidates {','.join(names)}"
@@ -81,7 +96,7 @@ def _check_candidates(names: list[str]) -> None:
 def make_router(args: argparse.Namespace, data: TrainingData) -> FairUseRouter:
     """Return the unfitted router that the arguments ask for."""
     router = FairUseRouter(
-        make_estimator(args.estimator, data.numbers, data.texts, args.seed),
+        make_estimator(args.estimator, data.numbers, data.texts, args.seed, data.regression),
         data.groups,
         candidates=tuple(args.candidates),
         metric=args.metric,
@@ -114,15 +129,19 @@ def write(router: FairUseRouter, path: str, X: Any) -> str:
 def _opening(
     args: argparse.Namespace, data: TrainingData, schema: GroupSchema, training: int, held: int
 ) -> str:
-    counts = Counter(data.y.tolist())
-    shown = ", ".join(f"{label}: {n:,}" for label, n in sorted(counts.items())[:10])
+    if data.regression:
+        shown = f"from {data.y.min():g} to {data.y.max():g}, mean {data.y.mean():.4g}"
+    else:
+        counts = Counter(data.y.tolist())
+        shown = ", ".join(f"{label}: {n:,}" for label, n in sorted(counts.items())[:10])
+    within = "group" if data.regression else "group and class"
     levels = "; ".join(
         f"{name} ({listing(of, 6)})"
         for name, of in zip(schema.attributes, schema.levels, strict=True)
     )
     split = (
         f"Training on {training:,} rows; {held:,} are held out for the audit, drawn at random "
-        f"within every group and class (seed {args.seed})."
+        f"within every {within} (seed {args.seed})."
         if held
         else f"Training on all {training:,} rows; none are held out, so there is no audit."
     )

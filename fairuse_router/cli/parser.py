@@ -11,6 +11,7 @@ import fairuse_router
 
 ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
 METRICS = ("error", "log_loss", "brier", "auc", "ece")
+MEASURES = ("squared_error", "absolute_error")  # of regressions
 CANDIDATES = "generic,onehot,intersectional,decoupled"  # the router's default
 
 _DESCRIPTION = """\
@@ -61,13 +62,13 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", default="heart_router.onnx", metavar="FILE", help="bundle to write (%(default)s)"
     )
-    _add_model(parser)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--estimator", choices=ESTIMATORS, default="logistic", help="model to train (%(default)s)"
     )
+    _add_model(parser, METRICS)
+
+
+def _add_model(parser: argparse.ArgumentParser, metrics: tuple[str, ...]) -> None:
     parser.add_argument(
         "--candidates",
         type=split_names,
@@ -77,7 +78,13 @@ def _add_model(parser: argparse.ArgumentParser) -> None:
         "slope adds it by itself (%(default)s)",
     )
     parser.add_argument(
-        "--metric", choices=METRICS, default="error", help="what a group is to gain (%(default)s)"
+        "--metric",
+        choices=metrics,
+        default="error",
+        metavar="METRIC",
+        help=f"what a group is to gain: {', '.join(METRICS)}"
+        + (f"; to predict measurements: {', '.join(MEASURES)}" if metrics != METRICS else "")
+        + " (%(default)s)",
     )
     parser.add_argument(
         "--policy",
@@ -131,7 +138,13 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", default="router.onnx", metavar="FILE", help="bundle to write (%(default)s)"
     )
-    _add_model(parser)
+    parser.add_argument(
+        "--estimator",
+        choices=("logistic", "ridge", *ESTIMATORS[1:]),
+        default=None,
+        help="model to train (logistic for classes, ridge for measurements)",
+    )
+    _add_model(parser, (*METRICS, *MEASURES))
     parser.add_argument(
         "--cv", type=_folds, default=5, metavar="K", help="folds for choosing (%(default)s)"
     )

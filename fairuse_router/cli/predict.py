@@ -110,8 +110,13 @@ def _answers(bundle: Bundle, table: NDArray[np.object_]) -> dict[str, Any]:
         ask = bundle.predict_proba if by_probability else bundle.decision_function
         found = ask(table).reshape(len(table), -1)
         values = {name: [f"{v:.6g}" for v in found[:, j]] for j, name in enumerate(names)}
+    predicted = bundle.predict(table)
+    if bundle.classes_ is None:
+        told = {"prediction": [str(v) for v in predicted]}  # the digits that a float32 has
+    else:
+        told = {"label": predicted.tolist()}
     return {
-        "prediction" if bundle.classes_ is None else "label": bundle.predict(table).tolist(),
+        **told,
         **values,
         "route": routed.route.tolist(),
         "candidate": routed.candidate.tolist(),

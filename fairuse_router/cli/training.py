@@ -13,9 +13,8 @@ from numpy.typing import NDArray
 
 from fairuse_router.cli.console import count, listing, note
 from fairuse_router.cli.csvfile import Cells, to_number, to_numbers
+from fairuse_router.cli.target import to_labels, to_measurements
 
-_MOST_CLASSES = 100
-_CLASSES_ONLY = "Cut it into classes, or train a regression with FairUseRouter in Python."
 _FEW_TEXTS = 20  # so many distinct texts are categories, however few rows there are
 
 
@@ -28,8 +27,11 @@ class TrainingData:
     X : DataFrame of shape (n, d)
         Features and group attributes.
     y : ndarray of shape (n,)
+        Class labels, or measurements.
     groups, numbers, texts : list of str
         Names of the group attributes, and of the features by kind.
+    regression : bool, default=False
+        Whether y are measurements.
     """
 
     X: Any
@@ -37,6 +39,12 @@ class TrainingData:
     groups: list[str]
     numbers: list[str]
     texts: list[str]
+    regression: bool = False
+
+    @property
+    def strata(self) -> NDArray[Any]:
+        """What rows are held out within, besides groups: the classes, if there are any."""
+        return np.zeros(len(self.y)) if self.regression else self.y
 
 
 def require_pandas() -> ModuleType:
@@ -57,10 +65,11 @@ def prepare(
     groups: Sequence[str],
     drop: Sequence[str] = (),
     withheld: str | None = None,
+    regression: bool = False,
 ) -> TrainingData:
     """Give the columns of a CSV file their types and their parts.
 
-    Rows without a label are left out, and so are columns that are empty, or texts that look like
+    Rows without a target are left out, and so are columns that are empty, or texts that look like
     identifiers; a note tells of each.
 
     Parameters
@@ -72,11 +81,14 @@ def prepare(
         Group attributes, and columns to leave out.
     withheld : str, default=None
         Text that withholds a group attribute, as a missing cell does.
+    regression : bool, default=False
+        Whether the target is a measurement.
 
     Raises
     ------
     ValueError
-        For columns that are missing or named in two parts, or a target that is no class.
+        For columns that are missing or named in two parts, or a target that is neither class nor
+        measurement, as asked for.
     """
     pandas = require_pandas()
     _check_names(columns, target, groups, drop)
@@ -85,8 +97,9 @@ def prepare(
         raise ValueError(f"the target {target!r} is missing in every row.")
     if len(kept) < len(columns[target]):
         left = count(len(columns[target]) - len(kept), "row")
-        note(f"{left} without a label in {target!r} left out")
-    y = to_labels([columns[target][i] or "" for i in kept], target)
+        note(f"{left} without a {'value' if regression else 'label'} in {target!r} left out")
+    read = to_measurements if regression else to_labels
+    y = read([columns[target][i] or "" for i in kept], target)
     table: dict[str, Any] = {}
     numbers, texts = [], []
     for name, every in columns.items():
@@ -107,7 +120,7 @@ def prepare(
             texts.append(name)
     if not numbers and not texts:
         raise ValueError("no column is left to predict from besides the group attributes.")
-    return TrainingData(pandas.DataFrame(table), y, list(groups), numbers, texts)
+    return TrainingData(pandas.DataFrame(table), y, list(groups), numbers, texts, regression)
 
 
 def check_known(names: Sequence[str], columns: Sequence[str], role: str) -> None:
@@ -142,44 +155,6 @@ def _check_names(
             f"{listing(twice)} is named twice; a column is the target, a group attribute, "
             "or dropped."
         )
-
-
-def to_labels(cells: Sequence[str], target: str) -> NDArray[Any]:
-    """Class labels: integers where all are whole numbers, else texts.
-
-    Raises
-    ------
-    ValueError
-        For one class, for fractions, or for more than 100 classes.
-
-    Examples
-    --------
-    >>> to_labels(["0", "1.0"], "num"), to_labels(["yes", "1"], "num")
-    (array([0, 1]), array(['yes', '1'], dtype='<U3'))
-    """
-    numbers = [to_number(cell) for cell in cells]
-    classes = set(cells)
-    labels = np.array(cells)
-    if None not in numbers:
-        values = np.array(numbers, dtype=np.float64)
-        classes = set(values.tolist())
-        whole = bool((values == np.round(values)).all() and np.abs(values).max() < 2**53)
-        if not whole and len(classes) > 2:
-            raise ValueError(
-                f"the target {target!r} holds fractions such as {cells[0]}: it looks like a "
-                f"measurement. {_CLASSES_ONLY}"
-            )
-        labels = values.astype(np.int64) if whole else labels
-    if len(classes) > _MOST_CLASSES:
-        raise ValueError(
-            f"the target {target!r} has {len(classes)} classes; at most {_MOST_CLASSES} are "
-            f"allowed. If it is a measurement: {_CLASSES_ONLY}"
-        )
-    if len(classes) == 1:
-        raise ValueError(
-            f"the target {target!r} has one class only, {cells[0]!r}; at least two are needed."
-        )
-    return labels
 
 
 def _is_numeric(cells: Cells) -> bool:
@@ -220,6 +195,7 @@ def hold_out(
     Parameters
     ----------
     y : ndarray of shape (n,)
+        Classes; one value for all rows if there are none.
     codes : ndarray of int64, shape (n, k)
         Codes of the group attributes.
     share : float
