@@ -269,6 +269,16 @@ def fill_columns(table: Table, positions: Sequence[int], value: float) -> Table:
     return frame.with_columns(nw.lit(value).alias(name) for name in names).to_native()
 
 
+def in_doubles(table: Table) -> Table:
+    """Turn numbers of lower precision into doubles, column by column; leave everything else."""
+    if not _is_frame(table):
+        low = table.dtype.kind == "f" and table.dtype.itemsize < 8
+        return table.astype(np.float64) if low else table
+    frame = nw.from_native(table, eager_only=True)
+    low = [name for name, kind in frame.schema.items() if kind == nw.Float32]
+    return frame.with_columns(nw.col(low).cast(nw.Float64)).to_native() if low else table
+
+
 def plain_features(table: Table) -> Table:
     """Turn an object array that holds only numbers into float64; leave everything else alone.
 

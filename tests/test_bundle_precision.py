@@ -283,6 +283,57 @@ def test_data_that_float32_holds_stay_on_their_side_of_its_middles():
         assert (middle[a < b] < b[a < b]).all()
 
 
+@pytest.mark.parametrize("digits", [0, 2])
+@pytest.mark.parametrize(
+    "forest",
+    [
+        RandomForestClassifier(8, random_state=0),
+        ExtraTreesClassifier(8, random_state=0),
+        GradientBoostingClassifier(n_estimators=20, random_state=0),
+    ],
+    ids=lambda forest: type(forest).__name__,
+)
+def test_decimals_behind_a_scaler_stay_on_their_side_of_fast_trees(forest, digits, tmp_path):
+    rows, y = make_rows(1200)
+    X = rows.assign(**{name: (10 * rows[name]).round(digits) for name in rows if name[0] == "x"})
+    router = FairUseRouter(make_pipeline(StandardScaler(), forest), GROUPS, cv=2, random_state=0)
+    router = force(router.fit(X[:400], y[:400]), EVERY)  # the rest falls between thresholds
+    certificate = export_bundle(router, tmp_path / "r.onnx", X)
+    assert certificate["label_flips"] == 0
+    assert certificate["max_difference"] < 1e-6
+
+
+@pytest.mark.parametrize("kind", ["frame", "array"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        LogisticRegression(max_iter=1000),
+        GaussianNB(),
+        RandomForestClassifier(8, random_state=0),
+        HistGradientBoostingClassifier(max_iter=10),
+        SVC(),
+    ],
+    ids=lambda model: type(model).__name__,
+)
+def test_exact_bundles_of_routers_that_saw_float32_match_them_in_doubles(model, kind, tmp_path):
+    X, y = make_rows(400)
+    X = X.assign(sex=X["sex"] == "F", age=X["age"] == "old").astype(np.float32)
+    groups = GROUPS if kind == "frame" else [X.columns.get_loc(name) for name in GROUPS]
+    X = X if kind == "frame" else X.to_numpy()
+    router = FairUseRouter(make_pipeline(StandardScaler(), model), groups, cv=2, random_state=0)
+    router = force(router.fit(X[:300], y[:300]), EVERY)
+    path = tmp_path / "r.onnx"
+    assert export_bundle(router, path, X, precision="exact")["label_flips"] == 0
+    bundle, doubles = Bundle.load(path), X.astype(np.float64)
+    for table in (X, doubles):
+        np.testing.assert_array_equal(bundle.predict(table), router.predict(doubles))
+    assert bundle.verify(X, router)["label_flips"] == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # single precision may be told of
+        certificate = export_bundle(router, path, X)
+    assert certificate["label_flips"] == sum(m["label_flips"] for m in certificate["rounded"])
+
+
 def test_boosting_on_neighbours_in_float32(tmp_path):
     X, y = make_rows(400)
     X["x0"] = (np.float32(112.8) + np.arange(400) % 8 * np.spacing(np.float32(112.8))).astype(float)

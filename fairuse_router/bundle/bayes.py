@@ -148,7 +148,10 @@ def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) 
     if reached is None or type(reached[0]) is not GaussianNB:
         return None
     final, columns = reached
-    constant = np.log(final.class_prior_) - np.log(2 * np.pi * final.var_).sum(axis=1) / 2
+    # what scikit-learn fits in single precision gives logarithms of it
+    spread = np.log(2 * np.pi * final.var_).sum(axis=1).astype(np.float64)
+    constant = np.log(final.class_prior_).astype(np.float64) - spread / 2
+    theta, var = final.theta_.astype(np.float64), final.var_.astype(np.float64)
     mean, precision = np.zeros((2, len(constant), len(features)))
     for j, column in enumerate(columns):
         source = sources[column.source]
@@ -156,10 +159,10 @@ def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) 
             return None
         if isinstance(source, Told):
             value = column.apply(np.array([float(source.values[route])]))
-            constant -= (value - final.theta_[:, j]) ** 2 / final.var_[:, j] / 2
+            constant -= (value - theta[:, j]) ** 2 / var[:, j] / 2
         elif precision[:, source].any():  # told twice
             return None
         else:
-            mean[:, source] = (final.theta_[:, j] - column.at_zero) / column.slope
-            precision[:, source] = column.slope**2 / final.var_[:, j]
+            mean[:, source] = (theta[:, j] - column.at_zero) / column.slope
+            precision[:, source] = column.slope**2 / var[:, j]
     return _Normal(mean, precision, constant)

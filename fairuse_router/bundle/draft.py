@@ -132,7 +132,8 @@ class Draft:
         names = sorted({self.served[m].candidate for m in failing})
         found = f"values differ from the router's by up to {parity.largest_gap:g}"
         if self.method != "predict":
-            found = f"{int(parity.flips.sum())} of {parity.checks} labels differ, and {found}"
+            flips = f"{int(parity.flips.sum())} of {parity.checks} labels differ from the router's"
+            found = f"{flips}, and values by up to {parity.largest_gap:g}"
         return (
             f"In single precision, {found} (candidates {names}): rows so close to a split or to "
             "the boundary that float32 puts them on its other side. The certificate says so. Pass "

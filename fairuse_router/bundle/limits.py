@@ -54,8 +54,8 @@ class Limits:
         limits = self._through_steps(feature, rounding_limit(threshold))
         if self._doubles:
             return limits
-        same = float32_floor(threshold).astype(np.float64)
-        return np.where(self._changed[feature], decimal_floor(limits), same)
+        same = float32_floor(threshold)
+        return np.where(self._changed[feature], float32_limit(limits), same).astype(np.float64)
 
     def of_doubles(
         self, feature: NDArray[np.int64], threshold: NDArray[np.float64], leaf: NDArray[np.bool_]
@@ -100,6 +100,35 @@ def rounding_limit(thresholds: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(is_even, middle, np.nextafter(middle, -np.inf))
 
 
+def float32_limit(limits: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Limits in float32 that split rounded numbers as limits, which are no data, split the numbers.
+
+    Decimals of up to six digits stay on their side; so do numbers that float32 holds exactly,
+    unless a limit lies between such a decimal and its rounding.
+
+    Examples
+    --------
+    >>> float32_limit(np.array([0.37 - 1e-9, 0.37 + 1e-9])) >= np.float32(0.37)
+    array([False,  True])
+    >>> float32_limit(np.array([4 - 1e-9, 4 + 1e-9])) >= np.float32(4)
+    array([False,  True])
+    """
+    nearest, short = _six_digits(limits)
+    is_decimal = short.astype(np.float32) == nearest
+    below = np.nextafter(nearest, np.float32(-np.inf))
+    beside = np.where(short <= limits, nearest, below)
+    return np.where(is_decimal, beside, float32_floor(limits)).astype(np.float32)
+
+
+def _six_digits(
+    numbers: NDArray[np.float64],
+) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+    """Numbers in float32, and the decimals of up to six digits next to those."""
+    with np.errstate(over="ignore"):
+        nearest = numbers.astype(np.float32)
+    return nearest, np.array([float(f"{v:.6g}") for v in nearest], dtype=np.float64)
+
+
 def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     """Thresholds in float32 that split rounded numbers as the doubles split the numbers.
 
@@ -121,9 +150,7 @@ def decimal_floor(thresholds: NDArray[np.float64]) -> NDArray[np.float32]:
     >>> below <= middle, middle < above
     (array([ True]), array([ True]))
     """
-    with np.errstate(over="ignore"):
-        nearest = thresholds.astype(np.float32)
-    short = np.array([float(f"{v:.6g}") for v in nearest], dtype=np.float64)
+    nearest, short = _six_digits(thresholds)
     decimal = np.isclose(short, thresholds, rtol=1e-10, atol=0)
     right = decimal & (short > thresholds) & (short.astype(np.float32) == nearest)
     rounded = np.where(right, np.nextafter(nearest, np.float32(-np.inf)), nearest)

@@ -89,6 +89,8 @@ def compare(
         Above this many answers, evenly spaced rows are asked under every report, at least one.
     """
     features, codes = router._split(X)
+    if layout.number == "float64":  # scikit-learn computes in single precision what is given in it
+        features = frames.in_doubles(features)
     tensors = layout.features(frames.as_table(X))
     table = router.routing_table_
     n, grid = len(codes), table.schema.report_codes

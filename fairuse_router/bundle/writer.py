@@ -57,7 +57,8 @@ def export_bundle(
     precision : {"fast", "exact"}, default="fast"
         ``"exact"``: numbers are doubles from input to output, and labels are those of the router,
         ties included; what ONNX Runtime cannot compute so is refused. ``"fast"``: numbers are
-        float32, and the certificate names what rounding changes.
+        float32, and the certificate names what rounding changes. Numbers that X has in single
+        precision are compared as doubles under ``"exact"``; scikit-learn rounds on such.
     report : {"texts", "codes"}, default="texts"
         Whether callers pass the texts of levels (the empty text withholds) or their int64 codes
         (0 withholds, 1, 2, ... are levels in the order of the file's schema).
