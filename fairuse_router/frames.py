@@ -138,10 +138,18 @@ def is_numeric(table: Table, position: int) -> bool:
         if series.implementation.is_pandas_like() and series.dtype == nw.Categorical:
             # scikit-learn takes categories that are booleans for numbers
             return bool(series.to_native().cat.categories.dtype == bool)
+        if series.dtype == nw.Object:
+            return _are_numbers(series.to_list())
         return bool(series.dtype.is_numeric() or series.dtype == nw.Boolean)
     if table.dtype != object:
         return table.dtype.kind in "biuf"
-    return all(isinstance(v, (int, float, np.number, np.bool_)) for v in table[:, position])
+    return _are_numbers(table[:, position].tolist())
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    """Whether objects are numbers and booleans, which scikit-learn converts; some may be None."""
+    told = [v for v in values if v is not None]
+    return bool(told) and all(isinstance(v, (int, float, np.number, np.bool_)) for v in told)
 
 
 def take_columns(table: Table, positions: Sequence[int]) -> Table:

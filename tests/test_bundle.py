@@ -69,6 +69,21 @@ def test_heart_bundle_answers_as_the_router_under_all_nine_reports(name, heart, 
         assert bundle.route(asked).route.tolist() == router.route(asked).route.tolist()
 
 
+@pytest.mark.parametrize("name", ["logistic", "boosting"])
+def test_columns_of_objects_that_are_numbers_are_numbers(name, heart, tmp_path):
+    X, y = heart
+    X = X[[*GROUPS, "trestbps", "chol", "oldpeak"]].astype(
+        {"trestbps": object, "chol": object, "oldpeak": object}
+    )
+    X.loc[X.index[:3], "chol"] = None
+    X.loc[X.index[5], "oldpeak"] = True
+    router = FairUseRouter(HEART_MODELS[name], GROUPS, cv=2, random_state=0).fit(X, y)
+    export_bundle(force(router, EVERY), tmp_path / "heart.onnx", X, precision="exact")
+    bundle = Bundle.load(tmp_path / "heart.onnx")
+    assert [column.numeric for column in bundle.layout.columns] == [True] * 3
+    np.testing.assert_array_equal(bundle.predict(X), router.predict(X))
+
+
 def test_empty_batch_and_single_rows(heart, tmp_path):
     X, y = heart
     router = FairUseRouter(HEART_MODELS["columns"], GROUPS, cv=2, random_state=0).fit(X, y)

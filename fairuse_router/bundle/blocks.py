@@ -42,7 +42,7 @@ def merge(graph: Graph, block: Block, reader: Any) -> Part:
     if len({part.text for part in block}) > 1:
         raise ValueError(
             f"text and numbers reach {type(reader).__name__} in one table; encode the text columns "
-            "first, in a ColumnTransformer"
+            "first, in a ColumnTransformer. Columns of categories are text, too"
         )
     if len(block) == 1:
         return block[0]
