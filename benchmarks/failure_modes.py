@@ -26,8 +26,8 @@ from sklearn.tree import DecisionTreeClassifier
 from benchmarks.linear_erm import LinearERM
 from benchmarks.outputs import write_csv, write_figure
 from fairuse_router import FairUseRouter, GroupSchema
+from fairuse_router.candidates.injection import inject
 from fairuse_router.datasets import EXAMPLES, Example, Rows, load_example
-from fairuse_router.injection import inject
 
 POLICIES = ("shrunken", "certified")
 SURROGATES: dict[str, Any] = {

@@ -18,9 +18,10 @@ from sklearn.linear_model import LogisticRegression
 from benchmarks.data import rotterdam_population
 from benchmarks.pool import train_pool
 from fairuse_router import GroupSchema
-from fairuse_router.multilevel import fit_multilevel
-from fairuse_router.recipes import TrainingRows, fit_candidate, make_recipes
-from fairuse_router.routing.policies import choose
+from fairuse_router.candidates.multilevel import fit_multilevel
+from fairuse_router.candidates.recipes import fit_candidate, make_recipes
+from fairuse_router.routing.policies.rules import choose
+from fairuse_router.rows import TrainingRows
 
 
 def milliseconds(task: Callable[[], object], repeats: int) -> tuple[float, float]:

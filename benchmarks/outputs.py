@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
-from fairuse_router.files import write_whole
+from fairuse_router.documents import write_whole
 
 
 def write_csv(lines: Sequence[Any], path: str | None) -> None:

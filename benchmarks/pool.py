@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from fairuse_router import GroupSchema
-from fairuse_router.candidates import Candidate
-from fairuse_router.fitting import cross_fit
+from fairuse_router.candidates.candidate import Candidate
+from fairuse_router.candidates.crossfit import cross_fit
+from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.metrics import get_metric
-from fairuse_router.recipes import TrainingRows, make_recipes
-from fairuse_router.routing.policies import Evidence
-from fairuse_router.splitting import split_rows
+from fairuse_router.routing.policies.rules import Evidence
+from fairuse_router.rows import TrainingRows
 
 PLAIN = ("onehot", "intersectional", "decoupled")
 POOL = ("generic", *PLAIN, "multilevel")

@@ -31,9 +31,9 @@ from benchmarks.paper_tables import require
 from benchmarks.pool import CLASSES, among, train_pool
 from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
-from fairuse_router.candidates import Candidate
+from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.inference import adjust
-from fairuse_router.routing.policies import choose
+from fairuse_router.routing.policies.rules import choose
 
 POLICIES = ("shrunken", "slope", "tested", "certified", "best")
 HARM, LEVEL, FOLDS = 0.002, 0.9, 5

@@ -38,7 +38,7 @@ from sklearn.svm import SVC
 from benchmarks.contest import GROUPS, ROWS, WIDTH, Contest, fit, make_rows, models_of, plain
 from benchmarks.outputs import write_csv
 from fairuse_router import FairUseRouter, export_bundle
-from fairuse_router.bundle import dispatch
+from fairuse_router.bundle.plans import dispatch
 
 BATCHES = (1, 32, 1_000, 100_000)
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router import frames
+from fairuse_router import tables
 from fairuse_router.documents import reading
 from fairuse_router.levels import learn_levels, level_text, map_distinct
 
@@ -67,7 +67,7 @@ class GroupSchema:
     @classmethod
     def from_table(
         cls,
-        table: frames.Table,
+        table: tables.Table,
         columns: Sequence[str | int] | str | int,
         *,
         withheld: str | None = WITHHELD,
@@ -104,12 +104,12 @@ class GroupSchema:
                 f"handle_unknown={handle_unknown!r} is not allowed: pass 'error' (an unseen level "
                 "raises) or 'withhold' (it is served as if withheld)."
             )
-        table = frames.as_table(table)
+        table = tables.as_table(table)
         positions = _resolve_columns(table, columns, argument)
-        names = frames.column_names(table)
+        names = tables.column_names(table)
         attributes = tuple(names[j] if names else f"x{j}" for j in positions)
         levels = [
-            learn_levels(frames.column(table, j), name, withheld, max_levels, argument)
+            learn_levels(tables.column(table, j), name, withheld, max_levels, argument)
             for j, name in zip(positions, attributes, strict=True)
         ]
         schema = cls(
@@ -195,7 +195,7 @@ class GroupSchema:
         return [self.report_name(code) for code in self.group_codes]
 
     # codes
-    def encode(self, table: frames.Table) -> Codes:
+    def encode(self, table: tables.Table) -> Codes:
         """Codes of the reports in the rows of a table that has the training data's columns.
 
         Parameters
@@ -213,14 +213,14 @@ class GroupSchema:
         ValueError
             For levels not seen in training, if ``handle_unknown="error"``.
         """
-        return self.encode_columns([frames.column(table, j) for j in self.positions])
+        return self.encode_columns([tables.column(table, j) for j in self.positions])
 
-    def encode_columns(self, columns: Sequence[frames.Column]) -> Codes:
+    def encode_columns(self, columns: Sequence[tables.Column]) -> Codes:
         """As `encode`, from the group columns themselves, one per attribute."""
         codes = [self._encode_column(j, column) for j, column in enumerate(columns)]
         return np.stack(codes, axis=1)
 
-    def _encode_column(self, attribute: int, column: frames.Column) -> Codes:
+    def _encode_column(self, attribute: int, column: tables.Column) -> Codes:
         lookup = {text: i + 1 for i, text in enumerate(self.levels[attribute])}
         unknown: list[str] = []
 
@@ -303,7 +303,7 @@ class GroupSchema:
             )
 
 
-def _resolve_columns(table: frames.Table, columns: Any, argument: str) -> tuple[int, ...]:
+def _resolve_columns(table: tables.Table, columns: Any, argument: str) -> tuple[int, ...]:
     """Positions of the group columns, given by name or position."""
     if isinstance(columns, (str, Integral)):
         columns = [columns]
@@ -312,7 +312,7 @@ def _resolve_columns(table: frames.Table, columns: Any, argument: str) -> tuple[
     columns = list(columns)
     if not columns:
         raise ValueError(f"{argument} is empty; name at least one column, by name or by position.")
-    names, width = frames.column_names(table), frames.shape(table)[1]
+    names, width = tables.column_names(table), tables.shape(table)[1]
     positions = []
     for c in columns:
         if isinstance(c, str):

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router import frames
+from fairuse_router import tables
 
 
 def is_missing(value: Any) -> bool:
@@ -58,7 +58,7 @@ def level_text(value: Any) -> str | None:
 
 
 def learn_levels(
-    column: frames.Column, name: str, withheld: str | None, max_levels: int, argument: str
+    column: tables.Column, name: str, withheld: str | None, max_levels: int, argument: str
 ) -> tuple[str, ...]:
     """Texts of the levels of one column, in category order or else sorted by value."""
     found: dict[str, Any] = {}
@@ -96,7 +96,7 @@ def _order(text: str, values: Mapping[str, Any]) -> tuple[int, float, str]:
     return (1, 0.0, text)
 
 
-def _distinct(column: frames.Column) -> Iterable[Any]:
+def _distinct(column: tables.Column) -> Iterable[Any]:
     """Distinct values of a column; its categories, used or not, where the frame knows them."""
     if column.categories is not None:
         return column.categories
@@ -116,7 +116,7 @@ def _hashable(values: Any) -> Any:
     return values
 
 
-def map_distinct(column: frames.Column, code: Any) -> NDArray[np.int64]:
+def map_distinct(column: tables.Column, code: Any) -> NDArray[np.int64]:
     """Apply `code` to every cell, calling it once per distinct value."""
     if column.category_codes is not None and column.categories is not None:
         by_category = np.zeros(len(column.categories) + 1, dtype=np.int64)  # the last: missing

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -15,29 +17,30 @@ from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
-from fairuse_router import frames
-from fairuse_router.audit import Audit, read_metrics
-from fairuse_router.auditing import audit_deployed, group_records
-from fairuse_router.candidates import evaluate, served_models
-from fairuse_router.checks import check_settings
-from fairuse_router.choosing import fit_and_choose
-from fairuse_router.convertible import Convertible
-from fairuse_router.encoding import (
+from fairuse_router import tables
+from fairuse_router.arguments import check_settings
+from fairuse_router.audit import REAUDIT, Audit, read_metrics
+from fairuse_router.audit.audit import without_routing
+from fairuse_router.audit.deployed import audit_deployed
+from fairuse_router.audit.reaudit import Reaudit, reaudit
+from fairuse_router.audit.selection import group_records
+from fairuse_router.audit.shifts import count_classes
+from fairuse_router.candidates.candidate import evaluate
+from fairuse_router.candidates.names import CANDIDATES, GENERIC
+from fairuse_router.candidates.pool import make_pool
+from fairuse_router.groups import WITHHELD
+from fairuse_router.routing.choosing import fit_and_choose
+from fairuse_router.routing.deployment import Deployed, check_table, served_models
+from fairuse_router.routing.explanation import Explanation, explain_rows
+from fairuse_router.routing.routed import unknown_levels
+from fairuse_router.routing.table import RoutedRows, RoutingTable
+from fairuse_router.rows import (
     audit_only_groups,
     check_columns,
     labelled_rows,
     learn_rows,
     split_columns,
 )
-from fairuse_router.explaining import Explanation, explain_rows
-from fairuse_router.groups import WITHHELD
-from fairuse_router.reauditing import Reaudit, reaudit
-from fairuse_router.recipes import CANDIDATES
-from fairuse_router.retabling import serve_table
-from fairuse_router.routing.routed import unknown_levels
-from fairuse_router.routing.table import GENERIC, RoutedRows, RoutingTable
-from fairuse_router.shifts import count_classes
-from fairuse_router.training import make_pool
 
 
 def _has(method: str, but_not: str = "") -> Any:
@@ -49,7 +52,7 @@ def _has(method: str, but_not: str = "") -> Any:
     return check
 
 
-class FairUseRouter(Convertible, MetaEstimatorMixin, BaseEstimator):
+class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.
 
     A drop-in replacement for a classifier that is trained with group attributes such as sex or age
@@ -395,7 +398,12 @@ default="shrunken"
         for `audit`.
         """
         check_is_fitted(self)
-        return reaudit(self, X, y, sample_weight, clusters, metric, alpha, update)
+        result = reaudit(self, X, y, sample_weight, clusters, metric, alpha, update)
+        if not (update and result.violated):
+            return result
+        self._serve_table(result.table)
+        self.audit_ = replace(self.audit(X, y, sample_weight, clusters), evidence=REAUDIT)
+        return replace(result, updated=True)
 
     def with_table(self, table: RoutingTable) -> FairUseRouter:
         """Return a router with the same models that serves another table, such as a collapsed one.
@@ -403,7 +411,7 @@ default="shrunken"
         What ``audit_`` says of the old routing is left out; `audit` measures the new one.
         """
         other = copy(self)
-        serve_table(other, table)
+        other._serve_table(table)
         return other
 
     # the steps of fit
@@ -421,21 +429,44 @@ default="shrunken"
         fitted = getattr(self, "candidates_", None)
         return fitted[GENERIC].models[0] if fitted else self._template()
 
-    def _split(self, X: Any) -> tuple[frames.Table, NDArray[np.int64]]:
+    def _split(self, X: Any) -> tuple[tables.Table, NDArray[np.int64]]:
         """Features and report codes of the user's rows."""
         check_is_fitted(self)
         return split_columns(self, X)
 
-    def _serve(self, features: frames.Table, codes: NDArray[np.int64], method: str) -> NDArray[Any]:
+    def _serve(self, features: tables.Table, codes: NDArray[np.int64], method: str) -> NDArray[Any]:
         """Predictions for features under report codes."""
         routes = self.routing_table_.look_up(codes)
         classes = getattr(self, "classes_", None)
         return evaluate(self._models, self._model_of_route, features, routes, [method], classes)[0]
 
+    def _serve_table(self, table: RoutingTable) -> None:
+        """Serve another table, and forget what was measured of the old routing."""
+        check_table(table, self)
+        self._install(table)
+        self.audit_, self.honest_gains_ = without_routing(self.audit_), None
+        if self.audit_only_ is not None:
+            self.audit_only_ = without_routing(self.audit_only_)
+
     def _install(self, table: RoutingTable) -> None:
         """Make a routing table the one that serves."""
         self.routing_table_ = table
         self._models, self._model_of_route = served_models(self.candidates_, table)
+
+    # what skl2onnx asks: the converter lies above the router, so it is looked up when asked for
+    def onnx_parser(self) -> Any:
+        """Return the function that declares the outputs."""
+        return lambda scope, inputs: [
+            scope.declare_local_variable(name, kind) for name, kind in _converter().outputs_of(self)
+        ]
+
+    def onnx_shape_calculator(self) -> Any:
+        """Return the function that gives the outputs their types."""
+        return _converter().calculate_shapes
+
+    def onnx_converter(self) -> Any:
+        """Return the function that adds the graph to a model."""
+        return _converter().convert
 
     # what scikit-learn asks
     def __sklearn_is_fitted__(self) -> bool:
@@ -456,3 +487,7 @@ default="shrunken"
         """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
         fitted = hasattr(self, "routing_table_")
         return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")
+
+
+def _converter() -> Any:
+    return importlib.import_module("fairuse_router.bundle.converter")

@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 
 from fairuse_router import Bundle, export_bundle
 from fairuse_router.card import Card
-from fairuse_router.files import write_whole
+from fairuse_router.documents import write_whole
 from models import pages, vectors
 
 ROOT = Path(__file__).parent

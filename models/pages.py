@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fairuse_router.card import Card
-from fairuse_router.card.page import Grid, Page, Section
+from fairuse_router.card.page import Page, Section
+from fairuse_router.grids import Grid
 
 
 def card_page(name: str, facts: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from fairuse_router import Bundle
-from fairuse_router.files import write_whole
+from fairuse_router.documents import write_whole
 
 Tensors = dict[str, NDArray]
 FOLDER = "test_data_set_0"

@@ -2,11 +2,9 @@
 
 import numpy as np
 
-from fairuse_router.audit import (
-    MisreportMoments,
-    audit_rows,
-)
+from fairuse_router.audit import audit_rows
 from fairuse_router.groups import GroupSchema
+from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Predictions, get_metric
 
 SCHEMA = GroupSchema(("sex", "age"), (0, 1), (("F", "M"), ("old", "young")))

@@ -4,7 +4,7 @@ import numpy as np
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
 from fairuse_router.metrics import Predictions, get_metric
-from fairuse_router.routing.evidence import Evidence
+from fairuse_router.routing.policies.evidence import Evidence
 
 NAMES = ("generic", "onehot", "decoupled")
 

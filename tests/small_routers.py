@@ -5,7 +5,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import GaussianNB
 
 from fairuse_router import FairUseRouter, GroupSchema
-from fairuse_router.recipes import TrainingRows
+from fairuse_router.rows import TrainingRows
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
 

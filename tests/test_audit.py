@@ -10,15 +10,10 @@ from scipy import stats
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
-from fairuse_router.audit import (
-    Audit,
-    Counts,
-    MisreportMoments,
-    audit_rows,
-    build,
-)
+from fairuse_router.audit import Audit, Counts, audit_rows, build
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import delong_moments, mcnemar, paired_t
+from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Predictions, get_metric
 
 

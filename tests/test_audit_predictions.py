@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from audited import population, select
 
-from fairuse_router import frames
+from fairuse_router import tables
 from fairuse_router.audit import (
     audit_predictions,
 )
@@ -60,7 +60,7 @@ def test_predictions_may_be_a_dataframe(backend):
     columns = {name: p.proba[:, 1] for name, p in models.items()}
     under = {"F": columns["decoupled"], "M": columns["onehot"]}
     expected = audit_predictions(y, columns, sex, misreports={"onehot": under})
-    given, reports = (frames.from_columns(c, backend) for c in (columns, under))
+    given, reports = (tables.from_columns(c, backend) for c in (columns, under))
     assert audit_predictions(y, given, sex, misreports={"onehot": reports}) == expected
     with pytest.raises(TypeError, match="predictions is a ndarray; pass a mapping of names"):
         audit_predictions(y, given.to_pandas().to_numpy() if backend == "polars" else y, sex)

@@ -71,7 +71,7 @@ def test_true_auc_and_calibration_error_are_what_many_labels_show():
 
 
 def test_a_study_judges_rules_by_the_truth():
-    from fairuse_router.routing.policies import Choice
+    from fairuse_router.routing.policies.rules import Choice
 
     truth, own = study()
     generic = own.judge(lambda e: [Choice("generic", "")] * e.n_groups)

@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
-from fairuse_router.bundle.builder import all_nodes
+from fairuse_router.bundle.graph.builder import all_nodes
 from fairuse_router.datasets import load_heart
 
 GROUPS = ["sex", "age_group"]

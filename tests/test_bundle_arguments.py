@@ -7,7 +7,7 @@ from small_routers import LOGISTIC
 from small_routers import router as small_router
 
 from fairuse_router import Bundle, FairUseRouter, export_bundle
-from fairuse_router.bundle.arguments import TOLERANCES
+from fairuse_router.bundle.file.arguments import TOLERANCES
 from fairuse_router.bundle.update import update_bundle
 from fairuse_router.card import Card
 

@@ -19,7 +19,7 @@ from skl2onnx import to_onnx
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router.bundle import Bundle
-from fairuse_router.bundle.digest import BLANK, KEY, is_intact, seal
+from fairuse_router.bundle.file.digest import BLANK, KEY, is_intact, seal
 
 WRITTEN = Path(__file__).parent / "data" / "bundle_v1.onnx"
 SECONDS, MEGABYTES = 3.0, 400

@@ -19,8 +19,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
-from fairuse_router.bundle.inputs import OUTPUTS
-from fairuse_router.bundle.metadata import FORMAT_VERSION, KEYS
+from fairuse_router.bundle.file.layout import OUTPUTS
+from fairuse_router.bundle.file.metadata import FORMAT_VERSION, KEYS
 from fairuse_router.datasets import load_heart
 
 DATA = Path(__file__).parent / "data"

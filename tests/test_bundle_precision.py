@@ -24,9 +24,9 @@ from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
-from fairuse_router.bundle.columns import Column
-from fairuse_router.bundle.limits import decimal_floor, largest_source, rounding_limit
-from fairuse_router.bundle.linear import Head
+from fairuse_router.bundle.families.columns import Column
+from fairuse_router.bundle.families.limits import decimal_floor, largest_source, rounding_limit
+from fairuse_router.bundle.families.linear import Head
 
 GROUPS = ["sex", "age"]
 WIDTH = 6
@@ -178,7 +178,7 @@ def test_fast_names_what_rounding_changes(tmp_path):
 
 
 def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):
-    from fairuse_router.bundle import fold
+    from fairuse_router.bundle.families import fold
 
     right = fold.head_of
 

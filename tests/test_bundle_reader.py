@@ -20,7 +20,7 @@ from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
-from fairuse_router.bundle.digest import BLANK, KEY, seal
+from fairuse_router.bundle.file.digest import BLANK, KEY, seal
 from fairuse_router.datasets import load_heart
 
 GROUPS = ["sex", "age_group"]

@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from fairuse_router import Bundle, FairUseRouter, export_bundle
 from fairuse_router.bundle import update_bundle
-from fairuse_router.bundle.digest import BLANK, KEY, seal
+from fairuse_router.bundle.file.digest import BLANK, KEY, seal
 
 ROUTES = ("onehot", "decoupled", "generic", "intersectional")
 MODELS = {

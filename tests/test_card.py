@@ -11,8 +11,8 @@ from sklearn.linear_model import LogisticRegression
 from fairuse_router import FairUseRouter
 from fairuse_router.card import Card, plot_corrections, plot_gains
 from fairuse_router.datasets import make_population
-from fairuse_router.routing.policies import POLICIES
-from fairuse_router.routing.promises import PROMISES
+from fairuse_router.routing.policies.promises import PROMISES
+from fairuse_router.routing.policies.rules import POLICIES
 
 
 @pytest.fixture(scope="module")

@@ -16,10 +16,10 @@ from fairuse_router import Bundle, __version__
 from fairuse_router.cli import fit as fit_command
 from fairuse_router.cli import main
 from fairuse_router.cli.csvfile import CsvFile, to_numbers
+from fairuse_router.cli.data import hold_out, prepare
 from fairuse_router.cli.demo import serve
 from fairuse_router.cli.parser import MEASURES, METRICS, build_parser, split_names
 from fairuse_router.cli.target import to_labels, to_measurements
-from fairuse_router.cli.training import hold_out, prepare
 from fairuse_router.datasets import load_heart
 from fairuse_router.metrics import get_metric
 

@@ -8,7 +8,7 @@ from small_routers import router as small_router
 
 from fairuse_router import Audit, GroupSchema, RoutingTable
 from fairuse_router.card import Card
-from fairuse_router.honest import HonestGains
+from fairuse_router.routing.honest import HonestGains
 
 READERS = {
     "group schema": GroupSchema.from_dict,

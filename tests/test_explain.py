@@ -13,7 +13,7 @@ from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter
 from fairuse_router.datasets import load_heart
-from fairuse_router.explaining import explain_rows
+from fairuse_router.routing.explanation import explain_rows
 from fairuse_router.routing.routed import unknown_levels
 
 PICKS = ("onehot", "decoupled", "generic", "intersectional")

@@ -20,9 +20,9 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from small_routers import LOGISTIC, router, training
 
-from fairuse_router.fitting import cross_fit
-from fairuse_router.recipes import make_recipes
-from fairuse_router.splitting import split_rows
+from fairuse_router.candidates.crossfit import cross_fit
+from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.recipes import make_recipes
 
 
 # out of fold

@@ -24,8 +24,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
-from fairuse_router.injection import KeepLast, inject
-from fairuse_router.pruning import prune
+from fairuse_router.candidates.injection import KeepLast, inject
+from fairuse_router.candidates.pruning import prune
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3))

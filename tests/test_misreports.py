@@ -12,10 +12,11 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from small_routers import LOGISTIC, router, training
 
+from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.misreports import predict_as, under_reports
+from fairuse_router.candidates.names import CANDIDATES
+from fairuse_router.candidates.recipes import fit_candidate, make_recipes
 from fairuse_router.metrics import get_metric
-from fairuse_router.misreports import predict_as, under_reports
-from fairuse_router.recipes import CANDIDATES, fit_candidate, make_recipes
-from fairuse_router.splitting import split_rows
 
 
 class Cautious(LogisticRegression):

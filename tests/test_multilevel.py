@@ -23,15 +23,16 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter, GroupSchema, RoutingTable
-from fairuse_router.candidates import served_models
-from fairuse_router.corrected import CLIP
-from fairuse_router.fitting import cross_fit
+from fairuse_router.candidates.corrected import CLIP
+from fairuse_router.candidates.crossfit import cross_fit
+from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.multilevel import PENALTIES, fit_multilevel
+from fairuse_router.candidates.recipes import Unavailable, fit_candidate, make_recipes
 from fairuse_router.inference import multilevel_path
 from fairuse_router.metrics import get_metric
-from fairuse_router.multilevel import PENALTIES, fit_multilevel
-from fairuse_router.recipes import TrainingRows, Unavailable, fit_candidate, make_recipes
+from fairuse_router.routing.deployment import served_models
 from fairuse_router.routing.records import GroupRecord
-from fairuse_router.splitting import split_rows
+from fairuse_router.rows import TrainingRows
 
 LOGISTIC = make_pipeline(StandardScaler(), LogisticRegression(C=10.0))
 FOREST = RandomForestClassifier(15, random_state=0)

@@ -9,8 +9,8 @@ from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router.metrics import Predictions, get_metric
-from fairuse_router.routing.evidence import Evidence
-from fairuse_router.routing.policies import choose, choose_certified
+from fairuse_router.routing.policies.evidence import Evidence
+from fairuse_router.routing.policies.rules import choose, choose_certified
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
 

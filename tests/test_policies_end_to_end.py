@@ -10,7 +10,7 @@ from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter, RoutingTable
 from fairuse_router.datasets import make_population
-from fairuse_router.routing.policies import POLICIES
+from fairuse_router.routing.policies.rules import POLICIES
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
 

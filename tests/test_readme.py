@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from fairuse_router.routing.promises import PROMISES
+from fairuse_router.routing.policies.promises import PROMISES
 
 README = Path(__file__).parent.parent / "README.md"
 BLOCK = re.compile(r"(<!-- command: (\w+) -->\n)?```(\w+)\n(.*?)```", re.S)

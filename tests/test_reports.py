@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import Bundle, FairUseRouter, GroupSchema, RoutingTable, export_bundle
-from fairuse_router.bundle import routes
+from fairuse_router.bundle.graph import routes
 from fairuse_router.routing import GroupRecord
 from fairuse_router.routing.routed import unknown_levels
 

@@ -15,8 +15,8 @@ from fairuse_router import FairUseRouter
 from fairuse_router.datasets import make_population
 from fairuse_router.inference import STRENGTHS, slope_evidence, slope_posterior
 from fairuse_router.metrics import Predictions, get_metric
-from fairuse_router.routing.evidence import Choice, Evidence, served_predictions
-from fairuse_router.routing.policies import choose, choose_certified
+from fairuse_router.routing.policies.evidence import Choice, Evidence, served_predictions
+from fairuse_router.routing.policies.rules import choose, choose_certified
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
 

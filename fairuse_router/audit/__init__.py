@@ -1,7 +1,8 @@
 """Audits: what every group gains, how sure that is, and whether any has cause to complain."""
 
+from fairuse_router.audit.arguments import read_metrics
+from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows, count_rows
-from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
@@ -12,9 +13,8 @@ from fairuse_router.audit.records import (
     RiskRecord,
     SummaryRecord,
 )
-from fairuse_router.audit.result import Audit
-from fairuse_router.audit.settings import read_metrics
 from fairuse_router.audit.temptation import Temptation, temptation_text, temptations
+from fairuse_router.inference.envy import MisreportMoments
 
 __all__ = [
     "OUT_OF_FOLD",

@@ -8,19 +8,19 @@ from typing import Any
 
 import numpy as np
 
-from fairuse_router.audit.compare import Rows, compare, default_test
+from fairuse_router.audit.arguments import check_settings, read_metrics, read_tests
+from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.judge import Comparisons, judge
-from fairuse_router.audit.misreports import MisreportMoments
 from fairuse_router.audit.records import GainRecord, RiskRecord, number
-from fairuse_router.audit.result import Audit
-from fairuse_router.audit.settings import check_settings, read_metrics, read_tests
+from fairuse_router.candidates.names import ROUTED
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
+from fairuse_router.inference.compare import Rows, compare, default_test
+from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Metric, Predictions
 
 __all__ = ["audit_rows", "count_rows"]
 
-ROUTED = "routed"
 _TABLES = ("risks", "overall", "rationality", "envy_freeness", "truthfulness")
 
 

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from fairuse_router.audit.records import GainRecord, InterventionRecord
-
-if TYPE_CHECKING:
-    from fairuse_router.audit.result import Audit
+from fairuse_router.audit.records import AuditRecords, GainRecord, InterventionRecord
 
 __all__ = ["RULES", "intervene"]
 
@@ -16,7 +12,7 @@ RULES = ("estimate", "verdict")
 
 
 def intervene(
-    audit: Audit, candidate: str | None, decoupled: str, rule: str
+    audit: AuditRecords, candidate: str | None, decoupled: str, rule: str
 ) -> Iterator[InterventionRecord]:
     """Yield the records of `Audit.interventions`."""
     if rule not in RULES:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from fairuse_router import frames
+from fairuse_router import tables
+from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows, read_metrics
-from fairuse_router.audit.misreports import MisreportMoments
-from fairuse_router.audit.result import Audit
 from fairuse_router.groups import GroupSchema
+from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Metric, Predictions
 
 __all__ = ["audit_predictions"]
@@ -171,7 +171,7 @@ def _named(values: Any, name: str) -> dict[str, Any]:
     """Arrays by name: of a mapping, or the columns of a dataframe."""
     if isinstance(values, Mapping):
         return dict(values)
-    columns = frames.column_names(values)
+    columns = tables.column_names(values)
     if columns is None:
         raise TypeError(
             f"{name} is a {type(values).__name__}; pass a mapping of names to arrays, such as "
@@ -237,8 +237,8 @@ def _refuse_unknown(unknown: np.ndarray, labels: np.ndarray, name: str) -> None:
 def _groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:
     """Learn the groups and number the rows."""
     single = not hasattr(groups, "columns") and np.ndim(groups) == 1
-    table = np.asarray(groups, dtype=object).reshape(-1, 1) if single else frames.as_table(groups)
-    rows, width = frames.shape(table)
+    table = np.asarray(groups, dtype=object).reshape(-1, 1) if single else tables.as_table(groups)
+    rows, width = tables.shape(table)
     if rows != n:
         raise ValueError(f"groups has {rows} rows and y {n}; give the same rows to both.")
     schema = GroupSchema.from_table(table, list(range(width)), argument="groups")

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
+
+from fairuse_router.documents import reading
 
 __all__ = [
     "OUT_OF_FOLD",
     "REAUDIT",
+    "AuditRecords",
     "Counts",
     "GainRecord",
     "InterventionRecord",
@@ -22,6 +26,7 @@ __all__ = [
 
 Record = TypeVar("Record")
 OUT_OF_FOLD = "out-of-fold rows"  # evidence that has also chosen the routes
+GAIN_TABLES = ("overall", "rationality", "envy_freeness", "truthfulness")
 REAUDIT = "re-audit rows"  # evidence by which routes were withdrawn
 
 
@@ -226,3 +231,148 @@ def from_plain(kind: type[Record], plain: Mapping[str, Any]) -> Record:
             for name, value in plain.items()
         }
     )
+
+
+@dataclass(frozen=True)
+class AuditRecords:
+    """What an audit holds: its records and what they are of. `Audit` shows them.
+
+    Parameters
+    ----------
+    metrics, candidates : tuple of str
+    baseline : str
+        The candidate that gains are over.
+    attributes : tuple of str
+        Group attributes.
+    groups : tuple of str
+        One text per group.
+    n : int
+        Rows that belong to a group.
+    alpha : float
+    correction : str
+        One of `fairuse_router.inference.CORRECTIONS`.
+    evidence : str
+        What rows these are: ``"held-out rows"`` support a claim; ``"out-of-fold rows"`` have also
+        served to choose the routes, and flatter them.
+    risks : tuple of RiskRecord
+        Every metric, candidate and group, and all groups together.
+    overall : tuple of GainRecord
+        Gains over the baseline on all groups together, each a family of its own.
+    rationality : tuple of GainRecord
+        Gains over the baseline, per group.
+    envy_freeness : tuple of GainRecord
+        Gains of a group's own report over that of another group, for all ordered pairs.
+    truthfulness : tuple of GainRecord
+        Gains, under the deployed routing, of a group's own report over every other, withholding
+        included; empty where nobody was asked under other reports, as in ``router.audit_``.
+    n_partial : int, default=0
+        Rows that withhold something, which are left out.
+    """
+
+    metrics: tuple[str, ...]
+    candidates: tuple[str, ...]
+    baseline: str
+    attributes: tuple[str, ...]
+    groups: tuple[str, ...]
+    n: int
+    alpha: float
+    correction: str
+    evidence: str
+    risks: tuple[RiskRecord, ...]
+    overall: tuple[GainRecord, ...]
+    rationality: tuple[GainRecord, ...]
+    envy_freeness: tuple[GainRecord, ...]
+    truthfulness: tuple[GainRecord, ...]
+    n_partial: int = 0
+
+    def summary(self) -> tuple[SummaryRecord, ...]:
+        """Return one record per metric and candidate: the block of the paper's Table 1.
+
+        Returns
+        -------
+        tuple of SummaryRecord
+            Counts of gains, violations and undetermined sum to the comparisons that could be made.
+        """
+        return tuple(
+            self._summarize(metric, candidate)
+            for metric in self.metrics
+            for candidate in self.candidates
+        )
+
+    def _summarize(self, metric: str, candidate: str) -> SummaryRecord:
+        """Sum up one candidate by one metric."""
+
+        def mine(records: Sequence[Any]) -> list[Any]:
+            return [r for r in records if (r.metric, r.candidate) == (metric, candidate)]
+
+        (whole,) = (r for r in mine(self.risks) if r.group is None)
+        gain = next((r.gain for r in mine(self.overall)), None)
+        envy = mine(self.envy_freeness)
+        if not envy:  # of the routing: misreports of a whole group, among all reports
+            envy = [r for r in mine(self.truthfulness) if r.other in self.groups]
+        known = [r for r in mine(self.rationality) if r.gain is not None]
+        best = max(known, key=lambda r: r.gain, default=None)
+        worst = min(known, key=lambda r: r.gain, default=None)
+        return SummaryRecord(
+            metric=metric,
+            candidate=candidate,
+            n=whole.n,
+            risk=whole.risk,
+            gain=gain,
+            best_gain=best and best.gain,
+            best_group=best and best.group,
+            worst_gain=worst and worst.gain,
+            worst_group=worst and worst.group,
+            rationality=_count(mine(self.rationality)),
+            envy_freeness=_count(envy),
+            truthfulness=_count(mine(self.truthfulness)),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the audit as JSON can hold it."""
+        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        for name in ("metrics", "candidates", "attributes", "groups"):
+            plain[name] = list(plain[name])
+        for name in ("risks", *GAIN_TABLES):
+            plain[name] = [to_plain(record) for record in plain[name]]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`; `n_partial` may be missing, as in older files.
+
+        Raises
+        ------
+        ValueError
+            If fields are missing or unknown.
+        """
+        with reading("plain", "an audit"):
+            shell = from_plain(cls, {"n_partial": 0, **plain})
+            values = {name: getattr(shell, name) for name in cls.__dataclass_fields__}
+            for name in ("metrics", "candidates", "attributes", "groups"):
+                values[name] = tuple(values[name])
+            values["risks"] = tuple(from_plain(RiskRecord, r) for r in plain["risks"])
+            for name in GAIN_TABLES:
+                values[name] = tuple(from_plain(GainRecord, r) for r in plain[name])
+            return cls(**values)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return the audit as JSON with sorted keys and no NaN."""
+        return json.dumps(
+            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )
+
+    @classmethod
+    def from_json(cls, document: str) -> Self:
+        """Inverse of `to_json`; refuses what `from_dict` does."""
+        with reading("document", "an audit"):
+            return cls.from_dict(json.loads(document))
+
+
+def _count(records: Sequence[GainRecord]) -> Counts | None:
+    """Count verdicts; None if nothing was asked."""
+    if not records:
+        return None
+    verdicts = [record.verdict for record in records if record.p_gain is not None]
+    gains, violations, open_ = (verdicts.count(v) for v in ("gain", "violation", "undetermined"))
+    return Counts(gains, violations, open_, untested=len(records) - len(verdicts))

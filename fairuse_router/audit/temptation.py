@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from fairuse_router.audit.records import GainRecord
+from fairuse_router.audit.records import AuditRecords, GainRecord
 from fairuse_router.metrics import named_metric
-
-if TYPE_CHECKING:
-    from fairuse_router.audit.result import Audit
 
 __all__ = ["Temptation", "temptation_text", "temptations"]
 
@@ -55,7 +51,7 @@ class Temptation:
     kind: str
 
 
-def temptations(audit: Audit, candidate: str = "routed") -> tuple[Temptation, ...]:
+def temptations(audit: AuditRecords, candidate: str = "routed") -> tuple[Temptation, ...]:
     """Return the temptation of every group, by every metric.
 
     Parameters
@@ -121,7 +117,7 @@ def _of_group(metric: str, group: str, records: list[GainRecord]) -> Temptation:
     )
 
 
-def temptation_text(audit: Audit, candidate: str = "routed") -> str:
+def temptation_text(audit: AuditRecords, candidate: str = "routed") -> str:
     """Return the table of `temptations`, which has the same arguments, in 80 columns."""
     found = temptations(audit, candidate)
     lines = []
@@ -132,7 +128,7 @@ def temptation_text(audit: Audit, candidate: str = "routed") -> str:
     return "\n".join(lines[:-1])
 
 
-def _metric_lines(audit: Audit, name: str, own: list[Temptation]) -> list[str]:
+def _metric_lines(audit: AuditRecords, name: str, own: list[Temptation]) -> list[str]:
     """The table of one metric."""
     metric = named_metric(name)
     head = (

@@ -24,11 +24,11 @@ from skl2onnx.common.data_types import (
 )
 from sklearn.base import is_classifier
 
-from fairuse_router.bundle.arguments import OLDEST, OPSETS
-from fairuse_router.bundle.builder import ML, Graph, value_info
 from fairuse_router.bundle.draft import Draft
-from fairuse_router.bundle.inputs import Layout
-from fairuse_router.bundle.routes import same_rows
+from fairuse_router.bundle.file.arguments import OLDEST, OPSETS
+from fairuse_router.bundle.file.layout import Layout
+from fairuse_router.bundle.graph.builder import ML, Graph, value_info
+from fairuse_router.bundle.graph.routes import same_rows
 from fairuse_router.router import FairUseRouter
 
 _KINDS = {

@@ -12,15 +12,16 @@ import onnx
 from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
-from fairuse_router import frames
-from fairuse_router.bundle import metadata
-from fairuse_router.bundle.arguments import NUMBERS, OPSETS
-from fairuse_router.bundle.dispatch import choose_plan
-from fairuse_router.bundle.graph import assemble
-from fairuse_router.bundle.inputs import Layout
+from fairuse_router import tables
+from fairuse_router.bundle.file import metadata
+from fairuse_router.bundle.file.arguments import NUMBERS, OPSETS
+from fairuse_router.bundle.file.layout import Layout
+from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.parity import METHODS, Parity, compare
-from fairuse_router.bundle.session import open_session
-from fairuse_router.candidates import ServedModel, served_models
+from fairuse_router.bundle.plans.assemble import assemble
+from fairuse_router.bundle.plans.dispatch import choose_plan
+from fairuse_router.candidates.candidate import ServedModel
+from fairuse_router.routing.deployment import served_models
 
 
 class Draft:
@@ -55,7 +56,7 @@ class Draft:
         self.served, self.model_of_route = served_models(router.candidates_, router.routing_table_)
 
     def settle(
-        self, table: frames.Table, tolerance: float, max_checks: int
+        self, table: tables.Table, tolerance: float, max_checks: int
     ) -> tuple[onnx.ModelProto, Parity]:
         """Assemble the graph, and refuse it where it disagrees with the router.
 
@@ -101,7 +102,7 @@ class Draft:
             self.opsets,
         )
 
-    def compare(self, table: frames.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
+    def compare(self, table: tables.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
         """Assemble the graph, and compare it with the router."""
         model = self.assemble()
         session = open_session(model.SerializeToString())

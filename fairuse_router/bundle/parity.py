@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router import frames
-from fairuse_router.bundle.inputs import REPORT, Layout
+from fairuse_router import tables
+from fairuse_router.bundle.file.layout import REPORT, Layout
 
 _BATCH = 50_000
 METHODS = {
@@ -90,8 +90,8 @@ def compare(
     """
     features, codes = router._split(X)
     if layout.number == "float64":  # scikit-learn computes in single precision what is given in it
-        features = frames.in_doubles(features)
-    tensors = layout.features(frames.as_table(X))
+        features = tables.in_doubles(features)
+    tensors = layout.features(tables.as_table(X))
     table = router.routing_table_
     n, grid = len(codes), table.schema.report_codes
     per_report = n if n * len(grid) <= max_checks else max(1, max_checks // len(grid))
@@ -104,7 +104,7 @@ def compare(
         routes = table.look_up(asked)
         if not np.array_equal(answer["route"], routes):
             raise RuntimeError("the bundle routes reports otherwise than the routing table")
-        part = frames.take_rows(features, rows)
+        part = tables.take_rows(features, rows)
         model = model_of_route[routes]
         if labels is not None:
             said = np.searchsorted(router.classes_, router._serve(part, asked, "predict"))

@@ -10,14 +10,13 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from fairuse_router import frames
-from fairuse_router.bundle import metadata
-from fairuse_router.bundle.arguments import check_count
-from fairuse_router.bundle.digest import is_intact
-from fairuse_router.bundle.forks import watch
-from fairuse_router.bundle.inputs import JOINED, REPORT, Layout
-from fairuse_router.bundle.session import PROVIDERS, check_settings, open_session
-from fairuse_router.files import check_path
+from fairuse_router import tables
+from fairuse_router.bundle.file import metadata
+from fairuse_router.bundle.file.arguments import check_count
+from fairuse_router.bundle.file.digest import is_intact
+from fairuse_router.bundle.file.layout import JOINED, REPORT, Layout
+from fairuse_router.bundle.file.session import PROVIDERS, check_settings, open_session, watch
+from fairuse_router.documents import check_path
 from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
 
@@ -222,7 +221,7 @@ class Bundle:
 
         check_count("max_checks", max_checks, 1)
         table = self._table(X)
-        if frames.shape(table)[0] == 0:
+        if tables.shape(table)[0] == 0:
             raise ValueError("X has no rows; pass at least one.")
         if router is None:
             found = verify_alone(self, table, max_checks)
@@ -334,12 +333,12 @@ class Bundle:
         """Whether there are numbers beside the label."""
         return any(output["name"] in _VALUES for output in self.outputs)
 
-    def _table(self, X: Any) -> frames.Table:
-        table = self.layout.fill_in(frames.as_table(X), self.schema)
+    def _table(self, X: Any) -> tables.Table:
+        table = self.layout.fill_in(tables.as_table(X), self.schema)
         self.layout.check(table)
         return table
 
-    def _codes(self, table: frames.Table) -> NDArray[np.int64]:
+    def _codes(self, table: tables.Table) -> NDArray[np.int64]:
         return self.schema.encode(table)
 
     def _run(self, X: Any, output: str) -> NDArray[Any]:

@@ -11,13 +11,13 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
-from fairuse_router.bundle import metadata
-from fairuse_router.bundle.arguments import check_count
-from fairuse_router.bundle.digest import BLANK, KEY, seal
+from fairuse_router.bundle.file import metadata
+from fairuse_router.bundle.file.arguments import check_count
+from fairuse_router.bundle.file.digest import BLANK, KEY, seal
+from fairuse_router.bundle.graph.routes import route_places
 from fairuse_router.bundle.reader import Bundle
-from fairuse_router.bundle.routes import route_places
-from fairuse_router.files import check_path, check_target, write_whole
-from fairuse_router.fitted import check_router
+from fairuse_router.documents import check_path, check_target, write_whole
+from fairuse_router.routing.deployment import check_router
 from fairuse_router.routing.table import RoutingTable
 
 _NAME = "updated_routes"

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.inputs import REPORT
-from fairuse_router.bundle.metadata import onnx_labels
+from fairuse_router.bundle.file.layout import REPORT
+from fairuse_router.bundle.file.metadata import onnx_labels
 from fairuse_router.bundle.parity import compare, gap_of_rows
 
 _ALONE = 100
@@ -76,9 +76,7 @@ def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str
     TypeError
         If `router` is no FairUseRouter.
     """
-    from fairuse_router.fitted import (
-        check_router,  # a process without routers loads no scikit-learn
-    )
+    from fairuse_router.routing.deployment import check_router
 
     check_router(router)
     outputs = [output["name"] for output in bundle.outputs]

@@ -9,23 +9,23 @@ from typing import Any
 
 import onnx
 
-from fairuse_router import frames
-from fairuse_router.bundle import metadata
-from fairuse_router.bundle.arguments import (
+from fairuse_router import tables
+from fairuse_router.bundle.draft import Draft
+from fairuse_router.bundle.file import metadata
+from fairuse_router.bundle.file.arguments import (
     NUMBERS,
     check_choices,
     check_count,
     read_opsets,
     read_tolerance,
 )
-from fairuse_router.bundle.digest import BLANK, KEY, seal
-from fairuse_router.bundle.draft import Draft
-from fairuse_router.bundle.inputs import Layout
+from fairuse_router.bundle.file.digest import BLANK, KEY, seal
+from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
-from fairuse_router.bundle.untaken import note_untaken
-from fairuse_router.candidates import ServedModel
-from fairuse_router.files import check_target, write_whole
-from fairuse_router.fitted import check_router
+from fairuse_router.bundle.refused import note_untaken
+from fairuse_router.candidates.candidate import ServedModel
+from fairuse_router.documents import check_target, write_whole
+from fairuse_router.routing.deployment import check_router
 
 
 def export_bundle(
@@ -104,7 +104,7 @@ def export_bundle(
     check_count("max_checks", max_checks, 1)
     opsets = read_opsets(target_opset, precision)
     tolerance = read_tolerance(tolerance, precision)
-    table = frames.as_table(X)
+    table = tables.as_table(X)
     names = getattr(router, "feature_names_in_", None)
     layout = Layout.of(
         router.feature_columns_,
@@ -115,7 +115,7 @@ def export_bundle(
     )
     table = layout.fill_in(table, router.schema_)
     layout.check(table)
-    if frames.shape(table)[0] == 0:
+    if tables.shape(table)[0] == 0:
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
     layout = note_untaken(router, table, layout)
     draft = Draft(router, layout, opsets)

@@ -11,10 +11,9 @@ from typing import Any
 from fairuse_router.audit import Audit
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
-from fairuse_router.documents import reading
-from fairuse_router.files import check_path, check_target, write_whole
-from fairuse_router.fitted import check_router
-from fairuse_router.honest import HonestGains
+from fairuse_router.documents import check_path, check_target, reading, write_whole
+from fairuse_router.routing.deployment import check_router
+from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 
 

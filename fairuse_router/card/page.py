@@ -6,29 +6,14 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fairuse_router.grids import Grid, _html_table, _markdown_table, _plain
+
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.2rem .6rem;text-align:right;"
     "border-bottom:1px solid #ccc;vertical-align:top}th:first-child,td:first-child,"
     "td.text,th.text{text-align:left}"
 )
-
-
-@dataclass(frozen=True)
-class Grid:
-    """A table of texts.
-
-    Parameters
-    ----------
-    head : sequence of str
-    rows : sequence of sequence of str
-    text : frozenset of int
-        Columns that hold prose and stand on the left; the first column always does.
-    """
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    text: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -83,30 +68,3 @@ class Page:
             + "\n".join(body)
             + "</body></html>\n"
         )
-
-
-_MARKS = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>#"})
-
-
-def _plain(text: str) -> str:
-    """Escape what Markdown would read as markup."""
-    return " ".join(text.split()).translate(_MARKS)
-
-
-def _markdown_table(grid: Grid) -> str:
-    rules = ["---" if i == 0 or i in grid.text else "---:" for i in range(len(grid.head))]
-    lines = [[_plain(h) for h in grid.head], rules]
-    lines += [[_plain(cell) for cell in row] for row in grid.rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def _html_table(grid: Grid) -> str:
-    def line(cells: Sequence[str], tag: str) -> str:
-        marks = [' class="text"' if i in grid.text else "" for i in range(len(cells))]
-        return "".join(
-            f"<{tag}{mark}>{html.escape(cell)}</{tag}>"
-            for cell, mark in zip(cells, marks, strict=True)
-        )
-
-    rows = "".join(f"<tr>{line(row, 'td')}</tr>" for row in grid.rows)
-    return f"<table><thead><tr>{line(grid.head, 'th')}</tr></thead><tbody>{rows}</tbody></table>"

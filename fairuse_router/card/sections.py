@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
-from fairuse_router.audit.text import partial_text, untested_text, used_tests
-from fairuse_router.card.page import Grid, Section
-from fairuse_router.honest import HonestGain, HonestGains
+from fairuse_router.audit.display import partial_text, untested_text, used_tests
+from fairuse_router.card.page import Section
+from fairuse_router.grids import Grid
 from fairuse_router.metrics import Metric, named_metric
-from fairuse_router.routing.promises import promise_of
+from fairuse_router.routing.honest import HonestGain, HonestGains
+from fairuse_router.routing.policies.promises import promise_of
 from fairuse_router.routing.table import RoutingTable
 
 ROUTED = "routed"

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fairuse_router.audit import Audit
 from fairuse_router.audit.temptation import temptations
 from fairuse_router.cli.console import paragraph, warnings_as_notes
+from fairuse_router.cli.data import TrainingData, hold_out, require_pandas
 from fairuse_router.cli.fit import check_request, make_router, train, write
-from fairuse_router.cli.training import TrainingData, hold_out, require_pandas
 from fairuse_router.datasets import load_heart
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import get_metric

@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 
 from fairuse_router.bundle import export_bundle
+from fairuse_router.candidates.names import GENERIC, KNOWN
 from fairuse_router.cli.console import (
     UsageError,
     certified,
@@ -19,15 +20,13 @@ from fairuse_router.cli.console import (
     warnings_as_notes,
 )
 from fairuse_router.cli.csvfile import CsvFile
+from fairuse_router.cli.data import TrainingData, hold_out, prepare
 from fairuse_router.cli.estimators import make_estimator
 from fairuse_router.cli.parser import MEASURES
-from fairuse_router.cli.training import TrainingData, hold_out, prepare
-from fairuse_router.files import check_target
+from fairuse_router.documents import check_target
 from fairuse_router.groups import GroupSchema
-from fairuse_router.recipes import KNOWN
 from fairuse_router.router import FairUseRouter
-from fairuse_router.routing.policies import POLICIES
-from fairuse_router.routing.routed import GENERIC
+from fairuse_router.routing.policies.rules import POLICIES
 
 
 def run(args: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fairuse_router.bundle import Bundle
 from fairuse_router.cli.console import listing
 from fairuse_router.cli.csvfile import Cells, CsvFile, to_number, to_numbers
-from fairuse_router.files import check_target
+from fairuse_router.documents import check_target
 from fairuse_router.groups import GroupSchema
 from fairuse_router.levels import level_text
 

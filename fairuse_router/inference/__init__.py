@@ -22,22 +22,22 @@ from fairuse_router.inference.bootstrap import (
     mean_replicates,
     paired_bootstrap,
 )
-from fairuse_router.inference.combine import combine_intervals
-from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
-from fairuse_router.inference.moved import fisher
-from fairuse_router.inference.multilevel import MultilevelFit, multilevel_path
-from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
-from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
-from fairuse_router.inference.result import PairedTest, rows_needed, stack_tests, verdict
-from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
-from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
-from fairuse_router.inference.slope import (
+from fairuse_router.inference.calibration_slope import (
     SLOPES,
     STRENGTHS,
     SlopeEvidence,
     slope_evidence,
     slope_posterior,
 )
+from fairuse_router.inference.combine import combine_intervals
+from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
+from fairuse_router.inference.moved import fisher
+from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
+from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
+from fairuse_router.inference.partial_pooling import MultilevelFit, multilevel_path
+from fairuse_router.inference.result import PairedTest, rows_needed, stack_tests, verdict
+from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
+from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
 from fairuse_router.inference.swap import ece_swap
 
 __all__ = [

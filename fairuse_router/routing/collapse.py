@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,9 +11,7 @@ from numpy.typing import NDArray
 from fairuse_router.inference import combine_intervals
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import order_questions, settled, spread, trade_offs
-
-if TYPE_CHECKING:
-    from fairuse_router.routing.table import RoutingTable
+from fairuse_router.routing.grid import RoutingGrid
 
 Floats = NDArray[np.float64]
 _MANY = 2000  # reports with questions left; beyond, fewer trades are kept for each
@@ -45,7 +42,7 @@ class Price:
     groups: tuple[int, ...] = ()
 
 
-def give_up(table: RoutingTable, tolerance: float, per: str) -> dict[int, str]:
+def give_up(table: RoutingGrid, tolerance: float, per: str) -> dict[int, str]:
     """Groups to send back to generic so that least is asked within a tolerance, and why.
 
     Raises
@@ -74,7 +71,7 @@ def give_up(table: RoutingTable, tolerance: float, per: str) -> dict[int, str]:
     return {g: _why(table, g) for g in groups}
 
 
-def prices(table: RoutingTable) -> list[Price]:
+def prices(table: RoutingGrid) -> list[Price]:
     """The best ways to trade gain for questions, from asking all that helps to asking nothing.
 
     Trades are found for the upper limits of what each group may lose, which add up; each is then
@@ -95,7 +92,7 @@ def prices(table: RoutingTable) -> list[Price]:
     return best
 
 
-def price(table: RoutingTable, groups: tuple[int, ...] = ()) -> Price:
+def price(table: RoutingGrid, groups: tuple[int, ...] = ()) -> Price:
     """Price of sending some groups back to generic."""
     weight = table.weights()
     grid = table.grid
@@ -108,7 +105,7 @@ def price(table: RoutingTable, groups: tuple[int, ...] = ()) -> Price:
 
 
 def mean_gain(
-    table: RoutingTable, groups: tuple[int, ...] | list[int]
+    table: RoutingGrid, groups: tuple[int, ...] | list[int]
 ) -> tuple[float, float, float]:
     """Gain of some groups' routes, and its interval, as a mean over all people."""
     if not len(groups):
@@ -119,7 +116,7 @@ def mean_gain(
         return combine_intervals(gain, low, high, share[list(groups)])
 
 
-def gain_of(table: RoutingTable, g: int) -> tuple[float, float, float]:
+def gain_of(table: RoutingGrid, g: int) -> tuple[float, float, float]:
     """Gain of a group's route and its interval; nan where undefined."""
     record = table.groups[g]
     gain, low, high = (
@@ -128,12 +125,12 @@ def gain_of(table: RoutingTable, g: int) -> tuple[float, float, float]:
     return gain, low, high
 
 
-def served_groups(table: RoutingTable) -> list[int]:
+def served_groups(table: RoutingGrid) -> list[int]:
     """Groups that another model than generic serves."""
     return np.flatnonzero(table.grid[tuple(table.schema.group_codes.T)] != 0).tolist()
 
 
-def _small_gains(table: RoutingTable, tolerance: float) -> tuple[int, ...]:
+def _small_gains(table: RoutingGrid, tolerance: float) -> tuple[int, ...]:
     """Groups to give up if each may lose so much: where that saves questions."""
     may = np.ones(len(table.groups), dtype=bool)
     for g in served_groups(table):
@@ -157,7 +154,7 @@ def _small_gains(table: RoutingTable, tolerance: float) -> tuple[int, ...]:
     return tuple(sorted(groups))
 
 
-def _losses(table: RoutingTable) -> Floats:
+def _losses(table: RoutingGrid) -> Floats:
     """Most that the people under each report lose if it stops there, summed over people."""
     most, weight = np.zeros(len(table.groups)), table.weights()
     for g in served_groups(table):
@@ -167,18 +164,18 @@ def _losses(table: RoutingTable) -> Floats:
     return np.where(table.grid == 0, loss, math.inf)
 
 
-def _served_below(table: RoutingTable, report: int) -> list[int]:
+def _served_below(table: RoutingGrid, report: int) -> list[int]:
     """Groups under a report that another model than generic serves."""
     below = set(table.schema.completions(table.schema.report_codes[report]).tolist())
     return [g for g in served_groups(table) if g in below]
 
 
-def _on_grid(table: RoutingTable, values: NDArray) -> NDArray:
+def _on_grid(table: RoutingGrid, values: NDArray) -> NDArray:
     """Values of the groups, one axis per attribute."""
     return values.reshape([len(levels) for levels in table.schema.levels])
 
 
-def _why(table: RoutingTable, g: int) -> str:
+def _why(table: RoutingGrid, g: int) -> str:
     """Why a group goes back to generic, in a sentence."""
     metric = named_metric(table.metric)
     gain, _, high = gain_of(table, g)

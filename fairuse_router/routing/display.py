@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import html
 import textwrap
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fairuse_router.metrics import Metric, named_metric
-
-if TYPE_CHECKING:
-    from fairuse_router.routing.records import GroupRecord
-    from fairuse_router.routing.table import RoutingTable
+from fairuse_router.routing.grid import RoutingGrid
+from fairuse_router.routing.records import GroupRecord
 
 WIDTH = 80
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")
@@ -42,7 +39,7 @@ def server_in_words(candidate: str, strength: float) -> str:
     return candidate if strength == 1 else f"{part_in_words(strength)} of {candidate}"
 
 
-def as_text(table: RoutingTable) -> str:
+def as_text(table: RoutingGrid) -> str:
     """Render a routing table in at most 80 columns, two lines a group."""
     metric, names = named_metric(table.metric), risk_names(table)
     longest = 10 if len(names) <= 5 else 7
@@ -71,7 +68,7 @@ def as_text(table: RoutingTable) -> str:
     return "\n".join(lines)
 
 
-def risk_names(table: RoutingTable) -> list[str]:
+def risk_names(table: RoutingGrid) -> list[str]:
     """Candidates that have a risk in the table, generic first and routed last.
 
     The order does not depend on that of the records, which JSON does not keep.
@@ -104,7 +101,7 @@ def _gain_text(metric: Metric, record: GroupRecord) -> str:
     return text
 
 
-def _withholding(table: RoutingTable) -> list[str]:
+def _withholding(table: RoutingGrid) -> list[str]:
     """Say who serves reports that withhold something."""
     partial = [code for code in table.schema.report_codes if not code.all()]
     own = [code for code in partial if table.grid[tuple(code)] != 0]
@@ -119,7 +116,7 @@ def _withholding(table: RoutingTable) -> list[str]:
     return textwrap.wrap(text, WIDTH)
 
 
-def _changes(table: RoutingTable) -> list[str]:
+def _changes(table: RoutingGrid) -> list[str]:
     """Say what was changed after the routes had been chosen."""
     if not table.history:
         return []
@@ -131,7 +128,7 @@ def _changes(table: RoutingTable) -> list[str]:
     return textwrap.wrap(f"Since then back to generic: {shown}{more}.", WIDTH)
 
 
-def as_html(table: RoutingTable) -> str:
+def as_html(table: RoutingGrid) -> str:
     """Render a routing table as one HTML table; every text of the data is escaped."""
     metric, names = named_metric(table.metric), risk_names(table)
     heads = [*table.schema.attributes, "rows", "served by", *names, "gain", "interval", "reason"]
@@ -155,7 +152,7 @@ def as_html(table: RoutingTable) -> str:
     )
 
 
-def as_columns(table: RoutingTable) -> dict[str, list[object]]:
+def as_columns(table: RoutingGrid) -> dict[str, list[object]]:
     """Columns of a dataframe with one row per group."""
     names = risk_names(table)
     columns: dict[str, list[object]] = {

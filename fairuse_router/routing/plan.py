@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,10 +18,8 @@ from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
 from fairuse_router.routing.collapse import Price, price, prices
 from fairuse_router.routing.display import server_in_words
+from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.picture import draw_tree
-
-if TYPE_CHECKING:
-    from fairuse_router.routing.table import RoutingTable
 
 _WIDTH = 80
 _MOST_LINES = 60
@@ -87,8 +85,8 @@ class DisclosurePlan:
     1.5
     """
 
-    table: RoutingTable
-    original: RoutingTable
+    table: RoutingGrid
+    original: RoutingGrid
 
     @property
     def asked_per_person(self) -> float:
@@ -202,7 +200,7 @@ class DisclosurePlan:
         return {}
 
     @staticmethod
-    def _of_groups(table: RoutingTable) -> NDArray[np.int64]:
+    def _of_groups(table: RoutingGrid) -> NDArray[np.int64]:
         """Route of every group."""
         return table.grid[tuple(table.schema.group_codes.T)]
 

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router import frames
+from fairuse_router import tables
+from fairuse_router.candidates.names import GENERIC
 from fairuse_router.groups import GroupSchema
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 
-GENERIC = "generic"
 _MOST_SHOWN = 10
 _LONGEST = 40
 
@@ -119,7 +119,7 @@ class RoutedRows:
             "low": self.low,
             "high": self.high,
         }
-        return frames.from_columns(data, backend)
+        return tables.from_columns(data, backend)
 
 
 def gain_words(routed: RoutedRows, i: int) -> str:
@@ -163,10 +163,10 @@ def unknown_levels(schema: GroupSchema, X: Any) -> dict[int, dict[str, str]]:
     found: dict[int, dict[str, str]] = {}
     if schema.handle_unknown != "withhold":
         return found
-    table = frames.as_table(X)
+    table = tables.as_table(X)
     codes = schema.encode(table)
     for j, name in enumerate(schema.attributes):
-        column = frames.column(table, schema.positions[j])
+        column = tables.column(table, schema.positions[j])
         for i in np.flatnonzero(codes[:, j] == 0).tolist():
             text = level_text(_value(column, i))
             if text is not None and text != schema.withheld:
@@ -174,7 +174,7 @@ def unknown_levels(schema: GroupSchema, X: Any) -> dict[int, dict[str, str]]:
     return found
 
 
-def _value(column: frames.Column, row: int) -> Any:
+def _value(column: tables.Column, row: int) -> Any:
     """One cell of a column, None where a category is missing."""
     if column.category_codes is None or column.categories is None:
         return column.values[row]

@@ -1,0 +1,94 @@
+"""Checks at the door: settings, target, weights and clusters, refused before anything is fitted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.base import is_regressor
+from sklearn.frozen import FrozenEstimator
+
+from fairuse_router.candidates.prefit import check_models
+from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.routing.policies.rules import POLICIES
+
+_NUMBERS = (int, float, np.integer, np.floating)
+
+
+def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
+    """Refuse settings that cannot work; return the metric.
+
+    Parameters
+    ----------
+    router : FairUseRouter
+    template : estimator
+        The estimator to train, or the fitted generic.
+    prefit : bool
+        Whether the candidates are fitted already.
+    """
+    if isinstance(template, FrozenEstimator) and not prefit:
+        raise TypeError(
+            "estimator is a FrozenEstimator, which the router cannot train. Pass the estimator "
+            "itself, or fitted models: FairUseRouter(None, group_attributes, cv='prefit', "
+            "candidates={'generic': ..., 'personalized': ...})."
+        )
+    if prefit:
+        check_models(router.candidates)
+        if router.audit_only is not None:
+            raise ValueError(
+                "audit_only cannot be kept from models that are fitted already (cv='prefit'). Drop "
+                "these columns from X, and audit with audit_predictions."
+            )
+    trainable = hasattr(template, "fit") and hasattr(template, "get_params")
+    if not prefit and (not trainable or isinstance(template, type)):
+        raise TypeError(
+            f"estimator={template!r} is not an estimator; pass a scikit-learn classifier such as "
+            "LogisticRegression(), or a Pipeline that ends in one."
+        )
+    if router.policy not in POLICIES:
+        raise ValueError(f"policy={router.policy!r} is not known. Allowed: {', '.join(POLICIES)}.")
+    if not (isinstance(router.alpha, _NUMBERS) and 0 < router.alpha < 0.5):
+        raise ValueError(f"alpha={router.alpha!r} is not allowed: it lies between 0 and 0.5.")
+    if router.policy == "slope" and prefit:
+        raise ValueError(
+            "policy='slope' weighs the candidate 'multilevel', which the router must train itself: "
+            "choose another policy, or pass the estimator and a cv other than 'prefit'."
+        )
+    if not (isinstance(router.max_harmed, _NUMBERS) and router.max_harmed > 0):
+        raise ValueError(
+            f"max_harmed={router.max_harmed!r} is not allowed: pass a positive number of groups, "
+            "such as 0.4."
+        )
+    for name in ("min_group_size", "max_levels"):
+        value = getattr(router, name)
+        if not (isinstance(value, _NUMBERS) and value >= 2):
+            raise ValueError(f"{name}={value!r} is not allowed: pass a number of at least 2.")
+    if not (router.withheld is None or isinstance(router.withheld, str)):
+        raise TypeError(
+            f"withheld={router.withheld!r} is not allowed: pass a text such as '?', or None; "
+            "missing values always withhold."
+        )
+    whole = isinstance(router.n_resamples, (int, np.integer))
+    if not whole or isinstance(router.n_resamples, bool) or router.n_resamples < 0:
+        raise ValueError(
+            f"n_resamples={router.n_resamples!r} is not allowed: 0 (no honest gains) or more; 200 "
+            "is customary."
+        )
+    return _check_metric(get_metric(router.metric), template)
+
+
+def _check_metric(metric: Metric, template: Any) -> Metric:
+    kind = type(template).__name__
+    if metric.regression != is_regressor(template):
+        raise ValueError(
+            f"metric={metric.name!r} does not fit the estimator {kind}: use 'squared_error' or "
+            "'absolute_error' for regressors; 'error', 'log_loss', 'brier', 'auc' or 'ece' for "
+            "classifiers."
+        )
+    if metric.needs_proba and not hasattr(template, "predict_proba"):
+        raise ValueError(
+            f"metric={metric.name!r} needs probabilities, and the estimator {kind} has no "
+            "predict_proba. Use metric='error', wrap the estimator in CalibratedClassifierCV, or "
+            "name the final_estimator of a StackingClassifier, which has one once it is fitted."
+        )
+    return metric

@@ -1,0 +1,356 @@
+"""Re-audit: on labelled rows from deployment, which routes still hold and which are violated."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.audit.arguments import check_level, check_target_kind
+from fairuse_router.audit.build import count_rows
+from fairuse_router.audit.judge import whole_rows
+from fairuse_router.audit.records import number, to_plain
+from fairuse_router.audit.shifts import Shift, find_shifts
+from fairuse_router.candidates.candidate import predict_rows
+from fairuse_router.inference import PairedTest, adjust, rows_needed
+from fairuse_router.inference.compare import Rows, compare, default_test
+from fairuse_router.metrics import Metric, Predictions, get_metric, named_metric
+from fairuse_router.routing.table import RoutingTable
+from fairuse_router.rows import TrainingRows, labelled_rows
+
+_WIDTH = 80
+_MOST_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class RouteReview:
+    """What rows from deployment say of one group's route.
+
+    Parameters
+    ----------
+    report : tuple of str
+    group : str
+    candidate : str
+        Who serves the group.
+    then : float or None
+        Its gain over generic when the route was chosen; None where that was in another metric.
+    n : int
+        Rows from deployment.
+    gain, low, high : float or None
+        Its gain on them, and the interval for this route alone.
+    p_gain, p_violation : float or None
+        One-sided p-values, each corrected (Holm) over all routes.
+    verdict : {"holds", "violated", "undetermined"}
+        Gain shown, violation shown, or neither: the rows do not tell.
+    rows_needed : int or None
+        Rows still needed to tell the observed gain from none with 80% power; 0 where told.
+    reason : str
+        Why nothing could be tested; empty otherwise.
+    """
+
+    report: tuple[str, ...]
+    group: str
+    candidate: str
+    then: float | None
+    n: int
+    gain: float | None
+    low: float | None
+    high: float | None
+    p_gain: float | None
+    p_violation: float | None
+    verdict: str
+    rows_needed: int | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Reaudit:
+    """The routes of a deployed router, re-audited. Print it.
+
+    The chance of withdrawing any route that is no worse than generic is at most alpha, by exact
+    one-sided tests with Holm's correction, weighted by the share of rows on which routed and
+    generic differ (for metrics other than the error unweighted, and as far as their test keeps its
+    level), for independent rows that chose nothing.
+
+    Parameters
+    ----------
+    routes : tuple of RouteReview
+        One per group that another model than generic serves.
+    shifts : tuple of Shift
+        Group sizes and class rates.
+    n, n_partial : int
+        Rows that belong to a group, and rows that withhold something, which are left out.
+    metric, test : str
+    alpha : float
+    table : RoutingTable
+        With violated routes sent back to generic, and a record of it in its `history`.
+    updated : bool
+        Whether the router serves that table now.
+    """
+
+    routes: tuple[RouteReview, ...]
+    shifts: tuple[Shift, ...]
+    n: int
+    n_partial: int
+    metric: str
+    test: str
+    alpha: float
+    table: RoutingTable
+    updated: bool = False
+
+    @property
+    def violated(self) -> tuple[str, ...]:
+        """Groups whose route is violated."""
+        return tuple(r.group for r in self.routes if r.verdict == "violated")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the re-audit as JSON can hold it, but for the table."""
+        plain = {name: getattr(self, name) for name in ("n", "n_partial", "metric", "test")}
+        return {
+            **plain,
+            "alpha": self.alpha,
+            "updated": self.updated,
+            "routes": [to_plain(r) for r in self.routes],
+            "shifts": [to_plain(s) for s in self.shifts],
+        }
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `to_dict` as JSON with sorted keys and no NaN."""
+        return json.dumps(
+            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
+        )
+
+    def __str__(self) -> str:
+        return "\n".join([*self._head(), *self._routes(), "", *self._moved(), *self._end()])
+
+    def _head(self) -> Iterator[str]:
+        partial = f"; {self.n_partial:,} more withhold something" if self.n_partial else ""
+        yield from textwrap.wrap(
+            f"Re-audit on {self.n:,} rows from deployment{partial}: {self.metric}, {self.test}, "
+            f"one-sided verdicts at {100 * self.alpha:g}%, Holm over {_routes(len(self.routes))}, "
+            f"intervals {100 * (1 - self.alpha):g}%. Gains are over generic, positive is better.",
+            _WIDTH,
+        )
+
+    def _routes(self) -> Iterator[str]:
+        if not self.routes:
+            yield from ("", "Generic serves every group: there is no route to re-audit.")
+            return
+        metric = named_metric(self.metric)
+        yield from ("", f"{'group':<28}{'rows':>7}{'then':>8}{'now':>8}{'interval':>16} verdict")
+        order = {"violated": 0, "undetermined": 1, "holds": 2}
+        for r in sorted(self.routes, key=lambda r: order[r.verdict])[:_MOST_SHOWN]:
+            then, now, low, high = (
+                "" if v is None else metric.format_gain(v) for v in (r.then, r.gain, r.low, r.high)
+            )
+            told = r.verdict
+            if told == "undetermined":
+                told = f"? +{r.rows_needed:,}" if r.rows_needed else "?"
+            name = r.group if len(r.group) < 28 else f"{r.group[:26]}…"
+            yield f"{name:<28}{r.n:>7,}{then:>8}{now:>8}{f'{low} {high}'.strip():>16} {told}"
+        if len(self.routes) > _MOST_SHOWN:
+            yield f"... and {len(self.routes) - _MOST_SHOWN} more: see routes"
+
+    def _moved(self) -> Iterator[str]:
+        moved = [s for s in self.shifts if s.moved]
+        tested = sum(s.p is not None for s in self.shifts)
+        title = (
+            f"Moved since training: {len(moved)} of {tested} group sizes and class rates (Fisher's "
+            f"exact test, Holm at {100 * self.alpha:g}%)."
+        )
+        if not tested:
+            title = "Whether group sizes and class rates moved cannot be told from these rows."
+        yield from textwrap.wrap(title, _WIDTH)
+        for s in moved[:_MOST_SHOWN]:
+            what = "share of all rows" if s.kind == "group size" else f"share of class {s.label}"
+            yield from textwrap.wrap(
+                f"{s.group}: {what} from {s.then:.1%} of {s.n_then:,} to {s.now:.1%} of "
+                f"{s.n_now:,} (p = {s.p:.2g})",
+                _WIDTH,
+                initial_indent="  ",
+                subsequent_indent="    ",
+            )
+        if len(moved) > _MOST_SHOWN:
+            yield f"  ... and {len(moved) - _MOST_SHOWN} more: see shifts"
+
+    def _end(self) -> Iterator[str]:
+        if not self.violated:
+            return
+        names = "; ".join(f"({name})" for name in self.violated)
+        done = "Went back to generic" if self.updated else 'To withdraw: update="withdraw"'
+        yield from ("", *textwrap.wrap(f"{done}: {names}.", _WIDTH))
+
+
+def reaudit(
+    router: Any,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    clusters: Any,
+    metric: Any,
+    alpha: float | None,
+    update: str | None,
+) -> Reaudit:
+    """Re-audit a fitted router; see its method `reaudit`.
+
+    Raises
+    ------
+    ValueError
+        For rows that it cannot take, an unknown `update`, an alpha that is no level, or a metric
+        that does not fit the models.
+    """
+    if update not in (None, "withdraw"):
+        raise ValueError(
+            f"update={update!r} is not allowed: pass 'withdraw' (violated routes go back to "
+            "generic) or None (nothing changes)."
+        )
+    chosen = get_metric(router.metric if metric is None else metric)
+    level = router.alpha if alpha is None else alpha
+    check_level(level)
+    check_target_kind([chosen], regression=not hasattr(router, "classes_"))
+    data, codes, _ = labelled_rows(router, X, y, sample_weight, clusters, None)
+    table = router.routing_table_
+
+    def under(routes: NDArray[np.int64]) -> Predictions:
+        models, of_route = router._models, router._model_of_route
+        return predict_rows(models, of_route, data.features, routes, data.classes)
+
+    return review(
+        table,
+        data,
+        under(table.look_up(codes)),
+        under(np.zeros(len(codes), dtype=np.int64)),
+        router.class_counts_,
+        chosen,
+        level,
+    )
+
+
+def review(
+    table: RoutingTable,
+    data: TrainingRows,
+    routed: Predictions,
+    generic: Predictions,
+    class_counts: NDArray[np.int64] | None,
+    metric: Metric,
+    alpha: float,
+) -> Reaudit:
+    """Re-audit the routes of a table on rows from deployment.
+
+    Parameters
+    ----------
+    table : RoutingTable
+    data : TrainingRows
+        The rows.
+    routed, generic : Predictions
+        For them, by the deployed routing and by generic.
+    class_counts : ndarray of int64, shape (m, K), or None
+        Training rows per group and class; None for a regression.
+    metric : Metric
+    alpha : float
+    """
+    served = table.grid[tuple(table.schema.group_codes.T)] != 0
+    own = np.where((data.groups >= 0) & served[data.groups], data.groups, -1)
+    rows = Rows(data.target, own, table.schema.n_groups, data.weight, data.clusters)
+    exact = metric.name == "error" and rows.plain
+    name = default_test(metric, rows, "exact McNemar" if exact else None)
+    test = compare(metric, generic, routed, rows, name, alpha=alpha, n_resamples=2000, seed=0)
+    routes = _reviews(table, test, served, alpha, same=metric.name == table.metric)
+    index = {r.group: g for g, r in zip(np.flatnonzero(served).tolist(), routes, strict=True)}
+    violated = {index[r.group]: r for r in routes if r.verdict == "violated"}
+    withdrawn = table.to_generic(
+        {g: _why(r, metric, name) for g, r in violated.items()},
+        "withdrawn",
+        rows={g: r.n for g, r in violated.items()},
+        gain={g: r.gain for g, r in violated.items()},
+        low={g: r.low for g, r in violated.items()},
+        high={g: r.high for g, r in violated.items()},
+    )
+    return Reaudit(
+        tuple(routes),
+        tuple(find_shifts(table, data, class_counts, alpha)),
+        count_rows(data.groups >= 0, data.weight),
+        count_rows(data.groups < 0, data.weight),
+        metric.name,
+        name,
+        alpha,
+        withdrawn,
+    )
+
+
+def _reviews(
+    table: RoutingTable, test: PairedTest, served: NDArray[np.bool_], alpha: float, same: bool
+) -> list[RouteReview]:
+    """Verdicts: violations are one family, gains another; `same`: the table's gains compare."""
+    weight = _weights(test, served, alpha)
+    worse, better = (
+        adjust(np.where(weight > 0, p, np.nan), "holm", weight=np.where(weight > 0, weight, 1))
+        for p in (test.p_violation, test.p_gain)
+    )
+    with np.errstate(invalid="ignore"):
+        level = alpha * weight / weight.sum()
+    more = rows_needed(test.gain, test.se, test.n, level, se_null=test.se_null)
+    names, reviews = table.schema.group_names(), []
+    for g in np.flatnonzero(served).tolist():
+        verdict = "undetermined"
+        if worse[g] <= alpha:
+            verdict = "violated"
+        elif better[g] <= alpha:
+            verdict = "holds"
+        reviews.append(
+            RouteReview(
+                table.groups[g].report,
+                names[g],
+                table.groups[g].candidate,
+                table.groups[g].gain if same else None,
+                int(test.n[g]),
+                number(test.gain[g]),
+                number(test.low[g]),
+                number(test.high[g]),
+                number(better[g]),
+                number(worse[g]),
+                verdict,
+                0 if verdict != "undetermined" else whole_rows(more[g]),
+                _reason(test, g, weight[g]),
+            )
+        )
+    return reviews
+
+
+def _reason(test: PairedTest, g: int, weight: float) -> str:
+    """Why a route could not be tested; empty if it was."""
+    reason = str(np.broadcast_to(test.reason, np.shape(test.n))[g])
+    return reason or ("" if weight else "routed and generic differ on too few rows")
+
+
+def _weights(test: PairedTest, served: NDArray[np.bool_], alpha: float) -> NDArray[np.float64]:
+    """Share of alpha that each route gets; 0 where nothing could be shown.
+
+    For error rates: the share of rows on which routed and generic differ, as a loss of some points
+    is harder to see where they differ more. That share says nothing of which of the two is better,
+    and the exact test is conditional on it, so that Holm's bound holds as it stands. A route that
+    differs on so few rows that no outcome could be shown at alpha is left out (Tarone 1990).
+    """
+    testable = served & np.isfinite(test.p_violation)
+    if test.test != "exact McNemar":
+        return testable.astype(np.float64)
+    n = np.asarray(test.n, dtype=np.float64)
+    differ = np.where(testable, n * np.nan_to_num(test.se_null) ** 2, 0.0)
+    return np.where(0.5 ** np.rint(n * differ) <= alpha, differ, 0.0)
+
+
+def _why(review: RouteReview, metric: Metric, test: str) -> str:
+    """Why a route was withdrawn, in a sentence."""
+    return (
+        f"withdrawn: {review.candidate} gains {metric.format_gain(review.gain)} on {review.n:,} "
+        f"rows from deployment ({test}, corrected p = {review.p_violation:.2g})"
+    )
+
+
+def _routes(number: int) -> str:
+    return "1 route" if number == 1 else f"{number} routes"

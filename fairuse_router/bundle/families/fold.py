@@ -1,0 +1,142 @@
+"""Folds: a linear model with the steps in front of it, as one function of its input columns.
+
+Texts that are encoded for a linear model need no codes: each adds something to the score.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.calibration import CalibratedClassifierCV
+
+from fairuse_router.bundle.families.columns import Coded, Column, Text, walk
+from fairuse_router.bundle.families.linear import Head, head_of
+from fairuse_router.bundle.families.lookups import Lookup, Lookups, in_sum, side_by_side
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """A linear model with the steps in front of it, as a function of its input columns.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_columns, S)
+    gaps : ndarray of shape (n_columns, S)
+        Added where a column is missing and counts as 0.
+    bias : ndarray of shape (S,)
+    centre : ndarray of shape (n_columns,)
+        What its scalers take for 0.
+    used, filled : ndarray of bool, shape (n_columns,)
+        Columns that reach the model; columns whose missing values are filled in.
+    finish : str
+        What is made of the scores, see `linear.Head`.
+    lookups : dict of int to Lookup
+        Columns of texts.
+    """
+
+    weights: NDArray[np.float64]
+    gaps: NDArray[np.float64]
+    bias: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    used: NDArray[np.bool_]
+    filled: NDArray[np.bool_]
+    finish: str
+    lookups: Lookups
+
+
+def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | None:
+    """Fold scalers, imputers, selections and encoders into a linear model.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    numeric : sequence of bool
+        Its input columns that are numbers; the others are texts.
+    method : {"predict_proba", "decision_function", "predict"} or None
+
+    Returns
+    -------
+    Fold or None
+        None for any other model.
+    """
+    columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
+    return _fold(estimator, columns, len(columns), method)
+
+
+def _fold(
+    estimator: Any, columns: Sequence[Column | Text], n_columns: int, method: str | None
+) -> Fold | None:
+    reached = walk(estimator, columns)
+    if reached is None:
+        return None
+    final, found = reached
+    if isinstance(final, CalibratedClassifierCV) and method == "predict_proba":
+        return _fold_calibrated(final, found, n_columns)
+    head = head_of(final, method)
+    if head is None or not np.isfinite(head.weights).all():
+        return None
+    if any(isinstance(column, Text) for column in found):
+        return None
+    lookups: dict[int, Lookup] = {}
+    for column, row in zip(found, head.weights, strict=True):
+        if isinstance(column, Coded):
+            added = Lookup(column.texts, np.outer(column.values, row))
+            lookups[column.source] = in_sum(lookups.get(column.source), added)
+    rows = [i for i, column in enumerate(found) if not isinstance(column, Coded)]
+    numbers = replace(head, weights=head.weights[rows])
+    folded = fold_numbers(numbers, [found[i] for i in rows], n_columns)
+    return None if folded is None else replace(folded, lookups=lookups)
+
+
+def fold_numbers(head: Head, columns: Sequence[Column], n_columns: int) -> Fold | None:
+    """Take the steps of columns into the weights; None where a gap is filled in and kept, too."""
+    source = np.array([column.source for column in columns], dtype=np.int64)
+    slope = np.array([column.slope for column in columns])
+    at_zero = np.array([column.at_zero for column in columns])
+    rise = np.array([column.at_missing for column in columns]) - at_zero
+    kept = np.isnan(rise)  # missing stays missing
+    shape = (n_columns, len(head.bias))
+    weights, gaps, centre = np.zeros(shape), np.zeros(shape), np.zeros(n_columns)
+    np.add.at(weights, source, slope[:, None] * head.weights)
+    np.add.at(gaps, source, np.where(kept, 0, rise)[:, None] * head.weights)
+    steady = slope != 0
+    centre[source[steady]] = -at_zero[steady] / slope[steady]
+    used, filled, lost = (np.zeros(n_columns, dtype=bool) for _ in range(3))
+    used[source] = True
+    filled[source[~kept]] = True
+    lost[source[kept]] = True
+    if (filled & lost).any():
+        return None
+    bias = head.bias + at_zero @ head.weights
+    return Fold(weights, gaps, bias, centre, used, filled, head.finish, {})
+
+
+def _fold_calibrated(
+    estimator: CalibratedClassifierCV, columns: Sequence[Column | Text], n_columns: int
+) -> Fold | None:
+    """Sigmoid calibration of two classes: the calibrators' lines fold into the scores."""
+    parts = []
+    for part in estimator.calibrated_classifiers_:
+        inner = _fold(part.estimator, columns, n_columns, "decision_function")
+        if part.method != "sigmoid" or len(part.classes) != 2 or inner is None:
+            return None
+        slope, shift = -part.calibrators[0].a_, -part.calibrators[0].b_
+        parts.append((inner, slope, slope * inner.bias + shift))
+    first = parts[0][0]
+    if any((p.used != first.used).any() or (p.filled != first.filled).any() for p, _, _ in parts):
+        return None
+    lookups = [{j: one.scaled(slope) for j, one in p.lookups.items()} for p, slope, _ in parts]
+    return Fold(
+        np.concatenate([slope * p.weights for p, slope, _ in parts], axis=1),
+        np.concatenate([slope * p.gaps for p, slope, _ in parts], axis=1),
+        np.concatenate([bias for _, _, bias in parts]),
+        first.centre,
+        first.used,
+        first.filled,
+        "mean",
+        side_by_side(lookups, [1] * len(parts)),
+    )

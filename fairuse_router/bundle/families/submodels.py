@@ -1,0 +1,281 @@
+"""Sub-models: one fitted estimator of the router as an ONNX model with known inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnx import ModelProto
+
+from fairuse_router import tables
+from fairuse_router.bundle.families.compose import classify, final_estimator, regress
+from fairuse_router.bundle.families.corrected import classify_corrected, regress_corrected
+from fairuse_router.bundle.families.finish import Finish
+from fairuse_router.bundle.families.scores import score
+from fairuse_router.bundle.file.layout import cells, runs_of
+from fairuse_router.bundle.file.names import feature_text
+from fairuse_router.bundle.file.session import open_session
+from fairuse_router.bundle.graph.blocks import Answer, Block, Part, spread
+from fairuse_router.bundle.graph.builder import Graph, all_nodes, value_info
+from fairuse_router.candidates.candidate import ServedModel
+from fairuse_router.candidates.corrected import Corrected
+from fairuse_router.tables import InputColumn
+
+
+@dataclass(frozen=True, eq=False)
+class Told:
+    """A column that a model is told beside the features: one value per route.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_routes,)
+        Numbers, or strings of dtype object.
+    """
+
+    values: NDArray[Any]
+
+    @property
+    def numeric(self) -> bool:
+        """Numbers; else text."""
+        return self.values.dtype.kind != "O"
+
+
+CODE = "code"
+Source = int | Told  # a feature by position among the features, or a column told
+
+
+@dataclass(frozen=True)
+class SubModel:
+    """One model that a routing table uses, ready to be inlined.
+
+    Parameters
+    ----------
+    name : str
+        Candidate it belongs to.
+    model : ModelProto
+        Inputs: one tensor [N, width] per run, then codes int64 [N] if it has any. Outputs:
+        ``label`` int64 [N], the position among the router's classes, and ``values`` [N, S] unless
+        only labels exist; for a regression ``values`` [N, 1] only. With a finish ``scores`` only.
+    runs : tuple of tuple of int or Told
+        Where its columns come from: neighbours that are numbers side by side, every text alone.
+    kind : numpy dtype
+        Type of its numbers.
+    finish : Finish or None
+        What is still to be made of its scores.
+    codes : ndarray of int64, shape (n_routes,), or None
+        What a corrected model is told beside its columns: the row of its table for each route.
+    guarded : bool
+        It breaks on zero rows, so that it must not be run on them.
+    """
+
+    name: str
+    model: ModelProto
+    runs: tuple[tuple[Source, ...], ...]
+    kind: np.dtype[Any]
+    finish: Finish | None = None
+    codes: NDArray[np.int64] | None = None
+    guarded: bool = False
+
+    @property
+    def width(self) -> int | None:
+        """Values a row; None if there are labels only."""
+        if self.finish is not None:
+            return self.finish.values
+        last = self.model.graph.output[-1]
+        if last.name != "values":
+            return None
+        return int(last.type.tensor_type.shape.dim[1].dim_value)
+
+    def nothing(self) -> list[NDArray[Any]]:
+        """Its outputs for no rows."""
+        if self.finish is not None:
+            return [np.empty((0, self.finish.width), dtype=self.kind)]
+        outputs: list[NDArray[Any]] = []
+        if self.model.graph.output[0].name == "label":
+            outputs.append(np.empty(0, dtype=np.int64))
+        if self.width is not None:
+            outputs.append(np.empty((0, self.width), dtype=self.kind))
+        return outputs
+
+
+def build_submodel(
+    served: ServedModel,
+    features: Sequence[InputColumn],
+    classes: NDArray[Any] | None,
+    method: str | None,
+    opsets: Mapping[str, int],
+    kind: Any = np.float32,
+    finish: Finish | None = None,
+) -> SubModel:
+    """Convert one fitted estimator.
+
+    Parameters
+    ----------
+    served : ServedModel
+        The estimator, and what it is told.
+    features : sequence of InputColumn
+        Feature columns of the user's X.
+    classes : ndarray of shape (K,) or None
+        The router's classes; None for a regression.
+    method : {"predict_proba", "decision_function"} or None
+        What is wanted beside the label.
+    opsets : dict of str to int
+    kind : {numpy.float32, numpy.float64}, default=numpy.float32
+        Type of the numbers inside the model.
+    finish : Finish or None, default=None
+        To be left to the caller.
+
+    Raises
+    ------
+    ValueError
+        If skl2onnx, or the runtime, cannot do it; the message names the candidate.
+    """
+    sources = model_sources(served, features)
+    codes = None
+    if isinstance(served.estimator, Corrected):
+        sources, code = sources[:-1], sources[-1]
+        assert isinstance(code, Told)
+        codes = code.values.astype(np.int64)
+    numeric = numeric_sources(sources, features)
+    runs = runs_of(numeric)
+    shapes = [(numeric[run[0]], len(run)) for run in runs]
+    try:
+        graph = Graph(opsets, kind)
+        if finish is None:
+            model = _convert(graph, served.estimator, shapes, classes, method)
+        else:
+            model = _convert_scores(graph, served.estimator, shapes, method, finish)
+        guarded = not _runs_on_no_rows(model)
+    except Exception as error:
+        raise ValueError(_refusal(served, error)) from error
+    own = tuple(tuple(sources[j] for j in run) for run in runs)
+    return SubModel(served.candidate, model, own, np.dtype(kind), finish, codes, guarded)
+
+
+def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
+    """Where each column of a model's input comes from."""
+    own: list[Source] = list(range(len(features)))
+    if served.added is None:
+        return tuple(own)
+    told = [_told(served.added, j) for j in range(tables.shape(served.added)[1])]
+    if served.positions is None:
+        return (*own, *told)
+    at = dict(zip(served.positions, told, strict=True))
+    rest = iter(own)
+    return tuple(at[j] if j in at else next(rest) for j in range(len(own) + len(told)))
+
+
+def numeric_sources(sources: Sequence[Source], features: Sequence[InputColumn]) -> list[bool]:
+    """Which columns of a model's input are numbers; the others are texts."""
+    return [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
+
+
+def _told(table: tables.Table, position: int) -> Told:
+    values = cells(tables.column(table, position))
+    if tables.is_numeric(table, position):
+        return Told(np.asarray(values, dtype=np.float64))
+    return Told(np.array([feature_text(v) for v in values], dtype=object))
+
+
+def _inputs(graph: Graph, shapes: Sequence[tuple[bool, int]]) -> tuple[list[Any], Block]:
+    """Inputs of a model, numbers or texts of some width, and the block that they are."""
+    types = [graph.kind if number else object for number, _ in shapes]
+    inputs = [value_info(f"x{j}", types[j], ["N", width]) for j, (_, width) in enumerate(shapes)]
+    return inputs, tuple(
+        Part(f"x{j}", width, not number) for j, (number, width) in enumerate(shapes)
+    )
+
+
+def _convert_scores(
+    graph: Graph,
+    estimator: Any,
+    shapes: Sequence[tuple[bool, int]],
+    method: str | None,
+    finish: Finish,
+) -> ModelProto:
+    inputs, block = _inputs(graph, shapes)
+    scores = score(graph, estimator, block, method)
+    return graph.to_model(inputs, [(scores, value_info("scores", graph.kind, ["N", finish.width]))])
+
+
+def _convert(
+    graph: Graph,
+    estimator: Any,
+    shapes: Sequence[tuple[bool, int]],
+    classes: NDArray[Any] | None,
+    method: str | None,
+) -> ModelProto:
+    inputs, block = _inputs(graph, shapes)
+    if isinstance(estimator, Corrected):
+        inputs.append(value_info(CODE, np.int64, ["N"]))
+    if classes is None:
+        number = _number(graph, estimator, block)
+        return graph.to_model(inputs, [(number, value_info("values", graph.kind, ["N", 1]))])
+    label, values = _answer(graph, estimator, block, method)
+    own = np.searchsorted(classes, estimator.classes_)
+    if len(own) < len(classes):
+        label = graph.op("Gather", graph.constant(own, np.int64), label)
+    outputs = [(label, value_info("label", np.int64, ["N"]))]
+    if values is not None:
+        if method == "predict_proba":
+            values = spread(graph, values, own, len(classes))
+        width = _n_values(estimator, len(classes), method)
+        outputs.append((values, value_info("values", graph.kind, ["N", width])))
+    return graph.to_model(inputs, outputs)
+
+
+def _number(graph: Graph, estimator: Any, block: Block) -> str:
+    if isinstance(estimator, Corrected):
+        return regress_corrected(graph, estimator, block, CODE)
+    return regress(graph, estimator, block)
+
+
+def _answer(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
+    if isinstance(estimator, Corrected):
+        return classify_corrected(graph, estimator, block, CODE)
+    return classify(graph, estimator, block, method)
+
+
+def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
+    """Columns of the probabilities or scores."""
+    if method == "predict_proba":
+        return n_classes
+    if n_classes == 2:
+        return 1
+    pairs = getattr(final_estimator(estimator), "decision_function_shape", "ovr") == "ovo"
+    return n_classes * (n_classes - 1) // 2 if pairs else n_classes
+
+
+# on no rows Scan fails in older runtimes, and the others end the process (TopK: before 1.31)
+_WANT_ROWS = frozenset({"TopK", "OneHot", "Einsum", "Scan"})
+
+
+def _runs_on_no_rows(model: ModelProto) -> bool:
+    """Whether all runtimes that may serve the model survive an empty batch."""
+    session = open_session(model.SerializeToString())
+    if any(node.op_type in _WANT_ROWS for node in all_nodes(model.graph.node)):
+        return False
+    types = {
+        **{"tensor(string)": object, "tensor(double)": np.float64, "tensor(float)": np.float32},
+        "tensor(int64)": np.int64,
+    }
+    feed = {i.name: np.empty((0, *i.shape[1:]), types[i.type]) for i in session.get_inputs()}
+    try:
+        answers = session.run(None, feed)
+    except Exception:  # the runtime has no one exception for this
+        return False
+    return all(answer.shape[0] == 0 for answer in answers)
+
+
+def _refusal(served: ServedModel, error: Exception) -> str:
+    lines = [line for line in str(error).strip().splitlines() if line.strip()]
+    detail = lines[0][:300] if lines else type(error).__name__
+    return (
+        f"The candidate {served.candidate!r} cannot be written to ONNX: "
+        f"{type(served.estimator).__name__} was refused ({detail}). Use estimators that skl2onnx "
+        "converts (skl2onnx.supported_converters() lists them) and ONNX Runtime runs, or leave "
+        "this candidate out of the router."
+    )

@@ -1,0 +1,262 @@
+"""Trees, forests and boosted trees, from scikit-learn's own arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
+
+from fairuse_router.bundle.families.columns import Column
+from fairuse_router.bundle.families.ensemble import Tree, sums
+from fairuse_router.bundle.families.limits import Limits
+from fairuse_router.bundle.graph.blocks import best, flat, logistic, two_classes
+from fairuse_router.bundle.graph.builder import Graph
+
+FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
+_FOREST_REGRESSORS = (RandomForestRegressor, ExtraTreesRegressor)
+_HISTOGRAM = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+_GRADIENT = (GradientBoostingClassifier, GradientBoostingRegressor)
+_SINGLE = (
+    *(DecisionTreeClassifier, ExtraTreeClassifier),
+    *(DecisionTreeRegressor, ExtraTreeRegressor),
+)
+TREE_MODELS = (*FORESTS, *_FOREST_REGRESSORS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
+
+
+@dataclass(frozen=True, eq=False)
+class Trees:
+    """Trees whose leaves add up, and what is made of the sums.
+
+    Parameters
+    ----------
+    trees : tuple of Tree
+    finish : str
+        ``"votes"``: mean probabilities of K classes; ``"rest"``: those of the second of two, the
+        first having the rest; ``"softmax"``, ``"largest"`` (scores), ``"logistic"``, ``"sign"``
+        (scores): of margins; ``"identity"``, ``"exp"``: regressions.
+    count : int, default=1
+        What the sums are divided by.
+    zero_is_second : bool, default=False
+        A margin of 0 means the second class.
+    """
+
+    trees: tuple[Tree, ...]
+    finish: str
+    count: int = 1
+    zero_is_second: bool = False
+
+    @property
+    def width(self) -> int:
+        """Number of sums."""
+        return self.trees[0].values.shape[1]
+
+
+def trees_of(
+    estimator: Any, columns: Sequence[Column], method: str | None, kind: Any
+) -> Trees | None:
+    """Return the trees of a fitted tree, forest or boosting; None for any other estimator.
+
+    Parameters
+    ----------
+    estimator : fitted estimator
+    columns : sequence of Column
+        What reaches it; thresholds are taken back to their sources.
+    method : {"predict_proba", "decision_function", "predict"} or None
+        What is wanted beside the label; ``"predict"`` for a regressor.
+    kind : {numpy.float32, numpy.float64}
+        Type of the numbers that are compared.
+
+    Raises
+    ------
+    ValueError
+        For an init estimator or categorical splits.
+    """
+    if type(estimator) not in TREE_MODELS:
+        return None
+    if not all(column.slope >= 0 for column in columns):
+        return None
+    limits = Limits(columns, np.dtype(kind) == np.float64)
+    if isinstance(estimator, _HISTOGRAM):
+        return _histogram_boosting(estimator, limits, method)
+    if isinstance(estimator, _GRADIENT):
+        return _gradient_boosting(estimator, limits, method)
+    members = estimator.estimators_ if hasattr(estimator, "estimators_") else [estimator]
+    trees = tuple(_from_tree(member.tree_, limits) for member in members)
+    return Trees(trees, "votes" if hasattr(estimator, "classes_") else "identity", len(members))
+
+
+def answer_trees(graph: Graph, model: Trees, tensor: str) -> list[str]:
+    """Label index [n] and values of rows; of a regression the values only, shape (n, 1)."""
+    model = in_one_sum(model, graph.kind)
+    total = sums(graph, model.trees, tensor, in_order=model.finish == "votes")
+    return finish_sums(graph, total, model)
+
+
+def in_one_sum(model: Trees, kind: Any) -> Trees:
+    """Add up the votes for the second of two classes only: ONNX Runtime is quicker at one sum.
+
+    In double precision only whole votes, of which the rest is exact.
+    """
+    if model.finish != "votes" or model.width != 2:
+        return model
+    leaves = np.concatenate([tree.values[tree.leaf] for tree in model.trees])
+    whole = bool((leaves == np.round(leaves)).all())
+    if np.dtype(kind) == np.float64 and not whole:
+        return model
+    if not np.allclose(leaves.sum(axis=1), 1, rtol=0, atol=1e-9):
+        return model
+    second = tuple(replace(tree, values=tree.values[:, 1:]) for tree in model.trees)
+    return replace(model, trees=second, finish="rest")
+
+
+def finish_sums(graph: Graph, total: str, model: Trees) -> list[str]:
+    """Label index and values from the sums of a model's trees, shape (n, width).
+
+    Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
+    whole numbers, so that tied votes tie in float32, too.
+    """
+    if model.finish == "rest":
+        return _finish_rest(graph, total, model.count)
+    mean = _mean(graph, total, model.count)
+    if model.finish == "identity":
+        return [mean]
+    if model.finish == "exp":
+        return [graph.op("Exp", mean)]
+    if model.finish in ("votes", "largest"):
+        return [best(graph, mean), mean]
+    if model.finish == "softmax":
+        return [best(graph, mean), graph.op("Softmax", mean, axis=1)]
+    if model.finish == "logistic":
+        return logistic(graph, mean, model.zero_is_second)
+    above = "GreaterOrEqual" if model.zero_is_second else "Greater"
+    return [graph.cast(graph.op(above, flat(graph, mean), graph.numbers(0)), np.int64), mean]
+
+
+def _finish_rest(graph: Graph, total: str, count: int) -> list[str]:
+    """Label index and probabilities from the votes for the second class, shape (n, 1)."""
+    if graph.kind == np.float32:
+        label, votes = two_classes(graph, total, float(count), "NONE")
+        return [label, _mean(graph, votes, count)]
+    votes = graph.op("Gemm", total, graph.numbers([[-1, 1]]), graph.numbers([count, 0]))
+    return [best(graph, votes), _mean(graph, votes, count)]
+
+
+def _mean(graph: Graph, total: str, count: int) -> str:
+    return total if count == 1 else graph.op("Div", total, graph.numbers(count))
+
+
+def _finish_of(estimator: Any, width: int, method: str | None) -> str:
+    """What a boosting makes of its margins."""
+    if not hasattr(estimator, "classes_"):
+        return "exp" if estimator.loss in ("poisson", "gamma") else "identity"
+    if method == "predict_proba":
+        return "logistic" if width == 1 else "softmax"
+    return "sign" if width == 1 else "largest"
+
+
+def _histogram_boosting(estimator: Any, limits: Limits, method: str | None) -> Trees:
+    categorical = estimator.is_categorical_
+    if categorical is not None and np.any(categorical):
+        raise ValueError(
+            "its categorical splits cannot be written; encode the categories with an "
+            "OrdinalEncoder and set categorical_features=None"
+        )
+    start = np.ravel(estimator._baseline_prediction)
+    trees = [
+        _from_boosting(predictor.nodes, k, len(start), limits)
+        for step in estimator._predictors
+        for k, predictor in enumerate(step)
+    ]
+    finish = _finish_of(estimator, len(start), method)
+    return Trees((*_started(start), *trees), finish)
+
+
+def _gradient_boosting(estimator: Any, limits: Limits, method: str | None) -> Trees:
+    if not isinstance(estimator.init_, (str, DummyClassifier, DummyRegressor)):
+        raise ValueError("its init estimator cannot be written; leave init=None")
+    rows = np.zeros((1, estimator.n_features_in_), np.float32)
+    start = np.ravel(estimator._raw_predict_init(rows))
+    trees = [
+        _from_tree(member.tree_, limits, estimator.learning_rate, k, len(start))
+        for step in estimator.estimators_
+        for k, member in enumerate(step)
+    ]
+    finish = _finish_of(estimator, len(start), method)
+    if estimator.loss == "exponential" and finish == "logistic":
+        # its probability is the sigmoid of twice the margin
+        start = 2 * start
+        trees = [replace(tree, values=2 * tree.values) for tree in trees]
+    return Trees((*_started(start), *trees), finish, zero_is_second=True)
+
+
+def _started(start: NDArray[np.float64]) -> list[Tree]:
+    """What the margins begin with, as trees of one leaf."""
+    return [Tree.constant(row) for row in np.diag(start.astype(np.float64))]
+
+
+def _from_tree(
+    tree: Any, limits: Limits, factor: float = 1.0, target: int = 0, width: int | None = None
+) -> Tree:
+    leaf = tree.children_left < 0
+    values = tree.value[:, 0, :] * factor
+    return _tree(
+        (tree.children_left, tree.children_right, tree.feature),
+        limits.of_rounded(tree.feature, tree.threshold, leaf),
+        limits.missing_left(tree.feature, tree.threshold, tree.missing_go_to_left, leaf),
+        leaf,
+        values if width is None else _placed(values, target, width),
+        limits,
+    )
+
+
+def _from_boosting(nodes: NDArray[Any], target: int, width: int, limits: Limits) -> Tree:
+    leaf = nodes["is_leaf"].astype(bool)
+    feature, threshold = nodes["feature_idx"].astype(np.int64), nodes["num_threshold"]
+    return _tree(
+        (nodes["left"], nodes["right"], feature),
+        limits.of_doubles(feature, threshold, leaf),
+        limits.missing_left(feature, threshold, nodes["missing_go_to_left"], leaf),
+        leaf,
+        _placed(nodes["value"][:, None], target, width),
+        limits,
+    )
+
+
+def _tree(
+    links: tuple[NDArray[Any], NDArray[Any], NDArray[Any]],
+    threshold: NDArray[np.float64],
+    missing_left: NDArray[np.bool_],
+    leaf: NDArray[np.bool_],
+    values: NDArray[np.float64],
+    limits: Limits,
+) -> Tree:
+    left, right, feature = (np.where(leaf, 0, link).astype(np.int64) for link in links)
+    source = np.where(leaf, 0, limits.sources[feature])
+    return Tree(left, right, source, threshold, missing_left, leaf, values)
+
+
+def _placed(column: NDArray[np.float64], target: int, width: int) -> NDArray[np.float64]:
+    """A column as one of several, zeros elsewhere."""
+    values = np.zeros((len(column), width))
+    values[:, target] = column[:, 0]
+    return values

@@ -1,0 +1,186 @@
+"""Metadata: what a bundle says of itself, as JSON under ``fairuse_router.*``.
+
+``format_version`` is one integer. It grows when a reader of the version before would misread a
+file: a key that is renamed or removed, or that changes its meaning. New keys do not count, and
+readers pass over what they do not know. Files of every version since 1 can be read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.bundle.file.claims import check_claims
+from fairuse_router.routing.records import Change, GroupRecord
+from fairuse_router.routing.table import RoutingTable
+
+FORMAT_VERSION = 1
+READABLE = range(1, FORMAT_VERSION + 1)
+PREFIX = "fairuse_router."
+KEYS = ("audit", "candidates", "certificate", "classes", "features", "routing_table", "schema")
+
+
+def to_json(data: Any) -> str:
+    """JSON text with sorted keys; infinities and NaN are refused."""
+    return json.dumps(data, sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+
+def read(properties: Mapping[str, str]) -> dict[str, Any]:
+    """Parse and check the metadata of a model, without the prefix.
+
+    Raises
+    ------
+    ValueError
+        If the model is no bundle, of a version that is not known, lacks a key, or contradicts
+        itself.
+    """
+    version = properties.get(f"{PREFIX}format_version")
+    if version is None:
+        raise ValueError("it is an ONNX model, but no bundle: it has no fairuse_router metadata")
+    if version not in map(str, READABLE):
+        raise ValueError(
+            f"its format_version is {version[:20]!r}, this version of fairuse_router reads up to "
+            f"{FORMAT_VERSION}; install the version that wrote it, or export it again"
+        )
+    missing = [key for key in KEYS if PREFIX + key not in properties]
+    if missing:
+        raise ValueError(f"its metadata lacks {missing}")
+    parts = {key: _from_json(properties[PREFIX + key], key) for key in KEYS}
+    check_claims(parts)
+    return parts
+
+
+def _from_json(text: str, key: str) -> Any:
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{constant} is no number")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"its metadata {key} is no JSON ({str(error)[:80]})") from None
+
+
+def write_classes(classes: NDArray[Any]) -> dict[str, Any]:
+    """Classes for the file.
+
+    Raises
+    ------
+    ValueError
+        For labels that are neither integers of 64 bits, booleans, strings nor integral floats.
+    """
+    labels = classes.tolist()
+    if all(isinstance(v, str) for v in labels):
+        return {"dtype": classes.dtype.str, "labels": labels}
+    if classes.dtype.kind in "biuf" and all(_fits_int64(v) for v in labels):
+        return {"dtype": classes.dtype.str, "labels": [int(v) for v in labels]}
+    raise ValueError(
+        f"y has the classes {labels[:5]}; a bundle holds integers of 64 bits, booleans, "
+        "integral floats or strings. Encode y and fit again."
+    )
+
+
+def _fits_int64(label: float) -> bool:
+    return float(label).is_integer() and -(2**63) <= int(label) < 2**63
+
+
+def onnx_labels(data: Mapping[str, Any]) -> NDArray[Any]:
+    """Labels as the graph gives them: int64, or strings of dtype object."""
+    labels = data["labels"]
+    is_text = bool(labels) and isinstance(labels[0], str)
+    return np.array(labels, dtype=object if is_text else np.int64)
+
+
+def read_classes(data: Mapping[str, Any]) -> NDArray[Any]:
+    """Classes as the router had them."""
+    labels, dtype = data["labels"], data["dtype"]
+    try:
+        classes = np.array(labels, dtype=object).astype(dtype)
+    except (TypeError, ValueError, OverflowError):
+        classes = np.empty(0)
+    if classes.tolist() != labels:
+        raise ValueError(f"its classes {labels[:5]} are not of the type {dtype!r}")
+    return classes
+
+
+def small_groups(table: RoutingTable, min_cell: int) -> frozenset[str]:
+    """Names of the groups whose numbers are left out of the file.
+
+    Those below `min_cell` rows; and if that is one group only, the next smallest as well, as
+    totals would give the one away.
+    """
+    rows = [record.rows or 0 for record in table.groups]
+    order = np.argsort(rows, kind="stable")
+    hidden = [g for g in order.tolist() if rows[g] < min_cell]
+    if len(hidden) == 1:
+        hidden = order[:2].tolist()
+    names = table.schema.group_names()
+    return frozenset(names[g] for g in hidden)
+
+
+def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> dict[str, Any]:
+    """Routing table for the file, without the numbers of hidden groups."""
+    data = table.to_dict()
+    del data["schema"]
+    names = dict(zip((g.report for g in table.groups), table.schema.group_names(), strict=True))
+    nothing: dict[str, Any] = dict.fromkeys(("rows", "gain", "low", "high"))
+    for group in data["groups"]:
+        if names[tuple(group["report"])] in hidden:
+            reason = f"not shown: the group, or one next to it, has fewer than {min_cell} rows"
+            group.update(nothing, reason=reason, risks={}, unavailable={})
+            group.pop("real", None)
+    for change in data["history"]:
+        few = change["rows"] is not None and change["rows"] < min_cell
+        if few or names[tuple(change["report"])] in hidden:
+            reason = (
+                f"not shown: it rests on fewer than {min_cell} rows, or on a group next to such"
+            )
+            for group in data["groups"]:
+                if group["reason"] == change["reason"]:
+                    group["reason"] = reason
+            change.update(nothing, reason=reason)
+    return data
+
+
+def read_table(data: Mapping[str, Any]) -> RoutingTable:
+    """Routing table of a file."""
+    table = data["routing_table"]
+    known = {field.name for field in fields(GroupRecord)}
+    groups = [{k: v for k, v in group.items() if k in known} for group in table["groups"]]
+    known = {field.name for field in fields(Change)}
+    history = [{k: v for k, v in c.items() if k in known} for c in table.get("history", [])]
+    plain = {**table, "groups": groups, "history": history, "schema": data["schema"]}
+    return RoutingTable.from_dict(plain)
+
+
+def suppress(data: Any, hidden: frozenset[str], min_cell: int) -> Any:
+    """Leave out the numbers of records of hidden groups, or on fewer than `min_cell` rows.
+
+    A record is a dictionary with the entries ``group`` and ``n``, as an audit has them.
+
+    Examples
+    --------
+    >>> records = [{"group": "F", "n": 3, "risk": 0.2}, {"group": "M", "n": 9, "risk": 0.1}]
+    >>> suppress(records, frozenset(), 5)
+    [{'group': 'F', 'n': None, 'risk': None}, {'group': 'M', 'n': 9, 'risk': 0.1}]
+    """
+    if isinstance(data, (list, tuple)):
+        return [suppress(v, hidden, min_cell) for v in data]
+    if not isinstance(data, Mapping):
+        return data
+    is_small = data.get("group") in hidden or ("group" in data and data.get("n", 0) < min_cell)
+    if is_small:
+        return {key: _without_number(key, value) for key, value in data.items()}
+    return {key: suppress(value, hidden, min_cell) for key, value in data.items()}
+
+
+def _without_number(key: str, value: Any) -> Any:
+    if key == "verdict":
+        return "undetermined"
+    if key == "reason":
+        return "not shown: too few rows"
+    return value if isinstance(value, str) else None

@@ -1,0 +1,60 @@
+"""Numbers that a router does not take: which features must not be missing, and not infinite."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from fairuse_router import tables
+from fairuse_router.bundle.file.layout import Layout
+
+
+def note_untaken(router: Any, table: tables.Table, layout: Layout) -> Layout:
+    """Ask a router which features it takes missing or infinite values of, and write that down.
+
+    A graph takes any number: a forest would answer where scikit-learn raises. The reader refuses
+    what the router refuses.
+
+    Parameters
+    ----------
+    router : fitted FairUseRouter
+    table : table of at least one row
+        The first row is asked again with one feature changed.
+    layout : Layout
+
+    Returns
+    -------
+    Layout
+        With ``no_missing`` and ``no_infinite``.
+    """
+    features, _ = router._split(tables.take_rows(table, np.zeros(1, dtype=np.int64)))
+    numeric = [j for j, column in enumerate(layout.columns) if column.numeric]
+    asked = _a_report_of_each_candidate(router.routing_table_)
+
+    def takes(columns: Sequence[int], value: float) -> bool:
+        row = tables.fill_columns(features, columns, value)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                for code in asked:
+                    router._serve(row, code[None, :], "predict")
+        except Exception:  # an estimator may raise anything at all
+            return False
+        return True
+
+    def untaken(value: float) -> tuple[str, ...]:
+        refused = [] if takes(numeric, value) else [j for j in numeric if not takes([j], value)]
+        return tuple(layout.columns[j].name for j in refused)
+
+    return replace(layout, no_missing=untaken(np.nan), no_infinite=untaken(np.inf))
+
+
+def _a_report_of_each_candidate(table: Any) -> list[Any]:
+    """Report codes that reach every candidate that serves, one each."""
+    names = [table.routes[r].candidate for r in table.grid.ravel().tolist()]
+    first = {name: i for i, name in reversed(list(enumerate(names)))}
+    return [table.schema.report_codes[i] for i in sorted(first.values())]

@@ -1,0 +1,186 @@
+"""Recipes: the unfitted candidates, the rows that train them, and the fit of one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import clone
+
+from fairuse_router import tables
+from fairuse_router.candidates.candidate import Candidate
+from fairuse_router.candidates.injection import inject
+from fairuse_router.candidates.names import KNOWN, MULTILEVEL
+from fairuse_router.candidates.weights import weight_keyword
+from fairuse_router.groups import GroupSchema
+from fairuse_router.rows import Rows, TrainingRows
+
+
+class Unavailable(Exception):
+    """Why a candidate cannot be had here, in words for the routing table."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """An unfitted candidate: the estimator, and what its columns tell of each group.
+
+    Parameters
+    ----------
+    name : str
+        One of `KNOWN`.
+    estimator : estimator
+        Unfitted; takes the features and the added columns.
+    added : ndarray of shape (m, k) or None
+        Dummies of each group: the columns that are added, or multilevel's main effects.
+    added_names : tuple of str
+        Their names.
+    """
+
+    name: str
+    estimator: Any
+    added: NDArray[np.float64] | None = None
+    added_names: tuple[str, ...] = ()
+
+
+_REPLACED = str.maketrans(
+    {"<": "lt", "[": "(", "]": ")", "{": "(", "}": ")", ",": ";", ":": "=", '"': "'"}
+)
+
+
+def plain_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of dummies without the signs that XGBoost or LightGBM refuse; all of them distinct.
+
+    Examples
+    --------
+    >>> plain_names(["sex_F", "age_<60", "age_[60", "age_{60"])
+    ('sex_F', 'age_lt60', 'age_(60', 'age_(60_2')
+    """
+    found: dict[str, None] = {}
+    for name in names:
+        plain = unique = name.translate(_REPLACED)
+        copies = 1
+        while unique in found:
+            copies += 1
+            unique = f"{plain}_{copies}"
+        found[unique] = None
+    return tuple(found)
+
+
+def make_recipes(
+    names: Any, estimator: Any, schema: GroupSchema, feature_names: Sequence[str] | None
+) -> list[Recipe]:
+    """Build the candidates to fit.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in `KNOWN`, if generic is missing, or if a dummy has the name
+        of a feature.
+    """
+    if isinstance(names, (str, bytes, Mapping)) or not isinstance(names, Iterable):
+        raise ValueError(
+            f"candidates={names!r} is not allowed: pass a sequence of names; a dict of fitted "
+            "models goes with cv='prefit'."
+        )
+    names = tuple(names)
+    wrong = [name for name in names if name not in KNOWN]
+    if wrong or "generic" not in names or len(set(names)) < len(names):
+        raise ValueError(
+            f"candidates={names} is not allowed: name each of {KNOWN} at most once, "
+            "'generic' always among them."
+        )
+    encodings = {"onehot": schema.onehot, "intersectional": schema.intersectional}
+    ids = schema.report_ids(schema.group_codes)
+    recipes = []
+    for name in names:
+        if name == MULTILEVEL:
+            recipes.append(Recipe(name, estimator, schema.onehot()[0][ids]))
+            continue
+        if name not in encodings:
+            recipes.append(Recipe(name, estimator))
+            continue
+        dummies, texts = encodings[name]()
+        columns = plain_names(texts)
+        clash = sorted(set(columns) & set(feature_names or ()))
+        if clash:
+            raise ValueError(
+                f"X has the columns {clash}, which are the names of dummies of group_attributes. "
+                "Rename or drop them; the router encodes the group attributes by itself."
+            )
+        recipes.append(Recipe(name, inject(estimator, len(columns)), dummies[ids], columns))
+    return recipes
+
+
+def fit_candidate(recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size: int) -> Candidate:
+    """Fit one candidate on some rows; groups that it cannot serve are recorded, with the reason."""
+    if recipe.name == "decoupled":
+        return _fit_decoupled(recipe, data, rows, min_group_size)
+    features = tables.take_rows(data.features, rows)
+    if recipe.added is not None:
+        # group -1, the last row: whoever withholds something is all zeros
+        dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])
+        features = tables.append_columns(features, dummies[data.groups[rows]], recipe.added_names)
+    model = fit_model(recipe.estimator, features, data, rows)
+    everyone = np.zeros(data.n_groups, dtype=np.int64)
+    return Candidate(recipe.name, (model,), everyone, recipe.added, recipe.added_names)
+
+
+def fit_model(estimator: Any, features: tables.Table, data: TrainingRows, rows: Rows) -> Any:
+    """Fit a clone of an estimator to the labels and weights of some rows."""
+    params = {}
+    if data.weight is not None:
+        params[weight_keyword(estimator)] = data.weight[rows]
+    return clone(estimator).fit(features, data.y[rows], **params)
+
+
+def _fit_decoupled(
+    recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size: int
+) -> Candidate:
+    models: list[Any] = []
+    which = np.full(data.n_groups, -1, dtype=np.int64)
+    unavailable: dict[int, str] = {}
+    for g in range(data.n_groups):
+        own = rows[data.groups[rows] == g]
+        reason = _too_little(data, own, min_group_size)
+        if reason is None:
+            try:
+                features = tables.take_rows(data.features, own)
+                model = fit_model(recipe.estimator, features, data, own)
+                reason = _missing_class(model, data.classes)
+            except Exception as error:  # one group's trouble must not stop the others
+                reason = first_line(error)
+        if reason is None:
+            which[g] = len(models)
+            models.append(model)
+        else:
+            unavailable[g] = reason
+    return Candidate(recipe.name, tuple(models), which, unavailable=unavailable)
+
+
+def _too_little(data: TrainingRows, rows: Rows, min_group_size: int) -> str | None:
+    """Why a group has too little to fit a model of its own, if it has."""
+    if data.weight is not None:
+        rows = rows[data.weight[rows] > 0]
+    if len(rows) < min_group_size:
+        return f"{len(rows)} rows to train on, min_group_size is {min_group_size}"
+    if data.classes is not None and len(np.unique(data.target[rows])) < 2:
+        return "one class only among its training rows"
+    return None
+
+
+def _missing_class(model: Any, classes: NDArray[Any] | None) -> str | None:
+    """Why a model without probabilities cannot be compared, if it has not seen every class."""
+    if classes is None or hasattr(model, "predict_proba") or len(model.classes_) == len(classes):
+        return None
+    return "a class is absent from its training rows, and the estimator has no predict_proba"
+
+
+def first_line(error: Exception) -> str:
+    """An error's kind and the first line of its text; the text alone of `Unavailable`."""
+    if isinstance(error, Unavailable):
+        return str(error)
+    text = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {text[0] if text else ''}"

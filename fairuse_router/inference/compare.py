@@ -1,0 +1,264 @@
+"""Compare two models in every group by the test that the metric asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from fairuse_router.inference.auc import AucParts, auc_parts, delong, members
+from fairuse_router.inference.bootstrap import (
+    area_replicates,
+    exact_bootstrap,
+    mean_replicates,
+    paired_bootstrap,
+)
+from fairuse_router.inference.mcnemar import mcnemar
+from fairuse_router.inference.paired import paired_t_from_sums, row_sums
+from fairuse_router.inference.result import PairedTest, stack_tests
+from fairuse_router.inference.swap import ece_swap
+from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, probabilities
+
+__all__ = ["COUNT_TESTS", "Rows", "compare", "default_test"]
+
+COUNT_TESTS = ("mid-p McNemar", "exact McNemar", "exact bootstrap")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of an audit.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n,)
+        Class indices, or the target of a regression.
+    groups : ndarray of int of shape (n,)
+        Group of each row in 0..m-1; -1 belongs to none.
+    m : int
+        Number of groups.
+    weight, clusters : ndarray of shape (n,) or None
+    unserved : frozenset of int
+        Groups for which there is no model.
+    """
+
+    y: np.ndarray
+    groups: np.ndarray
+    m: int
+    weight: np.ndarray | None = None
+    clusters: np.ndarray | None = None
+    unserved: frozenset[int] = frozenset()
+
+    @property
+    def plain(self) -> bool:
+        """Whether every row counts once and independently."""
+        return self.weight is None and self.clusters is None
+
+    def only(self, keep: np.ndarray) -> Rows:
+        """Return these rows, those outside a mask belonging to no group."""
+        if keep[self.groups >= 0].all():
+            return self
+        return replace(self, groups=np.where(keep, self.groups, -1))
+
+    @cached_property
+    def together(self) -> Rows:
+        """These rows as one group."""
+        return replace(self, groups=np.where(self.groups >= 0, 0, -1), m=1, unserved=frozenset())
+
+    @cached_property
+    def sizes(self) -> np.ndarray:
+        """Rows per group; rows of weight 0 do not exist."""
+        used = self.groups >= 0 if self.weight is None else (self.groups >= 0) & (self.weight > 0)
+        return np.bincount(self.groups[used], minlength=self.m)
+
+    @cached_property
+    def members(self) -> list[np.ndarray]:
+        """Index of the rows of each group."""
+        return members(self.groups, self.m)
+
+    def areas(self, predictions: Predictions) -> AucParts:
+        """Areas under the ROC curve, computed once per model."""
+        if id(predictions) not in self._areas:
+            proba = probabilities("auc", self.y, predictions)
+            parts = auc_parts(self.y, proba, self.groups, self.m, self.weight)
+            self._areas[id(predictions)] = (predictions, parts)
+        return self._areas[id(predictions)][1]
+
+    @cached_property
+    def _areas(self) -> dict[int, tuple[Predictions, AucParts]]:
+        return {}
+
+    def risks(self, metric: Metric, predictions: Predictions) -> np.ndarray:
+        """Risk in every group, shape (m,); nan where undefined."""
+        if metric.name == "auc":
+            return 1 - self.areas(predictions).area
+        return np.array(
+            [metric.risk(self.y[r], predictions[r], _take(self.weight, r)) for r in self.members]
+        )
+
+
+def _take(values: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
+    """Rows of an array that may be missing."""
+    return None if values is None else values[rows]
+
+
+def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
+    """Return the name of the test for a metric: the one wanted, if it is possible.
+
+    Raises
+    ------
+    ValueError
+        If the wanted test does not fit the metric or the rows.
+    """
+    allowed: tuple[str, ...]
+    if metric.name == "error":
+        allowed = (*COUNT_TESTS, "paired t", "paired bootstrap")
+    elif metric.rowwise is not None:
+        allowed = ("paired t", "paired bootstrap")
+    else:
+        allowed = (
+            {"auc": "DeLong", "ece": "swap permutation"}.get(metric.name, ""),
+            "paired bootstrap",
+        )
+    allowed = tuple(t for t in allowed if t and (rows.plain or t not in COUNT_TESTS))
+    if wanted is not None and wanted not in allowed:
+        given = "" if rows.plain else " with weights or clusters"
+        raise ValueError(
+            f"tests={{{metric.name!r}: {wanted!r}}} is not possible for this metric{given}. "
+            f"Allowed: {', '.join(allowed)}."
+        )
+    return wanted or allowed[0]
+
+
+def span_of(metric: str) -> float | None:
+    """Largest difference of two row losses, where intervals may rest on it."""
+    return 1.0 if metric == "error" else None
+
+
+def compare(
+    metric: Metric,
+    reference: Predictions,
+    model: Predictions,
+    rows: Rows,
+    test: str,
+    *,
+    alpha: float,
+    n_resamples: int,
+    seed: int,
+) -> PairedTest:
+    """Return the gains of a model over a reference, arrays over groups."""
+    if test in COUNT_TESTS:
+        return _compare_errors(reference, model, rows, test, alpha)
+    if test == "paired t":
+        sums = row_sums(_row_gains(metric, reference, model, rows), *_layout(rows))
+        return paired_t_from_sums(sums, alpha, span=span_of(metric.name))
+    if test == "DeLong":
+        areas = rows.areas(reference), rows.areas(model)
+        return delong(*areas, rows.groups, rows.clusters, alpha)
+    one_by_one = _swaps if test == "swap permutation" else _bootstraps
+    return stack_tests(list(one_by_one(metric, reference, model, rows, n_resamples, seed, alpha)))
+
+
+def _layout(rows: Rows) -> tuple[np.ndarray, int, np.ndarray | None, np.ndarray | None]:
+    """Arguments that say whose row is whose."""
+    return rows.groups, rows.m, rows.weight, rows.clusters
+
+
+def _compare_errors(
+    reference: Predictions, model: Predictions, rows: Rows, test: str, alpha: float
+) -> PairedTest:
+    """Compare error rates by the rows on which one of the two errs."""
+    member = rows.groups >= 0
+    gain = _error_gain(rows.y, reference, model)[member]
+    b, c = (np.bincount(rows.groups[member][gain == sign], minlength=rows.m) for sign in (1, -1))
+    if test == "exact bootstrap":
+        counts = zip(b, c, rows.sizes, strict=True)
+        return stack_tests([exact_bootstrap(int(i), int(j), int(n), alpha) for i, j, n in counts])
+    return mcnemar(b, c, rows.sizes, mid_p=test == "mid-p McNemar", alpha=alpha)
+
+
+def _error_gain(y: np.ndarray, reference: Predictions, model: Predictions) -> np.ndarray:
+    """1 where only the reference errs, -1 where only the model does."""
+    return (reference.label != y).astype(np.int8) - (model.label != y).astype(np.int8)
+
+
+def _row_gains(
+    metric: Metric, reference: Predictions, model: Predictions, rows: Rows
+) -> np.ndarray:
+    """Gain of each row; two infinite losses do not differ."""
+    assert metric.rowwise is not None
+    first, second = (metric.rowwise(rows.y, p) for p in (reference, model))
+    with np.errstate(invalid="ignore"):
+        return np.where(first == second, 0.0, first - second)
+
+
+def _swaps(
+    metric: Metric,
+    reference: Predictions,
+    model: Predictions,
+    rows: Rows,
+    n_resamples: int,
+    seed: int,
+    alpha: float,
+) -> Iterator[PairedTest]:
+    """Swap permutation of the calibration error, group by group."""
+    sides = [confidence_and_hit(rows.y, p) for p in (reference, model)]
+    for g, r in enumerate(rows.members):
+        yield ece_swap(
+            *((confidence[r], hit[r]) for confidence, hit in sides),
+            weight=_take(rows.weight, r),
+            clusters=_take(rows.clusters, r),
+            n_resamples=n_resamples,
+            seed=np.random.default_rng([seed, g]),
+            alpha=alpha,
+        )
+
+
+def _bootstraps(
+    metric: Metric,
+    reference: Predictions,
+    model: Predictions,
+    rows: Rows,
+    n_resamples: int,
+    seed: int,
+    alpha: float,
+) -> Iterator[PairedTest]:
+    """Paired bootstrap of any metric, group by group; AUC within classes."""
+    for g, r in enumerate(rows.members):
+        y, weight = rows.y[r], _take(rows.weight, r)
+        first, second = reference[r], model[r]
+        strata = y if metric.name == "auc" and rows.clusters is None else None
+        yield paired_bootstrap(
+            _replicates(metric, y, first, second, weight),
+            len(r),
+            strata=strata,
+            clusters=_take(rows.clusters, r),
+            n_resamples=n_resamples,
+            seed=np.random.default_rng([seed, g]),
+            alpha=alpha,
+        )
+
+
+def _replicates(
+    metric: Metric,
+    y: np.ndarray,
+    first: Predictions,
+    second: Predictions,
+    weight: np.ndarray | None,
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Gains under counts of shape (B, n), in one product where the metric allows it."""
+    if metric.rowwise is not None:
+        gain = _row_gains(metric, first, second, Rows(y, np.zeros(len(y), int), 1))
+        return mean_replicates(gain, weight)
+    if metric.name == "auc" and first.proba is not None and first.proba.shape[1] == 2:
+        assert second.proba is not None
+        return area_replicates(y, first.proba[:, 1], second.proba[:, 1], weight)
+    base = np.ones(len(y)) if weight is None else weight
+
+    def gains(counts: np.ndarray) -> np.ndarray:
+        return np.array(
+            [metric.risk(y, first, base * k) - metric.risk(y, second, base * k) for k in counts]
+        )
+
+    return gains

@@ -1,0 +1,243 @@
+"""The routing table as data: report -> route in one dense array, and the evidence behind it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.candidates.names import GENERIC
+from fairuse_router.documents import reading
+from fairuse_router.groups import GroupSchema
+from fairuse_router.inference import combine_intervals
+from fairuse_router.routing.records import Change, GroupRecord, Route
+
+
+@dataclass(frozen=True, eq=False)
+class RoutingGrid:
+    """Report -> route, with the evidence per group. `RoutingTable` shows it.
+
+    Parameters
+    ----------
+    schema : GroupSchema
+        Group attributes and levels.
+    routes : tuple of Route
+        The distinct routes; the first is generic.
+    grid : ndarray of int64, shape ``schema.shape``
+        Index into `routes` for every report; code 0 of an attribute is "withheld".
+    groups : tuple of GroupRecord
+        Evidence, in group order.
+    policy, metric : str
+        How the routes were chosen, and the metric of the risks.
+    alpha : float, default=0.1
+        The intervals are at level ``1 - alpha``.
+    history : tuple of Change, default=()
+        What has been changed since the routes were chosen, oldest first.
+    """
+
+    schema: GroupSchema
+    routes: tuple[Route, ...]
+    grid: NDArray[np.int64]
+    groups: tuple[GroupRecord, ...]
+    policy: str
+    metric: str
+    alpha: float = 0.1
+    history: tuple[Change, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.grid.shape != self.schema.shape:
+            raise ValueError(
+                f"grid has shape {self.grid.shape}; the group attributes need {self.schema.shape}."
+            )
+        if self.grid.size and not 0 <= self.grid.min() <= self.grid.max() < len(self.routes):
+            raise ValueError(f"grid points past the {len(self.routes)} routes.")
+        if len(self.groups) != self.schema.n_groups:
+            raise ValueError(f"{len(self.groups)} records for {self.schema.n_groups} groups.")
+
+    @classmethod
+    def from_choices(
+        cls,
+        schema: GroupSchema,
+        groups: Sequence[GroupRecord],
+        *,
+        policy: str,
+        metric: str,
+        alpha: float,
+    ) -> Self:
+        """Build the table from the candidate of each group.
+
+        Full withholding is served by generic. A partial report goes where all its completions go
+        when they agree, else to generic, so that no prediction depends on a withheld column.
+        """
+        routes = [Route(GENERIC)]
+        of_group = np.zeros(schema.n_groups, dtype=np.int64)
+        for g, record in enumerate(groups):
+            if record.candidate != GENERIC:
+                of_group[g] = len(routes)
+                routes.append(Route(record.candidate, g, record.strength))
+        flat = np.zeros(schema.n_reports, dtype=np.int64)
+        for i, code in enumerate(schema.report_codes):
+            ends = np.unique(of_group[schema.completions(code)])
+            flat[i] = ends[0] if code.any() and len(ends) == 1 else 0
+        return cls(
+            schema, tuple(routes), flat.reshape(schema.shape), tuple(groups), policy, metric, alpha
+        )
+
+    def look_up(self, codes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Route of each report of codes [n, k], shape (n,)."""
+        return self.grid.ravel()[self.schema.report_ids(codes)]
+
+    def standing(self, code: NDArray[np.int64]) -> tuple[float, float, float, float]:
+        """Training rows behind one report (k codes), and the gain, low and high of its route.
+
+        Of all groups that it may come from together; 0 under generic, nan where undefined.
+        """
+        records = [self.groups[g] for g in self.schema.completions(code)]
+        rows = float(np.sum([_or_nan(r.rows) for r in records]))
+        if self.routes[int(self.grid[tuple(code)])].candidate == GENERIC:
+            return (rows, 0.0, 0.0, 0.0)
+        share = np.array([1.0]) if len(records) == 1 else np.array([r.rows or 0 for r in records])
+        parts = np.array([[_or_nan(v) for v in (r.gain, r.low, r.high)] for r in records])
+        gain, low, high = parts.T
+        with np.errstate(invalid="ignore"):
+            return (rows, *combine_intervals(gain, low, high, share / share.sum()))
+
+    def reason(self, code: NDArray[np.int64]) -> str:
+        """Why one report (k codes) is served by its route, in a sentence."""
+        group = int(self.schema.group_ids(code[None, :])[0])
+        if group >= 0:
+            return self.groups[group].reason
+        if not code.any():
+            return "everything is withheld: generic needs no group attribute"
+        if self.routes[int(self.grid[tuple(code)])].candidate == GENERIC:
+            ends = {self.groups[g].candidate for g in self.schema.completions(code)}
+            if ends == {GENERIC}:
+                return "all groups it may come from are served by generic"
+            return "the groups it may come from are served differently: generic"
+        return "all groups it may come from share this route"
+
+    def weights(self) -> NDArray[np.float64]:
+        """Training rows of every group, shape (m,); 1 where a bundle leaves small counts out."""
+        rows = np.array([1 if r.rows is None else r.rows for r in self.groups], dtype=np.float64)
+        return rows if rows.any() else np.ones_like(rows)
+
+    def to_generic(self, reasons: Mapping[int, str], event: str, **evidence: Any) -> Self:
+        """Send some groups back to generic, and nothing else, and keep a record of it.
+
+        Parameters
+        ----------
+        reasons : dict of int to str
+            The groups, by number, and why.
+        event : {"collapsed", "withdrawn"}
+        **evidence
+            ``rows``, ``gain``, ``low``, ``high``: dicts by group; the group's record if left out.
+
+        Returns
+        -------
+        RoutingTable
+            Partial reports follow if their groups no longer share a route. Routes that serve nobody
+            any more are dropped.
+        """
+        groups, changes = list(self.groups), []
+        grid, full = self.grid.copy(), self.schema.group_codes
+        for g, reason in reasons.items():
+            old = groups[g]
+            numbers = {
+                name: evidence[name][g] if name in evidence else getattr(old, name)
+                for name in ("rows", "gain", "low", "high")
+            }
+            changes.append(Change(event, old.report, old.candidate, reason, **numbers))
+            groups[g] = _as_generic(old, reason)
+            grid[tuple(full[g])] = 0
+        ends = grid[tuple(full.T)]
+        for code in self.schema.report_codes[grid.ravel() > 0]:
+            if (ends[self.schema.completions(code)] != grid[tuple(code)]).any():
+                grid[tuple(code)] = 0
+        used = np.union1d([0], grid)
+        return replace(
+            self,
+            routes=tuple(self.routes[r] for r in used),
+            grid=np.searchsorted(used, grid),
+            groups=tuple(groups),
+            history=(*self.history, *changes),
+        )
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RoutingGrid) and self.to_dict() == other.to_dict()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data: what the bundle carries and `from_dict` reads."""
+        return {
+            "schema": self.schema.to_dict(),
+            "policy": self.policy,
+            "metric": self.metric,
+            "alpha": self.alpha,
+            "routes": [route.to_dict() for route in self.routes],
+            "grid": self.grid.ravel().tolist(),
+            "groups": [group.to_dict() for group in self.groups],
+            "history": [change.to_dict() for change in self.history],
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If parts are missing, malformed, or contradict each other.
+        """
+        with reading("data", "a routing table"):
+            schema = GroupSchema.from_dict(data["schema"])
+            grid = np.array(data["grid"], dtype=np.int64)
+            if grid.shape != (schema.n_reports,):
+                raise ValueError(
+                    f"grid has {grid.size} entries; the group attributes need {schema.n_reports}."
+                )
+            return cls(
+                schema,
+                tuple(Route.from_dict(r) for r in data["routes"]),
+                grid.reshape(schema.shape),
+                tuple(GroupRecord.from_dict(g) for g in data["groups"]),
+                data["policy"],
+                data["metric"],
+                data["alpha"],
+                tuple(Change.from_dict(c) for c in data.get("history", ())),
+            )
+
+    def to_json(self) -> str:
+        """JSON text with sorted keys; `from_json` reads it back."""
+        return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`; refuses what `from_dict` does."""
+        with reading("text", "a routing table"):
+            return cls.from_dict(json.loads(text))
+
+
+def _or_nan(value: float | None) -> float:
+    """A number, nan for None."""
+    return math.nan if value is None else float(value)
+
+
+def _as_generic(record: GroupRecord, reason: str) -> GroupRecord:
+    """A group's record once generic serves it."""
+    risks = dict(record.risks)
+    if "routed" in risks:
+        risks["routed"] = risks.get(GENERIC)
+    return replace(
+        record,
+        candidate=GENERIC,
+        reason=reason,
+        risks=risks,
+        gain=0.0,
+        low=0.0,
+        high=0.0,
+        strength=1.0,
+    )

@@ -1,0 +1,131 @@
+"""Policies: how a candidate is chosen for each group."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.candidates.names import GENERIC, MULTILEVEL
+from fairuse_router.routing.policies.evidence import Choice, Evidence
+from fairuse_router.routing.policies.shrunken import shrunken
+from fairuse_router.routing.policies.slope import slope, slope_nominees
+from fairuse_router.routing.policies.tested import assign_generic, certify, tested
+
+__all__ = ["POLICIES", "Choice", "Evidence", "choose", "choose_certified"]
+
+CERTIFIED = "certified"
+CERTIFICATION_SHARE = 0.4  # of the rows, opened once
+_ROUNDING = 1e-12  # a gain of less than this part of the risks is none
+
+
+def choose(policy: str, evidence: Evidence) -> list[Choice]:
+    """Choose a candidate for every group on out-of-fold evidence.
+
+    Parameters
+    ----------
+    policy : {"shrunken", "best", "tested", "assign_generic", "slope"}
+        ``"best"``: the largest out-of-fold gain in the metric, ties (up to rounding) to generic.
+        Promises nothing: with several candidates the largest gain is in part luck. With ``cv=0.2``
+        it is the best of three on a hold-out of Suriyakumar et al. (2023, section 5).
+
+        ``"shrunken"``: the gain in a proper score (Brier; 0-1 loss without probabilities; squared
+        error for a regression) is shrunken twice by empirical Bayes, once letting the groups lend
+        each other evidence and once not lending any gain; a candidate must be better than generic
+        with about 95% probability by the first, and by half a standard deviation by the second.
+        For AUC the same is done with AUC gains and their DeLong standard errors, at one standard
+        deviation, and the log loss must gain too. A gain of minus infinity in the metric is never
+        deployed. Promises P(gain > 0) of about 95% per group, for independent rows and an unchanged
+        population; nothing under label shift.
+
+        ``"tested"``: the candidate with the largest shrunken gain in log loss, deployed where a
+        one-sided test in the metric (exact McNemar for errors) shows a gain, Holm-corrected with
+        weights n_g. Promises a family-wise error of alpha, up to the reuse of the rows that
+        nominated the candidate and to the refit on all rows.
+
+        ``"assign_generic"``: the first candidate after generic serves every group but those in
+        which the same test shows a violation, Holm-corrected: the intervention of that name of
+        Suriyakumar et al. Promises nothing: what cannot be shown is deployed.
+
+        ``"slope"``: weighs the candidate ``"multilevel"`` only. The part of its correction, a
+        quarter, half, three quarters or all, with the largest expected Brier gain, among those that
+        harm with probability of at most 0.5% by the posterior of the correction's calibration
+        slope, and of at most ``max_harmed / m`` by that of a sceptic who lets no group borrow a
+        gain, and that look better out of fold in the metric.
+        Promises about ``max_harmed`` harmed groups at the most, by the sceptic's reckoning, for
+        independent rows and an unchanged population: a tuned gate, no guarantee; nothing under
+        label shift.
+    evidence : Evidence
+
+    Returns
+    -------
+    list of Choice, one per group
+
+    Raises
+    ------
+    ValueError
+        For an unknown policy.
+    """
+    if policy not in RULES:
+        raise ValueError(f"policy={policy!r} is not known. Allowed: {', '.join(RULES)}.")
+    if not evidence.rivals:
+        return [Choice(GENERIC, "no other candidate was asked for")] * evidence.n_groups
+    eligible = evidence.eligible()
+    if not eligible.any():
+        return [Choice(GENERIC, evidence.why_none(g)) for g in range(evidence.n_groups)]
+    chosen = RULES[policy](evidence, eligible)
+    return [
+        choice if eligible[g].any() else Choice(GENERIC, evidence.why_none(g))
+        for g, choice in enumerate(chosen)
+    ]
+
+
+def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
+    """Choose on some rows, open the others once, and deploy what they show.
+
+    Nominates on `inner`, by the posterior of the correction's slope where ``"multilevel"`` could
+    be had, else by the ``"shrunken"`` policy; then each nominee is tested against generic
+    on `outer`, one-sided in the metric (exact McNemar for errors), Holm-corrected with weights n_g.
+    The models must have seen no row of `outer`, and be deployed as they are, without a refit.
+
+    For independent rows and errors the guarantee is exact: the probability that any deployed group
+    is truly worse than the generic that is deployed with it is at most alpha. That generic was
+    trained on a part of the rows only: against one trained on all rows nothing is promised, and
+    with few rows (500, say) the loss of training rows outweighs what the groups gain.
+    """
+    eligible = inner.eligible()
+    if MULTILEVEL in inner.margins and eligible.any():
+        nominees = slope_nominees(inner, eligible)
+    else:
+        nominees = choose("shrunken", inner)
+    opened = certify(nominees, outer, "on rows opened once")
+    return [
+        new if old.candidate != GENERIC else old for old, new in zip(nominees, opened, strict=True)
+    ]
+
+
+def _best(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
+    risks = [evidence.risks(evidence.metric, name) for name in evidence.rivals]
+    generic, own = (np.column_stack(part) for part in zip(*risks, strict=True))
+    with np.errstate(invalid="ignore"):
+        gains = generic - own
+        real = gains > _ROUNDING * np.maximum(np.abs(generic), np.abs(own))
+    gains = np.where(eligible & np.isfinite(gains) & real, gains, -np.inf)
+    return [
+        Choice(evidence.rivals[int(row.argmax())], "the largest gain out of fold")
+        if row.max() > 0
+        else Choice(GENERIC, "no other candidate gains out of fold")
+        for row in gains
+    ]
+
+
+Rule = Callable[[Evidence, NDArray[np.bool_]], list[Choice]]
+RULES: dict[str, Rule] = {
+    "shrunken": shrunken,
+    "best": _best,
+    "tested": tested,
+    "assign_generic": assign_generic,
+    "slope": slope,
+}
+POLICIES = (*RULES, CERTIFIED)

@@ -1,0 +1,90 @@
+"""Policies that test: a route is deployed only on shown gain, or withdrawn on shown violation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.candidates.names import GENERIC
+from fairuse_router.inference import PairedTest, adjust
+from fairuse_router.inference.compare import compare, default_test
+from fairuse_router.routing.policies.evidence import Choice, Evidence
+from fairuse_router.routing.policies.shrunken import log_loss_moments, posterior_gains
+
+
+def tested(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
+    """Nominate by shrunken log-loss gain, then test each nominee on the same rows."""
+    posterior = posterior_gains(evidence, eligible, log_loss_moments)
+    value = np.where(eligible, np.nan_to_num(posterior.m1, nan=-np.inf), -np.inf)
+    names = [evidence.rivals[int(row.argmax())] if row.max() > 0 else GENERIC for row in value]
+    nominees = [Choice(name, "") for name in names]
+    return certify(nominees, evidence, "out of fold")
+
+
+def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[Choice]:
+    """Keep the nominees whose gain a one-sided test shows; Holm over them, weighted by rows.
+
+    Parameters
+    ----------
+    nominees : sequence of Choice
+        What is to be tested in each group; generic where nothing is.
+    evidence : Evidence
+        The rows to test on.
+    where : str
+        Those rows, in the words of the reason.
+    """
+    named = np.array([nominee.candidate != GENERIC for nominee in nominees])
+    test = _test(nominees, evidence)
+    p = np.where(named, test.p_gain, np.nan)
+    size = np.maximum(np.asarray(test.n, dtype=np.float64), 1)
+    corrected = adjust(p, "holm", weight=size)
+    choices = []
+    for g, nominee in enumerate(nominees):
+        name = nominee.candidate
+        if not named[g]:
+            choices.append(Choice(GENERIC, "no other candidate is expected to gain"))
+        elif np.isnan(corrected[g]):
+            choices.append(Choice(GENERIC, f"{name} cannot be tested {where}: {test.reason[g]}"))
+        elif corrected[g] <= evidence.alpha:
+            part = f"{nominee.strength:g} of its correction: " if nominee.strength < 1 else ""
+            reason = f"{part}gain shown {where} ({test.test}, corrected p = {corrected[g]:.3g})"
+            choices.append(replace(nominee, reason=reason))
+        else:
+            reason = f"no gain of {name} shown {where} ({test.test}, corrected p = "
+            choices.append(Choice(GENERIC, f"{reason}{corrected[g]:.2g})"))
+    return choices
+
+
+def assign_generic(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
+    """Serve every group by the first rival, but by generic where a violation is shown."""
+    rival = evidence.rivals[0]
+    nominees = [Choice(rival if allowed else GENERIC, "") for allowed in eligible[:, 0]]
+    test = _test(nominees, evidence)
+    corrected = adjust(np.where(eligible[:, 0], test.p_violation, np.nan), "holm")
+    return [
+        Choice(GENERIC, f"violation of {rival} shown (corrected p = {corrected[g]:.3g})")
+        if corrected[g] <= evidence.alpha
+        else replace(nominees[g], reason=f"no violation of {rival} shown")
+        for g in range(evidence.n_groups)
+    ]
+
+
+def _test(nominees: Sequence[Choice], evidence: Evidence) -> PairedTest:
+    """Compare each group's nominee with generic; error rates by the exact McNemar test."""
+    served = evidence.served(nominees)
+    rows = served.rows_of("nominee")
+    exact = evidence.metric.name == "error" and rows.plain
+    test = default_test(evidence.metric, rows, "exact McNemar" if exact else None)
+    return compare(
+        evidence.metric,
+        served.predictions[GENERIC],
+        served.predictions["nominee"],
+        rows,
+        test,
+        alpha=evidence.alpha,
+        n_resamples=2000,
+        seed=0,
+    )
