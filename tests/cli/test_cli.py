@@ -23,8 +23,8 @@ from fairuse_router.cli.target import to_labels, to_measurements
 from fairuse_router.datasets import load_heart
 from fairuse_router.metrics import get_metric
 
-REFERENCE = Path(__file__).parents[1] / "models"
-BUNDLES = sorted([*REFERENCE.glob("*/*.onnx"), *Path(__file__).parent.glob("data/*.onnx")])
+REFERENCE = Path(__file__).parents[2] / "models"
+BUNDLES = sorted([*REFERENCE.glob("*/*.onnx"), *Path(__file__).parents[1].glob("data/*.onnx")])
 
 # the whole job
 

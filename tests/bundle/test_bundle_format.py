@@ -1,6 +1,7 @@
 """The file: native fields, metadata, names, the same bytes for the same router, old versions."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from fairuse_router.bundle.file.layout import OUTPUTS
 from fairuse_router.bundle.file.metadata import FORMAT_VERSION, KEYS
 from fairuse_router.datasets import load_heart
 
-DATA = Path(__file__).parent / "data"
+DATA = Path(__file__).parents[1] / "data"
 GROUPS = ["sex", "age_group"]
 
 
@@ -82,14 +83,15 @@ def test_the_same_router_gives_the_same_bytes(heart, written, tmp_path):
 @pytest.mark.slow
 def test_the_same_bytes_in_other_processes(tmp_path):
     program = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from test_bundle_format import *;"
-        "export_bundle(heart_router()[0], sys.argv[2], heart_router()[1])"
+        "import sys; from test_bundle_format import *;"
+        "export_bundle(heart_router()[0], sys.argv[1], heart_router()[1])"
     )
-    files = []
+    files, here = [], Path(__file__)
+    search = os.pathsep.join([str(here.parents[0]), str(here.parents[1])])
     for seed in ("1", "2"):  # the order of sets differs
         path = tmp_path / f"{seed}.onnx"
-        command = [sys.executable, "-c", program, str(Path(__file__).parent), str(path)]
-        environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed}
+        command = [sys.executable, "-c", program, str(path)]
+        environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "PYTHONPATH": search}
         subprocess.run(command, check=True, env=environment)
         files.append(path.read_bytes())
     assert files[0] == files[1]

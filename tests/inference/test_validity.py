@@ -9,7 +9,7 @@ import pytest
 
 @pytest.fixture(scope="module")
 def validity():
-    path = Path(__file__).parent.parent / "benchmarks" / "validity.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "validity.py"
     spec = importlib.util.spec_from_file_location("benchmark_validity", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module

@@ -20,7 +20,7 @@ from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
 from fairuse_router.datasets import load_heart
 
-CLIENT = Path(__file__).parent / "clients" / "node"
+CLIENT = Path(__file__).parents[1] / "clients" / "node"
 RUNTIMES = ["onnxruntime-node", "onnxruntime-web"]  # the second is WebAssembly, as in a browser
 pytestmark = pytest.mark.slow
 

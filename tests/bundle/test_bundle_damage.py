@@ -21,7 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from fairuse_router.bundle import Bundle
 from fairuse_router.bundle.file.digest import BLANK, KEY, is_intact, seal
 
-WRITTEN = Path(__file__).parent / "data" / "bundle_v1.onnx"
+WRITTEN = Path(__file__).parents[1] / "data" / "bundle_v1.onnx"
 SECONDS, MEGABYTES = 3.0, 400
 
 

@@ -167,7 +167,7 @@ def test_frames_name_the_extra_when_pandas_is_missing(monkeypatch):
 
 @pytest.fixture(scope="module")
 def data():
-    path = Path(__file__).parent.parent / "benchmarks" / "data.py"
+    path = Path(__file__).parents[2] / "benchmarks" / "data.py"
     spec = importlib.util.spec_from_file_location("benchmark_data", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
