@@ -82,7 +82,7 @@ def test_a_study_judges_rules_by_the_truth():
 
         def rule(evidence, name=name, told=told):
             told.append(evidence.metric.name)
-            return [Choice(name, "")] * evidence.n_groups
+            return [Choice(name, "")] * evidence.rows.m
 
         found = own.judge(rule, "log_loss")
         assert told == ["log_loss"]

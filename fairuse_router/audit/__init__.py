@@ -1,6 +1,6 @@
 """Audits: what every group gains, how sure that is, and whether any has cause to complain."""
 
-from fairuse_router.audit.arguments import read_metrics
+from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows, count_rows
 from fairuse_router.audit.public import audit_predictions
@@ -20,6 +20,7 @@ __all__ = [
     "OUT_OF_FOLD",
     "REAUDIT",
     "Audit",
+    "AuditSettings",
     "Counts",
     "GainRecord",
     "InterventionRecord",

@@ -12,7 +12,7 @@ from fairuse_router.audit import Audit
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
 from fairuse_router.documents import check_path, check_target, reading, write_whole
-from fairuse_router.routing.deployment import check_router
+from fairuse_router.routing.deployed import check_router
 from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 

@@ -55,6 +55,16 @@ class Rows:
         """Whether every row counts once and independently."""
         return self.weight is None and self.clusters is None
 
+    def take(self, rows: np.ndarray) -> Rows:
+        """Return some of these rows; a row given twice counts twice."""
+        return replace(
+            self,
+            y=self.y[rows],
+            groups=self.groups[rows],
+            weight=_take(self.weight, rows),
+            clusters=_take(self.clusters, rows),
+        )
+
     def only(self, keep: np.ndarray) -> Rows:
         """Return these rows, those outside a mask belonging to no group."""
         if keep[self.groups >= 0].all():

@@ -20,9 +20,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from small_routers import LOGISTIC, router, training
 
-from fairuse_router.candidates.crossfit import cross_fit
+from fairuse_router.candidates.crossfit import Training, cross_fit
 from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.recipes import make_recipes
+from fairuse_router.rows import TrainingRows
 
 
 # out of fold
@@ -96,7 +97,7 @@ def test_folds_are_stratified_by_group_and_class(rows):
     share = np.bincount(strata) / len(strata)
     for cv in (4, 0.2):
         for seed in (None, 0):
-            folds = split_rows(cv, None, data.y, data.groups, data.target, None, seed)
+            folds = split_rows(cv, data, seed)
             assert len(folds) == (4 if cv == 4 else 1)
             for trained, judged in folds:
                 assert sorted([*trained, *judged]) == list(range(320))
@@ -141,10 +142,10 @@ def test_few_judged_rows_leave_generic(rows):
 def test_rows_judged_more_than_once_are_averaged(rows):
     data, schema = training(rows)
     splitter = RepeatedStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
-    folds = split_rows(splitter, data.features, data.y, data.groups, data.target, None, None)
+    folds = split_rows(splitter, data, None)
     assert len(folds) == 6
     recipes = make_recipes(("generic", "onehot"), GaussianNB(), schema, ["x", "z"])
-    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=5)
+    scores = cross_fit(Training(recipes, min_group_size=5), data, folds).scores
     proba, votes = np.zeros((320, 2)), np.zeros((320, 2))
     for trained, judged in folds:
         model = GaussianNB().fit(data.features.iloc[trained], data.y[trained])
@@ -158,17 +159,10 @@ def test_rows_judged_more_than_once_are_averaged(rows):
 
 def test_a_tied_vote_goes_to_the_likelier_class(rows):
     data, schema = training(rows)
-    folds = split_rows(
-        RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0),
-        data.features,
-        data.y,
-        data.groups,
-        data.target,
-        None,
-        None,
-    )
+    splitter = RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0)
+    folds = split_rows(splitter, data, None)
     recipes = make_recipes(("generic",), GaussianNB(), schema, ["x", "z"])
-    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=5)
+    scores = cross_fit(Training(recipes, min_group_size=5), data, folds).scores
     votes = np.zeros((320, 2))
     for trained, judged in folds:
         model = GaussianNB().fit(data.features.iloc[trained], data.y[trained])
@@ -216,11 +210,15 @@ def test_folds_are_capped_by_the_largest_cell(rows):
         fitted = router(cv=10).fit(few, y)
     assert set(fitted.route(few).candidate) == {"generic"}
     strata = np.arange(12) // 3  # four cells of three rows
-    folds = split_rows(10, None, y, strata, None, None, 0)
-    assert len(folds) == 3
-    assert len(split_rows(10, None, y, np.arange(12), None, None, 0)) == 2  # every cell one row
-    clusters = np.arange(12) // 4
-    assert len(split_rows(10, None, y, np.zeros(12, dtype=int), None, clusters, 0)) == 3
+
+    def folds(groups, clusters=None):
+        codes = np.ones((12, 1), dtype=int)
+        data = TrainingRows(few, groups, y, y, None, 12, clusters=clusters, codes=codes)
+        return split_rows(10, data, 0)
+
+    assert len(folds(strata)) == 3
+    assert len(folds(np.arange(12))) == 2  # every cell one row
+    assert len(folds(np.zeros(12, dtype=int), np.arange(12) // 4)) == 3
 
 
 def test_tiny_cells_make_no_warning_storm(rows):
