@@ -8,9 +8,8 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
-from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
-from sklearn.utils import estimator_html_repr, get_tags
+from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
@@ -334,10 +333,6 @@ default="shrunken"
     def _is_prefit(self) -> bool:
         return isinstance(self.cv, str) and self.cv == "prefit"
 
-    @property
-    def _classes(self) -> NDArray[Any] | None:
-        return getattr(self, "classes_", None)
-
     def _template(self) -> Any:
         """The estimator whose methods and tags the router has."""
         if self._is_prefit() and isinstance(self.candidates, Mapping):
@@ -437,9 +432,6 @@ default="shrunken"
             self.audit_only_ = without_routing(self.audit_only_)
 
     # what scikit-learn asks
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "routing_table_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self._template())
@@ -450,8 +442,3 @@ default="shrunken"
         tags.input_tags.string = True
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
-
-    def _html_repr(self) -> str:
-        """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
-        fitted = hasattr(self, "routing_table_")
-        return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")

@@ -16,7 +16,7 @@ from fairuse_router.candidates.names import ROUTED
 from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
-from fairuse_router.inference.compare import Rows, compare, default_test
+from fairuse_router.inference.compare import Resampling, Rows, compare, default_test
 from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.routing.policies.evidence import Evidence
 
@@ -165,15 +165,11 @@ class _Judge:
     scores: Mapping[str, Scores]
     used: Mapping[str, Rows]
 
-    def options(self, comparisons: int) -> dict[str, Any]:
-        """Arguments of `compare`, resamples enough for a corrected p-value below alpha."""
+    def resampling(self, comparisons: int) -> Resampling:
+        """Resamples enough for a corrected p-value below alpha."""
         needed = int(np.ceil(4 * comparisons / self.testing.alpha))
         resamples = min(max(self.testing.n_resamples, needed), 10_000) - 1
-        return {
-            "alpha": self.testing.alpha,
-            "n_resamples": resamples,
-            "seed": self.testing.seed,
-        }
+        return Resampling(self.testing.alpha, resamples, self.testing.seed)
 
     def test(self, metric: Metric, rows: Rows) -> str:
         """Name of the test for a metric."""
@@ -200,8 +196,8 @@ class _Judge:
         rows = self.used[name].only(self.used[base].groups >= 0)
         test = self.test(metric, rows)
         models = self.scores[base].predictions, own.predictions
-        whole = compare(metric, *models, rows.together, test, **self.options(1))
-        groups = compare(metric, *models, rows, test, **self.options(rows.m))
+        whole = compare(metric, *models, rows.together, test, self.resampling(1))
+        groups = compare(metric, *models, rows, test, self.resampling(rows.m))
         family = [Comparisons(self.names, [base] * rows.m, _explain(groups, rows))]
         moments = own.misreports
         if moments is not None and metric.name in moments.sums:
@@ -230,13 +226,13 @@ class _Judge:
         """
         rows, routed = self.used[ROUTED], self.scores[ROUTED].predictions
         test = self.test(metric, rows)
-        options = self.options(rows.m * max(len(under) - 1, 1))
+        resampling = self.resampling(rows.m * max(len(under) - 1, 1))
         family: list[Comparisons] = []
         last, everyone = None, None
         for report, predictions in under.items():
             if everyone is None or predictions is not last:
                 last = predictions
-                everyone = compare(metric, predictions, routed, rows, test, **options)
+                everyone = compare(metric, predictions, routed, rows, test, resampling)
             others = [g for g, name in enumerate(self.names) if name != report]
             names = [self.names[g] for g in others]
             tests = everyone.at(np.array(others, dtype=int))

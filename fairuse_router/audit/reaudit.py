@@ -16,7 +16,7 @@ from fairuse_router.audit.judge import whole_rows
 from fairuse_router.audit.records import number, to_plain
 from fairuse_router.audit.shifts import Shift, find_shifts
 from fairuse_router.inference import PairedTest, adjust, rows_needed
-from fairuse_router.inference.compare import compare, default_test
+from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.table import RoutingTable
@@ -212,7 +212,7 @@ def reaudit(
     rows = replace(data.outcomes, groups=own)
     exact = metric.name == "error" and rows.plain
     name = default_test(metric, rows, "exact McNemar" if exact else None)
-    test = compare(metric, generic, routed, rows, name, alpha=alpha, n_resamples=2000, seed=0)
+    test = compare(metric, generic, routed, rows, name, Resampling(alpha))
     routes = _reviews(table, test, served, alpha, same=metric.name == table.metric)
     index = {r.group: g for g, r in zip(np.flatnonzero(served).tolist(), routes, strict=True)}
     violated = {index[r.group]: r for r in routes if r.verdict == "violated"}

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import estimator_html_repr
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -120,6 +121,14 @@ class Deployed:
         proba = hasattr(self, "predict_proba")
         return self.deployment_.explain(features, codes, unknown, proba)
 
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "routing_table_")
+
+    def _html_repr(self) -> str:
+        """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
+        fitted = hasattr(self, "routing_table_")
+        return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")
+
     # what skl2onnx asks: the converter lies above the router, so it is looked up when asked for
     def onnx_parser(self) -> Any:
         """Return the function that declares the outputs."""
@@ -134,6 +143,10 @@ class Deployed:
     def onnx_converter(self) -> Any:
         """Return the function that adds the graph to a model."""
         return _converter().convert
+
+    @property
+    def _classes(self) -> NDArray[Any] | None:
+        return getattr(self, "classes_", None)
 
     def _table(self, X: Any) -> tables.Table:
         """X as a table with the columns of the training data; `audit_only` may be lacking."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.inference import PairedTest, adjust
-from fairuse_router.inference.compare import compare, default_test
+from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.routing.policies.evidence import Choice, Evidence
 from fairuse_router.routing.policies.shrunken import log_loss_moments, posterior_gains
 
@@ -84,7 +84,5 @@ def _test(nominees: Sequence[Choice], evidence: Evidence) -> PairedTest:
         served.predictions("nominee"),
         rows,
         test,
-        alpha=evidence.settings.alpha,
-        n_resamples=2000,
-        seed=0,
+        Resampling(evidence.settings.alpha),
     )
