@@ -80,8 +80,9 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
 default="shrunken"
         How a group's route is chosen, and what that promises: see
         `fairuse_router.routing.policies.choose`; and `choose_certified` for ``"certified"``, which
-        trains on 60% of the rows and opens the other 40% once. ``"slope"`` uses as much of the
-        ``"multilevel"`` correction as is surely real in the group.
+        trains on 60% of the rows and opens the other 40% once: the last 40% where `cv` judges later
+        rows than it trains on, and what the last pair judges where `cv` names rows. ``"slope"``
+        uses as much of the ``"multilevel"`` correction as is surely real in the group.
     cv : int, float, splitter, iterable or "prefit", default=5
         Folds (stratified by group and class), the share of one hold-out, a splitter, or
         ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
@@ -230,8 +231,8 @@ default="shrunken"
         self._forget()
         metric = check_settings(self, self._template(), self._is_prefit())
         table, rows = self._encode(X, y, sample_weight, clusters)
-        seen, opened = part_rows(self.policy, rows, self.random_state)
-        pool = self._fit_pool(table, seen, metric)
+        seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
+        pool = self._fit_pool(table, seen, cv, metric)
         settings = Settings(self.min_group_size, self.alpha, self.max_harmed)
         choices, evidence = choose_routes(self.policy, pool, seen, opened, metric, settings)
         audited = seen if opened is None else opened
@@ -367,14 +368,14 @@ default="shrunken"
         warn_of_small_groups(rows, self.min_group_size)
         return table, rows
 
-    def _fit_pool(self, table: tables.Table, rows: TrainingRows, metric: Metric) -> Pool:
+    def _fit_pool(self, table: tables.Table, rows: TrainingRows, cv: Any, metric: Metric) -> Pool:
         """Fit the candidates, or take those that are, and score them on rows they have not seen."""
         if self._is_prefit():
             fitted = prefit_candidates(self.candidates, table, rows.codes, self.schema_)
             return Pool.of_fitted(fitted, rows, [metric])
         training = Training(
             plan_recipes(self.candidates, self.policy, self.estimator, self.columns_, table),
-            cv=self.cv,
+            cv=cv,
             min_group_size=self.min_group_size,
             envy=[metric],
             random_state=self.random_state,

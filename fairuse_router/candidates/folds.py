@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import (
+    PredefinedSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
     StratifiedShuffleSplit,
@@ -55,6 +56,56 @@ def split_rows(cv: Any, data: TrainingRows, random_state: Any) -> list[tuple[Pla
     if not pairs:
         raise ValueError(f"cv={cv!r} yields no split; it must yield at least one.")
     return pairs
+
+
+def keep_back(
+    cv: Any, data: TrainingRows, share: float, random_state: Any
+) -> tuple[Places, Places, Any]:
+    """Part the rows that train and nominate from those that are opened once.
+
+    A number of folds, fitted models, or a splitter that takes rows in any order: a random share is
+    opened. A splitter that judges later rows than it trains on, such as `TimeSeriesSplit`: the last
+    share is. Splits that name their rows: what the last of them judges is, and the others nominate,
+    without these rows.
+
+    Returns
+    -------
+    seen, opened : ndarray of int
+        Rows; of clusters that are seen none is opened.
+    cv : int, float, splitter or list of pairs
+        How the rows seen are to be split again.
+
+    Raises
+    ------
+    ValueError
+        For a ``cv`` that leaves nothing to see or to open.
+    """
+    if isinstance(cv, (Integral, Real, str)):
+        return *split_rows(share, data, random_state)[0], cv
+    pairs = split_rows(cv, data, random_state)
+    if isinstance(cv, PredefinedSplit) or not hasattr(cv, "split"):
+        seen, opened = (np.unique(side) for side in pairs[-1])
+        again: Any = _within(pairs[:-1], seen) or 5
+    elif all(len(a) and len(b) and a.max() < b.min() for a, b in pairs):
+        cut = len(data.y) - round(share * len(data.y))
+        seen, opened, again = np.arange(cut), np.arange(cut, len(data.y)), cv
+    else:
+        return *split_rows(share, data, random_state)[0], cv
+    opened = np.setdiff1d(opened, seen)
+    if data.clusters is not None:
+        opened = opened[~np.isin(data.clusters[opened], data.clusters[seen])]
+    if not (len(seen) and len(opened)):
+        raise ValueError(
+            f"cv={cv!r} leaves {len(seen)} rows to choose on and {len(opened)} to certify on. Pass "
+            "splits that judge other rows (and clusters) than they train on, or a number of folds."
+        )
+    return seen, opened, again
+
+
+def _within(pairs: list[tuple[Places, Places]], rows: Places) -> list[tuple[Places, Places]]:
+    """Pairs of these rows alone, by their places among these; none with an empty side."""
+    kept = [[np.flatnonzero(np.isin(rows, side)) for side in pair] for pair in pairs]
+    return [(a, b) for a, b in kept if len(a) and len(b)]
 
 
 def _folds(

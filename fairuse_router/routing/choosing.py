@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.folds import keep_back
 from fairuse_router.candidates.names import MULTILEVEL
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.metrics import Metric
@@ -22,16 +22,17 @@ FEW_ROWS = 1000
 
 
 def part_rows(
-    policy: str, data: TrainingRows, random_state: Any
-) -> tuple[TrainingRows, TrainingRows | None]:
+    policy: str, cv: Any, data: TrainingRows, random_state: Any
+) -> tuple[TrainingRows, TrainingRows | None, Any]:
     """Part the rows that train and nominate from those that are opened once to certify.
 
-    Only ``"certified"`` keeps some back, 40%; every other policy is given all rows.
+    Only ``"certified"`` keeps some back, see `keep_back`; every other policy is given all rows.
+    Returned with the ``cv`` for the first.
     """
     if policy != CERTIFIED:
-        return data, None
-    seen, opened = split_rows(CERTIFICATION_SHARE, data, random_state)[0]
-    return data.take(seen), data.take(opened)
+        return data, None, cv
+    seen, opened, cv = keep_back(cv, data, CERTIFICATION_SHARE, random_state)
+    return data.take(seen), data.take(opened), cv
 
 
 def choose_routes(

@@ -12,6 +12,7 @@ from sklearn.model_selection import (
     PredefinedSplit,
     RepeatedStratifiedKFold,
     ShuffleSplit,
+    TimeSeriesSplit,
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -21,7 +22,7 @@ from sklearn.svm import LinearSVC
 from small_routers import LOGISTIC, router, training
 
 from fairuse_router.candidates.crossfit import Training, cross_fit
-from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.folds import keep_back, split_rows
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.rows import TrainingRows
 
@@ -368,3 +369,52 @@ def test_progress_goes_to_standard_error(rows, capsys):
     assert "fitted 12 of 12 " in err
     router(cv=2).fit(rows.frame, rows.y)
     assert capsys.readouterr() == ("", "")
+
+
+def test_certified_opens_later_rows_where_folds_run_in_time(many_rows):
+    data, _ = training(many_rows)
+    n = len(data.y)
+    seen, opened, again = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+    assert (seen.max(), opened.min(), len(opened)) == (n - 384 - 1, n - 384, 384)
+    assert isinstance(again, TimeSeriesSplit)
+    fitted = router(policy="certified", cv=TimeSeriesSplit(4)).fit(many_rows.frame, many_rows.y)
+    generic = clone(GaussianNB()).fit(
+        many_rows.frame[["x", "z"]][: n - 384], many_rows.y[: n - 384]
+    )
+    wrong = generic.predict(many_rows.frame[["x", "z"]][n - 384 :]) != many_rows.y[n - 384 :]
+    (own,) = (r for r in fitted.audit_.risks if (r.candidate, r.group) == ("generic", None))
+    assert own.n == 384
+    assert own.risk == pytest.approx(wrong.mean())
+
+
+def test_certified_opens_what_the_last_of_the_users_splits_judges(many_rows):
+    data, _ = training(many_rows)
+    rows = np.random.default_rng(0).permutation(len(data.y))
+    parts = np.array_split(rows, 4)
+    pairs = [(np.concatenate(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(4)]
+    seen, opened, again = keep_back(pairs, data, 0.4, None)
+    assert np.array_equal(opened, np.sort(parts[3]))
+    assert np.array_equal(seen, np.sort(np.concatenate(parts[:3])))
+    for (trained, judged), part in zip(again, parts[:3], strict=True):
+        assert np.array_equal(seen[judged], np.sort(part))
+        assert not np.isin(seen[trained], np.concatenate([part, opened])).any()
+    fold = np.full(len(data.y), -1)
+    fold[parts[3]] = 0
+    for cv in (PredefinedSplit(fold), [pairs[3]]):
+        seen, opened, again = keep_back(cv, data, 0.4, None)
+        assert np.array_equal(opened, np.sort(parts[3]))
+        assert again == 5
+        fitted = router(policy="certified", cv=cv).fit(many_rows.frame, many_rows.y)
+        assert {r.n for r in fitted.audit_.risks if r.group is None} <= {len(parts[3])}
+
+
+def test_certified_opens_no_cluster_that_it_has_seen(many_rows):
+    n = len(many_rows.y)
+    clusters = np.arange(n) // 100
+    data, _ = training(many_rows, clusters=clusters)
+    with pytest.warns(UserWarning, match="groups parameter is ignored by TimeSeriesSplit"):
+        seen, opened, _ = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+    assert not np.isin(clusters[opened], clusters[seen]).any()
+    everything = np.arange(n)
+    with pytest.raises(ValueError, match=r"leaves 960 rows to choose on and 0 to certify on"):
+        keep_back([(everything, everything)], data, 0.4, None)
