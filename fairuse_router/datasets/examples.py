@@ -8,6 +8,7 @@ and `Example.note` says what was changed.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -99,6 +100,16 @@ def _outcomes(errors: Sequence[tuple[str, int, int, int]]) -> tuple[Outcome, ...
     return tuple(Outcome(group, n, h0, h, h0 - h) for group, n, h0, h in rows)
 
 
+def _the_same(rows: Rows, outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
+    """Parts of an example whose deployment is its training."""
+    return {
+        "training": rows,
+        "deployment": rows,
+        "outcomes": outcomes,
+        "deployed_outcomes": outcomes,
+    }
+
+
 def _interaction() -> Example:
     rows = _rows(
         [
@@ -127,13 +138,8 @@ def _interaction() -> Example:
         feature_names=("constant",),
         group_attributes=("sex", "age"),
         technique="onehot",
-        training=rows,
-        deployment=rows,
-        outcomes=outcomes,
-        deployed_outcomes=outcomes,
+        **_the_same(rows, outcomes),
         printed=outcomes,
-        printed_deployed=(),
-        unit="rows",
         harmed=("female, young",),
         copies=20,
     )
@@ -164,13 +170,7 @@ def _slopes() -> Example:
         feature_names=("x1", "x2"),
         group_attributes=("group",),
         technique="onehot",
-        training=rows,
-        deployment=rows,
-        outcomes=outcomes,
-        deployed_outcomes=outcomes,
-        printed=(),
-        printed_deployed=(),
-        unit="rows",
+        **_the_same(rows, outcomes),
         harmed=("B",),
         copies=40,
     )
@@ -203,17 +203,12 @@ def _selection() -> Example:
         feature_names=("x1", "x2"),
         group_attributes=("group",),
         technique="onehot",
-        training=rows,
-        deployment=rows,
-        outcomes=outcomes,
-        deployed_outcomes=outcomes,
+        **_the_same(rows, outcomes),
         printed=(
             Outcome("A", 60, 20, 20, 0),
             Outcome("B", 90, 20, 5, 15),
             Outcome(TOTAL, 150, 40, 25, 15),
         ),
-        printed_deployed=(),
-        unit="rows",
         harmed=("A",),
         copies=10,
     )
@@ -245,13 +240,7 @@ def _surrogate() -> Example:
         feature_names=("x1", "x2"),
         group_attributes=("group",),
         technique="onehot",
-        training=rows,
-        deployment=rows,
-        outcomes=outcomes,
-        deployed_outcomes=outcomes,
-        printed=(),
-        printed_deployed=(),
-        unit="rows",
+        **_the_same(rows, outcomes),
         harmed=("B",),
         copies=40,
     )
@@ -291,7 +280,6 @@ def _small_sample() -> Example:
         deployed_outcomes=_outcomes(deployed),
         printed=_outcomes(training),
         printed_deployed=(*groups_printed, Outcome(TOTAL, 1000, 480, 470, 0)),
-        unit="rows",
         harmed=("0, 1",),
         copies=1,
     )
@@ -325,7 +313,6 @@ def _label_shift() -> Example:
         deployed_outcomes=_outcomes(deployed),
         printed=_outcomes(training),
         printed_deployed=(*groups_printed, Outcome(TOTAL, 120, 45, 35, 10)),
-        unit="rows",
         harmed=("0, 1",),
         copies=10,
     )
@@ -350,8 +337,6 @@ def _apnea() -> Example:
         technique="onehot",
         training=_draw_standin(np.random.default_rng(_STANDIN_SEED), 1),
         deployment=_draw_standin(np.random.default_rng([_STANDIN_SEED, 1]), _STANDIN_FRESH),
-        outcomes=(),
-        deployed_outcomes=(),
         printed=(
             Outcome("female, <30", 48, 38.1, 26.8, 11.3),
             Outcome("male, <30", 49, 23.9, 26.7, -2.8),
@@ -361,7 +346,6 @@ def _apnea() -> Example:
             Outcome("male, 60+", 181, 11.0, 8.2, 2.8),
             Outcome(TOTAL, 1152, 20.4, 19.4, 1.0),
         ),
-        printed_deployed=(),
         unit="percent",
         harmed=("male, <30", "female, 60+"),
         copies=1,

@@ -115,18 +115,18 @@ class Example:
         How the personalized model is told of the group.
     training, deployment : Rows
         One object where nothing differs.
-    outcomes, deployed_outcomes : tuple of Outcome
-        Errors in rows, per group and in total, on `training` and on `deployment`. Empty where rows
-        are drawn at random.
-    printed, printed_deployed : tuple of Outcome
-        As the paper prints them, slips included. Empty where it prints none.
-    unit : {"rows", "percent"}
-        Of the printed errors.
     harmed : tuple of str
         Groups whom the personalized model serves worse than the generic one, in deployment.
     copies : int
         How often every training row is to be repeated, in 5-fold cross-fitting and at the router's
         defaults, for the statistics to tell what is luck; 1 where few rows are the point.
+    outcomes, deployed_outcomes : tuple of Outcome, default=()
+        Errors in rows, per group and in total, on `training` and on `deployment`. Empty where rows
+        are drawn at random.
+    printed, printed_deployed : tuple of Outcome, default=()
+        As the paper prints them, slips included. Empty where it prints none.
+    unit : {"rows", "percent"}, default="rows"
+        Of the printed errors.
 
     See Also
     --------
@@ -143,10 +143,10 @@ class Example:
     technique: str
     training: Rows
     deployment: Rows
-    outcomes: tuple[Outcome, ...]
-    deployed_outcomes: tuple[Outcome, ...]
-    printed: tuple[Outcome, ...]
-    printed_deployed: tuple[Outcome, ...]
-    unit: str
     harmed: tuple[str, ...]
     copies: int
+    outcomes: tuple[Outcome, ...] = ()
+    deployed_outcomes: tuple[Outcome, ...] = ()
+    printed: tuple[Outcome, ...] = ()
+    printed_deployed: tuple[Outcome, ...] = ()
+    unit: str = "rows"
