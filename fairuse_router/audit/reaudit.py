@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from numpy.typing import NDArray
 from fairuse_router.audit.arguments import check_level, check_target_kind
 from fairuse_router.audit.build import count_rows
 from fairuse_router.audit.judge import whole_rows
-from fairuse_router.audit.records import number, to_plain
+from fairuse_router.audit.records import number
 from fairuse_router.audit.shifts import Shift, find_shifts
 from fairuse_router.candidates.candidate import predict_rows
+from fairuse_router.documents import Written, plain
 from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.inference.compare import Rows, compare, default_test
 from fairuse_router.metrics import Metric, Predictions, get_metric, named_metric
@@ -69,7 +69,7 @@ class RouteReview:
 
 
 @dataclass(frozen=True)
-class Reaudit:
+class Reaudit(Written):
     """The routes of a deployed router, re-audited. Print it.
 
     The chance of withdrawing any route that is no worse than generic is at most alpha, by exact
@@ -110,20 +110,7 @@ class Reaudit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the re-audit as JSON can hold it, but for the table."""
-        plain = {name: getattr(self, name) for name in ("n", "n_partial", "metric", "test")}
-        return {
-            **plain,
-            "alpha": self.alpha,
-            "updated": self.updated,
-            "routes": [to_plain(r) for r in self.routes],
-            "shifts": [to_plain(s) for s in self.shifts],
-        }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict` as JSON with sorted keys and no NaN."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
+        return plain({name: v for name, v in vars(self).items() if name != "table"})
 
     def __str__(self) -> str:
         return "\n".join([*self._head(), *self._routes(), "", *self._moved(), *self._end()])

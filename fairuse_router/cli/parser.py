@@ -192,7 +192,10 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 def _add_inspect(commands: argparse._SubParsersAction) -> None:
     parser = _command(
-        commands, "inspect", "inspect", "show the routing table and all else a bundle says of itself"
+        commands,
+        "inspect",
+        "inspect",
+        "show the routing table and all else a bundle says of itself",
     )
     parser.add_argument("bundle", metavar="ROUTER.onnx", help="written by fairuse-router fit")
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
-from fairuse_router.documents import reading
+from fairuse_router.documents import Document
 from fairuse_router.inference import bbc
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.policies.evidence import Evidence
@@ -38,7 +38,7 @@ class HonestGain:
 
 
 @dataclass(frozen=True)
-class HonestGains:
+class HonestGains(Document):
     """Gains of the routing over generic, corrected for choosing.
 
     Parameters
@@ -54,6 +54,9 @@ class HonestGains:
     n_resamples : int
     alpha : float
     """
+
+    _KIND = "honest gains"
+    _LATER = frozenset({"metric", "n_resamples", "alpha"})
 
     overall: HonestGain
     worst: HonestGain
@@ -81,24 +84,6 @@ class HonestGains:
             "single group may be less.",
         ]
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> HonestGains:
-        """Inverse of `to_dict`.
-
-        Raises
-        ------
-        ValueError
-            If parts are missing or malformed.
-        """
-        with reading("plain", "honest gains"):
-            groups = {name: HonestGain(**gain) for name, gain in plain["groups"].items()}
-            own = {name: HonestGain(**plain[name]) for name in ("overall", "worst")}
-            return cls(**{**plain, **own, "groups": groups})
 
 
 def honest_gains(

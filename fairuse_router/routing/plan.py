@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import textwrap
 from collections.abc import Iterator, Mapping
@@ -13,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.documents import Written, number, plain
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
@@ -54,7 +54,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class DisclosurePlan:
+class DisclosurePlan(Written):
     """What each person needs to be asked, in which order, and where to stop.
 
     No order of questions asks less of the training rows' groups and ends at the same routes
@@ -149,17 +149,11 @@ class DisclosurePlan:
             "attributes": list(schema.attributes),
             "levels": [list(levels) for levels in schema.levels],
             "asked_per_person": self.asked_per_person,
-            "given_up": _number(cost.given_up),
-            "given_up_at_most": _number(cost.at_most),
+            "given_up": plain(number(cost.given_up)),
+            "given_up_at_most": plain(number(cost.at_most)),
             "metric": self.table.metric,
-            "tree": _plain(self._whole_tree()),
+            "tree": plain(self._whole_tree()),
         }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict` as JSON with sorted keys."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the tree of questions.
@@ -250,7 +244,7 @@ class DisclosurePlan:
         return self._tree(np.zeros(len(self.table.schema.levels), dtype=np.int64), frozenset())
 
     def _tree(self, code: NDArray[np.int64], declined: frozenset[int]) -> dict[str, Any]:
-        """One node and all below it; its gain and interval are numbers, nan where undefined."""
+        """One node and all below it; its gain and interval are numbers, None where undefined."""
         step = self._step(code, declined)
         node: dict[str, Any] = {
             "report": list(step.report),
@@ -260,7 +254,7 @@ class DisclosurePlan:
             "rows": step.rows,
         }
         for name, value in zip(("gain", "low", "high"), self.table.standing(code)[1:], strict=True):
-            node[name] = value
+            node[name] = number(value)
         if step.ask is not None:
             j = self.table.schema.attributes.index(step.ask)
             branches = {}
@@ -357,25 +351,9 @@ def _end(node: Mapping[str, Any], metric: str) -> str:
         return "generic"
     shown = [named_metric(metric).format_gain(node[name]) for name in ("gain", "low", "high")]
     who = server_in_words(node["candidate"], node["strength"])
-    if math.isnan(node["low"]):
+    if node["low"] is None:
         return f"{who}, gain {shown[0]}"
     return f"{who}, gain {shown[0]} [{shown[1]}, {shown[2]}]"
-
-
-def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A node of the tree and all below it, as JSON can hold them."""
-    plain = {**node, **{name: _number(node[name]) for name in ("gain", "low", "high")}}
-    if "ask" in node:
-        plain["branches"] = {level: _plain(after) for level, after in node["branches"].items()}
-        plain["declined"] = _plain(node["declined"])
-    return plain
-
-
-def _number(value: float) -> float | str | None:
-    """A number as JSON can hold it."""
-    if np.isnan(value):
-        return None
-    return float(value) if np.isfinite(value) else str(value)
 
 
 def _plural(number: int, noun: str) -> str:
