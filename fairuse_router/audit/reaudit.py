@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,13 @@ from fairuse_router.audit.records import number
 from fairuse_router.audit.shifts import Shift, find_shifts
 from fairuse_router.candidates.candidate import predict_rows
 from fairuse_router.documents import Written, plain
+from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.inference.compare import Rows, compare, default_test
 from fairuse_router.metrics import Metric, Predictions, get_metric, named_metric
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import TrainingRows, labelled_rows
 
-_WIDTH = 80
 _MOST_SHOWN = 20
 
 
@@ -117,11 +116,10 @@ class Reaudit(Written):
 
     def _head(self) -> Iterator[str]:
         partial = f"; {self.n_partial:,} more withhold something" if self.n_partial else ""
-        yield from textwrap.wrap(
+        yield from wrap(
             f"Re-audit on {self.n:,} rows from deployment{partial}: {self.metric}, {self.test}, "
             f"one-sided verdicts at {100 * self.alpha:g}%, Holm over {_routes(len(self.routes))}, "
-            f"intervals {100 * (1 - self.alpha):g}%. Gains are over generic, positive is better.",
-            _WIDTH,
+            f"intervals {100 * (1 - self.alpha):g}%. Gains are over generic, positive is better."
         )
 
     def _routes(self) -> Iterator[str]:
@@ -129,7 +127,12 @@ class Reaudit(Written):
             yield from ("", "Generic serves every group: there is no route to re-audit.")
             return
         metric = named_metric(self.metric)
-        yield from ("", f"{'group':<28}{'rows':>7}{'then':>8}{'now':>8}{'interval':>16} verdict")
+        columns = [
+            Column("group", 28, left=True),
+            *numbers({"rows": 7, "then": 8, "now": 8, "interval": 16}),
+            Column("verdict", left=True, gap=1),
+        ]
+        rows = []
         order = {"violated": 0, "undetermined": 1, "holds": 2}
         for r in sorted(self.routes, key=lambda r: order[r.verdict])[:_MOST_SHOWN]:
             then, now, low, high = (
@@ -138,8 +141,8 @@ class Reaudit(Written):
             told = r.verdict
             if told == "undetermined":
                 told = f"? +{r.rows_needed:,}" if r.rows_needed else "?"
-            name = r.group if len(r.group) < 28 else f"{r.group[:26]}…"
-            yield f"{name:<28}{r.n:>7,}{then:>8}{now:>8}{f'{low} {high}'.strip():>16} {told}"
+            rows.append([r.group, f"{r.n:,}", then, now, f"{low} {high}".strip(), told])
+        yield from ("", *Grid(columns, rows).lines())
         if len(self.routes) > _MOST_SHOWN:
             yield f"... and {len(self.routes) - _MOST_SHOWN} more: see routes"
 
@@ -152,15 +155,14 @@ class Reaudit(Written):
         )
         if not tested:
             title = "Whether group sizes and class rates moved cannot be told from these rows."
-        yield from textwrap.wrap(title, _WIDTH)
+        yield from wrap(title)
         for s in moved[:_MOST_SHOWN]:
             what = "share of all rows" if s.kind == "group size" else f"share of class {s.label}"
-            yield from textwrap.wrap(
+            yield from wrap(
                 f"{s.group}: {what} from {s.then:.1%} of {s.n_then:,} to {s.now:.1%} of "
                 f"{s.n_now:,} (p = {s.p:.2g})",
-                _WIDTH,
-                initial_indent="  ",
-                subsequent_indent="    ",
+                "  ",
+                "    ",
             )
         if len(moved) > _MOST_SHOWN:
             yield f"  ... and {len(moved) - _MOST_SHOWN} more: see shifts"
@@ -170,7 +172,7 @@ class Reaudit(Written):
             return
         names = "; ".join(f"({name})" for name in self.violated)
         done = "Went back to generic" if self.updated else 'To withdraw: update="withdraw"'
-        yield from ("", *textwrap.wrap(f"{done}: {names}.", _WIDTH))
+        yield from ("", *wrap(f"{done}: {names}."))
 
 
 def reaudit(

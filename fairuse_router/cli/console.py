@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WIDTH = 80
+from fairuse_router.grids import WIDTH, wrap
 
 
 class UsageError(ValueError):
@@ -25,8 +25,7 @@ def complain(error: BaseException | str) -> None:
 
 def note(text: str) -> None:
     """Tell something that the user did not ask for, and should know."""
-    lines = textwrap.wrap(f"note: {text}", WIDTH, subsequent_indent="      ")
-    print("\n".join(lines), file=sys.stderr)
+    print("\n".join(wrap(f"note: {text}", then="      ")), file=sys.stderr)
 
 
 def progress(text: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.documents import Written, plain
+from fairuse_router.grids import wrap
 from fairuse_router.routing.routed import Unknown
 from fairuse_router.routing.table import RoutingTable
 
 Codes = NDArray[np.int64]
 Serve = Callable[[Codes, str], NDArray[Any]]  # (report codes, method) -> answers
-
-_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -123,8 +121,8 @@ class Explanation(Written):
         told = self._told(person)
         others = person.others
         head = f"Row {i} reports {told or 'nothing'}: predicted {self._shown(person.given)}."
-        yield from textwrap.wrap(head, _WIDTH)
-        yield from textwrap.wrap(person.reason, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from wrap(head)
+        yield from wrap(person.reason, "  ")
         if not others:
             else_ = " else" if person.unknown else ""
             yield f"  Nothing{else_} was told that could be withheld."
@@ -132,12 +130,11 @@ class Explanation(Written):
             yield "  Withholding any or all of it would change nothing."
         else:
             for less, answer in self._distinct(person):
-                yield from textwrap.wrap(
+                yield from wrap(
                     f"Without {less}: {self._shown(answer)} by {answer.candidate}; "
                     f"{self._difference(person.given, answer)}.",
-                    _WIDTH,
-                    initial_indent="  ",
-                    subsequent_indent="    ",
+                    "  ",
+                    "    ",
                 )
 
     def _distinct(self, person: PersonExplanation) -> Iterator[tuple[str, Answer]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.documents import Document
+from fairuse_router.grids import Column, Grid
 from fairuse_router.inference import bbc
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.policies.evidence import Evidence
@@ -68,18 +69,21 @@ class HonestGains(Document):
     def __str__(self) -> str:
         show = named_metric(self.metric).format_gain
 
-        level = f"{100 * (1 - self.alpha):.0f}%"
+        columns = [
+            Column("", 31, left=True),
+            Column("naive", 9),
+            Column("honest", 9, gap=1),
+            Column(f"{100 * (1 - self.alpha):.0f}% interval", 20, gap=1),
+        ]
+        named = {"all groups": self.overall, "group that gains least": self.worst, **self.groups}
+        rows = [
+            [name, show(gain.naive), show(gain.gain), f"{show(gain.low)} {show(gain.high)}"]
+            for name, gain in named.items()
+        ]
         lines = [
             f"Gain of the routing over generic ({self.metric}), as it looked when the routes were",
             f"chosen, and corrected for choosing (BBC-CV, {self.n_resamples} resamples):",
-            f"{'':<30} {'naive':>9} {'honest':>9} {level + ' interval':>20}",
-        ]
-        named = {"all groups": self.overall, "group that gains least": self.worst, **self.groups}
-        for name, gain in named.items():
-            name = name if len(name) <= 30 else name[:29] + "…"
-            interval = f"{show(gain.low)} {show(gain.high)}"
-            lines.append(f"{name:<30} {show(gain.naive):>9} {show(gain.gain):>9} {interval:>20}")
-        lines += [
+            *Grid(columns, rows).lines(),
             "The group that gains least is found anew in every resample; the honest gain of a",
             "single group may be less.",
         ]

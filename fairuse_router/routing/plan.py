@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.documents import Written, number, plain
+from fairuse_router.grids import Grid, clip, numbers, wrap
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
@@ -21,7 +21,6 @@ from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.picture import draw_tree
 
-_WIDTH = 80
 _MOST_LINES = 60
 
 
@@ -282,7 +281,7 @@ class DisclosurePlan(Written):
             )
         if self.price.groups:
             text += f" {self._collapsed()}"
-        return textwrap.wrap(text, _WIDTH)
+        return wrap(text)
 
     def _collapsed(self) -> str:
         metric, names = named_metric(self.table.metric), self.table.schema.group_names()
@@ -311,33 +310,26 @@ class DisclosurePlan(Written):
         if len(points) == 1:
             return ["No question can be saved by giving up gain."]
         metric = named_metric(self.table.metric)
-        lines = [
-            *textwrap.wrap(
-                f"To ask less (means per person, {metric.name}; tolerance: the collapse= that "
-                "leads there):",
-                _WIDTH,
-            ),
-            f"{'asked':>7}{'gain':>10}{'given up':>10}{'at most':>10}{'tolerance':>12}",
-        ]
+        title = (
+            f"To ask less (means per person, {metric.name}; tolerance: the collapse= that "
+            "leads there):"
+        )
+        heads = {"asked": 7, "gain": 10, "given up": 10, "at most": 10, "tolerance": 12, "": 0}
+        rows = []
         for point in points:
             gains = [metric.format_gain(v) for v in (point.gain, -point.given_up, -point.at_most)]
             here = "  <- this plan" if point.groups == self.price.groups else ""
-            lines.append(
-                f"{point.asked:>7.2f}{gains[0]:>10}{gains[1]:>10}{gains[2]:>10}"
-                f"{_round_up(point.at_most):>12}{here}"
-            )
-        return lines
+            rows.append([f"{point.asked:.2f}", *gains, _round_up(point.at_most), here])
+        return [*wrap(title), *Grid(numbers(heads), rows).lines()]
 
 
 def _node_lines(node: Mapping[str, Any], name: str, indent: str, metric: str) -> Iterator[str]:
     """One node and all below it, as lines of text."""
     who = f"{indent}{name} ({_plural(node['rows'], 'row')})"
     if "ask" not in node:
-        yield from textwrap.wrap(
-            f"{who} -> {_end(node, metric)}", _WIDTH, subsequent_indent=f"{indent}      "
-        )
+        yield from wrap(f"{who} -> {_end(node, metric)}", then=f"{indent}      ")
         return
-    yield _clip(f"{who}: ask {node['ask']}")
+    yield clip(f"{who}: ask {node['ask']}")
     for level, after in node["branches"].items():
         yield from _node_lines(after, level, f"{indent}  ", metric)
     declined = node["declined"]
@@ -358,10 +350,6 @@ def _end(node: Mapping[str, Any], metric: str) -> str:
 
 def _plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _clip(line: str) -> str:
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
 
 
 def _round_up(tolerance: float) -> str:
