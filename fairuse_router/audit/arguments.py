@@ -10,7 +10,7 @@ import numpy as np
 from fairuse_router.inference import CORRECTIONS
 from fairuse_router.metrics import METRICS, Metric, get_metric
 
-__all__ = ["check_level", "check_settings", "check_target_kind", "read_metrics", "read_tests"]
+__all__ = ["check_level", "check_target_kind", "check_testing", "read_metrics", "read_tests"]
 
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -84,7 +84,7 @@ def check_level(alpha: Any) -> None:
         )
 
 
-def check_settings(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm") -> None:
+def check_testing(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm") -> None:
     """Refuse settings that no test can work with."""
     check_level(alpha)
     if not (isinstance(n_resamples, _NUMBERS) and n_resamples >= 2 / alpha):

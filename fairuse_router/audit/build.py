@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fairuse_router.audit.arguments import check_settings, read_metrics, read_tests
+from fairuse_router.audit.arguments import check_testing, read_metrics, read_tests
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.judge import Comparisons, judge
 from fairuse_router.audit.records import GainRecord, RiskRecord, number
@@ -133,7 +133,7 @@ def audit_rows(
     """
     named = dict(candidates) if routed is None else {**candidates, ROUTED: routed}
     _check(y, named, groups, schema, baseline, weight, clusters)
-    check_settings(alpha, n_resamples, correction)
+    check_testing(alpha, n_resamples, correction)
     chosen = read_metrics(metrics)
     wanted = read_tests(tests, chosen)
     if n_partial is None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.audit.arguments import check_settings, check_target_kind, read_tests
+from fairuse_router.audit.arguments import check_target_kind, check_testing, read_tests
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows, count_rows
 from fairuse_router.candidates.candidate import Candidate, ServedModel, predict_rows
@@ -44,7 +44,7 @@ def audit_deployed(
         For metrics that do not fit the models, and for other settings that `audit_rows` refuses.
     """
     check_target_kind(metrics, regression=data.classes is None)
-    check_settings(alpha, **{k: options[k] for k in ("n_resamples", "correction") if k in options})
+    check_testing(alpha, **{k: options[k] for k in ("n_resamples", "correction") if k in options})
     read_tests(options.get("tests"), metrics)
     deployed = _Deployed(models, model_of_route, table, data)
     if by is not None:

@@ -3,15 +3,15 @@
 from fairuse_router.datasets.examples import EXAMPLES, load_example
 from fairuse_router.datasets.heart import load_heart
 from fairuse_router.datasets.populations import Population, PopulationLaw, make_population
-from fairuse_router.datasets.worked import Example, Outcome, Rows
+from fairuse_router.datasets.worked import Example, ExampleRows, Outcome
 
 __all__ = [
     "EXAMPLES",
     "Example",
+    "ExampleRows",
     "Outcome",
     "Population",
     "PopulationLaw",
-    "Rows",
     "load_example",
     "load_heart",
     "make_population",
