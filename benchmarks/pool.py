@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 
 from fairuse_router import GroupSchema
-from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.crossfit import cross_fit
 from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.metrics import get_metric
-from fairuse_router.routing.policies.rules import Evidence
+from fairuse_router.routing import Evidence
 from fairuse_router.rows import TrainingRows
 
 PLAIN = ("onehot", "intersectional", "decoupled")
@@ -30,7 +29,7 @@ def train_pool(
     estimator: Any,
     names: Sequence[str] = POOL,
     seed: int = 0,
-) -> tuple[Mapping[str, Candidate], Evidence, GroupSchema]:
+) -> tuple[Mapping[str, Any], Evidence, GroupSchema]:
     """Train candidates on all rows and fold by fold, as ``FairUseRouter.fit`` does.
 
     Parameters

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from fairuse_router.audit import audit_rows
+from fairuse_router.audit import MisreportMoments, audit_rows
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import (
     PairedTest,
@@ -34,7 +34,6 @@ from fairuse_router.inference import (
     row_sums,
     stack_tests,
 )
-from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Predictions, get_metric, row_losses
 
 ALPHA = 0.1

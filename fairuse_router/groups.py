@@ -17,6 +17,8 @@ from fairuse_router import tables
 from fairuse_router.documents import Document
 from fairuse_router.levels import learn_levels, level_text, map_distinct
 
+__all__ = ["MAX_REPORTS", "WITHHELD", "GroupSchema", "level_text"]
+
 WITHHELD = "?"
 MAX_REPORTS = 1_000_000  # the routing table is one dense array over the reports
 

@@ -42,6 +42,8 @@ from fairuse_router.rows import (
     split_columns,
 )
 
+__all__ = ["FairUseRouter"]
+
 
 def _has(method: str, but_not: str = "") -> Any:
     """Whether generic, or the estimator before the fit, has a method and lacks another."""

@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairuse_router.card import Card
-from fairuse_router.card.page import Page, Section
-from fairuse_router.grids import Column, Grid
+from fairuse_router.card import Card, Column, Grid, Page, Section
 
 
 def card_page(name: str, facts: Mapping[str, Any]) -> str:
