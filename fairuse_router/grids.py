@@ -41,6 +41,17 @@ def fill(text: str) -> str:
     return "\n".join(wrap(text))
 
 
+def count(number: int, noun: str) -> str:
+    """A number and what it counts.
+
+    Examples
+    --------
+    >>> count(1, "row"), count(1200, "row")
+    ('1 row', '1,200 rows')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def escape(text: str) -> str:
     """Escape what Markdown would read as markup."""
     return " ".join(text.split()).translate(_MARKS)

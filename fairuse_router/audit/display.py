@@ -14,6 +14,7 @@ from fairuse_router.grids import Column, Grid, clip, fill, numbers
 from fairuse_router.metrics import Metric, named_metric
 
 __all__ = [
+    "MOST_GROUPS",
     "audit_text",
     "interval_text",
     "interventions_text",
@@ -23,7 +24,7 @@ __all__ = [
     "used_tests",
 ]
 
-_MOST_GROUPS = 20
+MOST_GROUPS = 20
 _MOST_CASES = 5
 _FAMILY = "over all tests of a candidate and metric, truthfulness apart"
 _CORRECTIONS = {
@@ -124,9 +125,9 @@ def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
     records = [r for r in audit.rationality if (r.metric, r.candidate) == (metric.name, candidate)]
     risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
     shown = records
-    if len(records) > _MOST_GROUPS:
+    if len(records) > MOST_GROUPS:
         order = sorted(records, key=lambda r: (r.gain is None, r.gain))
-        shown = order[:_MOST_GROUPS]
+        shown = order[:MOST_GROUPS]
     columns = [
         Column("group", 20, left=True),
         Column("rows", 7),

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fairuse_router.audit.display import interval_text
+from fairuse_router.audit.display import MOST_GROUPS, interval_text
 from fairuse_router.audit.records import AuditRecords, GainRecord
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.metrics import named_metric
 
 __all__ = ["Temptation", "temptation_text", "temptations"]
-
-_MOST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -144,7 +142,7 @@ def _metric_lines(audit: AuditRecords, name: str, own: list[Temptation]) -> list
     ]
     order = {"gain left": 0, "noise": 1, "none": 2}
     rows = []
-    for t in sorted(own, key=lambda t: (order[t.kind], -(t.gain or 0.0)))[:_MOST_GROUPS]:
+    for t in sorted(own, key=lambda t: (order[t.kind], -(t.gain or 0.0)))[:MOST_GROUPS]:
         if t.report is None:
             rows.append([t.group, "cannot be compared", "", "", ""])
             continue
@@ -152,8 +150,8 @@ def _metric_lines(audit: AuditRecords, name: str, own: list[Temptation]) -> list
         what = "noise?" if t.kind == "noise" else t.kind
         rows.append([t.group, t.report, metric.format_gain(t.gain), interval, what])
     lines = [*wrap(head), *Grid(columns, rows).lines()]
-    if len(own) > _MOST_GROUPS:
-        lines.append(f"... and {len(own) - _MOST_GROUPS} groups that could gain less")
+    if len(own) > MOST_GROUPS:
+        lines.append(f"... and {len(own) - MOST_GROUPS} groups that could gain less")
     counts = [sum(t.kind == kind for t in own) for kind in order]
     lines += wrap(
         f"A gain still to be had, by the model of another report, is shown in {counts[0]} of "

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
 from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
+from fairuse_router.candidates.names import ROUTED
 from fairuse_router.card.page import Section
 from fairuse_router.grids import Column, Grid
 from fairuse_router.metrics import Metric, named_metric
@@ -13,7 +14,6 @@ from fairuse_router.routing.honest import HonestGain, HonestGains
 from fairuse_router.routing.policies.promises import promise_of
 from fairuse_router.routing.table import RoutingTable
 
-ROUTED = "routed"
 _LIMITS = (
     "A gain is a mean over a group, on the chosen metric: no promise to each of its members, and "
     "no reason by itself to collect a sensitive attribute.",

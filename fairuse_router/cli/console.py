@@ -33,17 +33,6 @@ def progress(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def count(number: int, noun: str) -> str:
-    """A number and what it counts.
-
-    Examples
-    --------
-    >>> count(1, "row"), count(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
 def paragraph(text: str) -> str:
     """Fold a text to the width of the terminal."""
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)

@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable
 
 import fairuse_router
+from fairuse_router.candidates.names import CANDIDATES
 
 ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
 METRICS = ("error", "log_loss", "brier", "auc", "ece")
 MEASURES = ("squared_error", "absolute_error")  # of regressions
-CANDIDATES = "generic,onehot,intersectional,decoupled"  # the router's default
 
 _DESCRIPTION = """\
 Give every group the model that serves it. A router trains a generic model,
@@ -115,7 +115,7 @@ def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) 
     parser.add_argument(
         "--candidates",
         type=split_names,
-        default=CANDIDATES,
+        default=",".join(CANDIDATES),
         metavar="A,B",
         help="models to compare, generic always among them; multilevel may be added, and policy "
         "slope adds it by itself (%(default)s)",

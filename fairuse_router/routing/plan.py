@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.documents import Written, number, plain
-from fairuse_router.grids import Grid, clip, numbers, wrap
+from fairuse_router.grids import Grid, clip, count, numbers, wrap
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
@@ -272,11 +272,11 @@ class DisclosurePlan(Written):
         if asked == 0:
             text = (
                 "Disclosure plan: nobody need be asked anything; one model serves everyone. "
-                f"{_plural(k, 'question')} saved per person."
+                f"{count(k, 'question')} saved per person."
             )
         else:
             text = (
-                f"Disclosure plan: {asked:.2f} of {_plural(k, 'attribute')} asked per person, the "
+                f"Disclosure plan: {asked:.2f} of {count(k, 'attribute')} asked per person, the "
                 "least that leads everybody to the same route as a full report."
             )
         if self.price.groups:
@@ -325,7 +325,7 @@ class DisclosurePlan(Written):
 
 def _node_lines(node: Mapping[str, Any], name: str, indent: str, metric: str) -> Iterator[str]:
     """One node and all below it, as lines of text."""
-    who = f"{indent}{name} ({_plural(node['rows'], 'row')})"
+    who = f"{indent}{name} ({count(node['rows'], 'row')})"
     if "ask" not in node:
         yield from wrap(f"{who} -> {_end(node, metric)}", then=f"{indent}      ")
         return
@@ -346,10 +346,6 @@ def _end(node: Mapping[str, Any], metric: str) -> str:
     if node["low"] is None:
         return f"{who}, gain {shown[0]}"
     return f"{who}, gain {shown[0]} [{shown[1]}, {shown[2]}]"
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _round_up(tolerance: float) -> str:
