@@ -51,9 +51,12 @@ def main() -> None:
         population = rotterdam_population(n, n_groups=m, effect="mixed", random_state=options.seed)
         X = population.to_array()
         schema = GroupSchema.from_table(X, population.group_columns)
-        groups = schema.group_ids(schema.encode(X))
+        codes = schema.encode(X)
+        groups = schema.group_ids(codes)
         y, classes = population.y, np.array([0, 1])
-        rows = TrainingRows(population.features, groups, y, y, classes, schema.n_groups)
+        rows = TrainingRows(
+            population.features, groups, y, y, classes, schema.n_groups, codes=codes
+        )
         names = ("generic", "onehot", "multilevel")
         recipes = make_recipes(names, LogisticRegression(max_iter=500), schema, None)
         everything = np.arange(n)

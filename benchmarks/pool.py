@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairuse_router import GroupSchema
-from fairuse_router.candidates.crossfit import cross_fit
-from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.crossfit import Training, fit_pool
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.metrics import get_metric
 from fairuse_router.routing import Evidence
@@ -57,32 +56,24 @@ def train_pool(
     schema : GroupSchema
     """
     schema = GroupSchema.from_table(table, columns, handle_unknown="withhold")
-    groups = schema.group_ids(schema.encode(table))
-    rows = TrainingRows(features, groups, y, y, CLASSES, schema.n_groups)
-    folds = split_rows(5, features, y, groups, y, None, seed)
+    codes = schema.encode(table)
+    groups = schema.group_ids(codes)
+    rows = TrainingRows(features, groups, y, y, CLASSES, schema.n_groups, codes=codes)
     feature_names = list(features.columns) if hasattr(features, "columns") else None
     recipes = make_recipes(names, estimator, schema, feature_names)
-    candidates, scores, lacks = cross_fit(recipes, rows, folds, min_group_size=20)
-    evidence = Evidence(
-        rows.target,
-        rows.groups,
-        rows.n_groups,
-        {name: s.predictions for name, s in scores.items()},
-        {name: s.scored for name, s in scores.items()},
-        lacks,
-        get_metric("error"),
-        20,
-        margins={name: s.margins for name, s in scores.items() if s.margins is not None},
-    )
-    return candidates, evidence, schema
+    pool = fit_pool(Training(recipes, random_state=seed), rows)
+    metrics = [get_metric("error")]
+    evidence = Evidence(rows.outcomes, pool.scores, metrics, unavailable=pool.unavailable)
+    return pool.candidates, evidence, schema
 
 
-def among(evidence: Evidence, rivals: Sequence[str], **settings: Any) -> Evidence:
-    """Evidence on generic and some other candidates only, and with other settings."""
-    names = ("generic", *rivals)
+def among(
+    evidence: Evidence, rivals: Sequence[str], metric: str = "error", **settings: Any
+) -> Evidence:
+    """Evidence on generic and some other candidates only, in a metric, and with other settings."""
     return replace(
         evidence,
-        predictions={name: evidence.predictions[name] for name in names},
-        scored={name: evidence.scored[name] for name in names},
-        **settings,
+        scores={name: evidence.scores[name] for name in ("generic", *rivals)},
+        metrics=[get_metric(metric)],
+        settings=replace(evidence.settings, **settings),
     )

@@ -10,7 +10,7 @@ returns one choice per group:
 >>> study = Study(make_population(1000, n_groups=4, effect="slopes", random_state=0),
 ...               LogisticRegression(), fresh=20_000)
 >>> def always_decoupled(evidence):
-...     return [Choice("decoupled", "") for _ in range(evidence.n_groups)]
+...     return [Choice("decoupled", "") for _ in range(evidence.rows.m)]
 >>> ours = study.judge(lambda e: choose("shrunken", e), among=("onehot", "decoupled"))
 >>> theirs = study.judge(always_decoupled)
 >>> ours.harmed, theirs.harmed
@@ -33,7 +33,6 @@ from benchmarks.pool import CLASSES, PLAIN, POOL, train_pool
 from benchmarks.pool import among as only
 from fairuse_router import GroupSchema
 from fairuse_router.datasets import Population
-from fairuse_router.metrics import get_metric
 from fairuse_router.routing import Choice, Evidence, order_questions, settled, spread
 
 HARM = 0.002
@@ -313,6 +312,6 @@ class Study:
             Other fields of the evidence, such as ``max_harmed``.
         """
         rivals = self.names if among is None else among
-        evidence = only(self.evidence, rivals, metric=get_metric(metric), **settings)
+        evidence = only(self.evidence, rivals, metric, **settings)
         choices = list(rule(evidence))
         return self.served.judge(metric, choices, self.generic(metric), self.oracle(metric))

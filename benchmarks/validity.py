@@ -22,8 +22,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from fairuse_router.audit import MisreportMoments, audit_rows
-from fairuse_router.groups import GroupSchema
+from fairuse_router import audit_predictions
 from fairuse_router.inference import (
     PairedTest,
     auc_parts,
@@ -241,24 +240,19 @@ def sample_gains(metric: str, pair: tuple[Model, Model], n: int, count: int = 40
 
 def family_wise(repetitions: int, seed: int = 0) -> dict[str, float]:
     """Share of audits (6 groups, 36 tests) with any verdict under exchangeable models."""
-    schema = GroupSchema(("group",), (0,), (tuple("abcdef"),))
     metrics = [get_metric(name) for name in ("error", "auc", "brier")]
-    groups = np.repeat(np.arange(6), (40, 60, 80, 120, 200, 400))
+    groups = np.repeat(list("abcdef"), (40, 60, 80, 120, 200, 400))
     wrong = dict.fromkeys(("error", "auc", "brier", "ece (6 tests)"), 0)
     for r in range(repetitions):
         rng = np.random.default_rng([seed, r])
         z, y = population(len(groups), rng)
         models = [Predictions.from_proba(noisy(0.8)(z, rng)) for _ in range(8)]
-        moments = MisreportMoments.measure(
-            y, models[1], lambda h, models=models: models[2 + h], groups, 6, metrics
-        )
-        audit = audit_rows(
+        audit = audit_predictions(
             y,
             {"generic": models[0], "personalized": models[1]},
             groups,
-            schema,
             metrics=[*metrics, "ece"],
-            misreports={"personalized": moments},
+            misreports={"personalized": dict(zip("abcdef", models[2:], strict=True))},
             alpha=ALPHA,
         )
         for name in wrong:

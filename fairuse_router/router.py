@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import partial
+from numbers import Integral
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, MetaEstimatorMixin
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import estimator_html_repr, get_tags
-from sklearn.utils.metaestimators import available_if
-from sklearn.utils.validation import check_is_fitted
+from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
+from sklearn.utils import get_tags
+from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
 from fairuse_router.arguments import check_settings
-from fairuse_router.audit import REAUDIT, Audit, read_metrics
-from fairuse_router.audit.audit import without_routing
+from fairuse_router.audit.arguments import (
+    AuditSettings,
+    check_level,
+    check_target_kind,
+    read_metrics,
+)
+from fairuse_router.audit.audit import Audit, without_routing
 from fairuse_router.audit.deployed import audit_deployed
 from fairuse_router.audit.reaudit import Reaudit, reaudit
-from fairuse_router.audit.selection import group_records
-from fairuse_router.audit.shifts import count_classes
-from fairuse_router.candidates.candidate import evaluate
+from fairuse_router.audit.records import OPENED, OUT_OF_FOLD, REAUDIT
+from fairuse_router.audit.selection import audit_choices, group_records
+from fairuse_router.candidates.crossfit import Training, fit_pool
 from fairuse_router.candidates.names import CANDIDATES, GENERIC
-from fairuse_router.candidates.pool import make_pool
+from fairuse_router.candidates.pool import Pool
+from fairuse_router.candidates.prefit import prefit_candidates
+from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
-from fairuse_router.routing.choosing import fit_and_choose
-from fairuse_router.routing.deployment import Deployed, check_table, served_models
-from fairuse_router.routing.explanation import Explanation, explain_rows
-from fairuse_router.routing.routed import unknown_levels
-from fairuse_router.routing.table import RoutedRows, RoutingTable
+from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.routing.choosing import choose_routes, part_rows
+from fairuse_router.routing.deployed import Deployed
+from fairuse_router.routing.deployment import Deployment
+from fairuse_router.routing.honest import honest_gains
+from fairuse_router.routing.policies.evidence import Choice, Evidence, Settings
+from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import (
-    audit_only_groups,
-    check_columns,
-    labelled_rows,
-    learn_rows,
-    split_columns,
+    Columns,
+    Grouping,
+    TrainingRows,
+    check_not_empty,
+    check_target,
+    learn_classes,
+    warn_of_small_groups,
 )
 
 __all__ = ["FairUseRouter"]
-
-
-def _has(method: str, but_not: str = "") -> Any:
-    """Whether generic, or the estimator before the fit, has a method and lacks another."""
-
-    def check(self: FairUseRouter) -> bool:
-        return hasattr(self._speaker(), method) and not hasattr(self._speaker(), but_not)
-
-    return check
 
 
 class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
@@ -85,8 +82,9 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
 default="shrunken"
         How a group's route is chosen, and what that promises: see
         `fairuse_router.routing.policies.choose`; and `choose_certified` for ``"certified"``, which
-        trains on 60% of the rows and opens the other 40% once. ``"slope"`` uses as much of the
-        ``"multilevel"`` correction as is surely real in the group.
+        trains on 60% of the rows and opens the other 40% once: the last 40% where `cv` judges later
+        rows than it trains on, and what the last pair judges where `cv` names rows. ``"slope"``
+        uses as much of the ``"multilevel"`` correction as is surely real in the group.
     cv : int, float, splitter, iterable or "prefit", default=5
         Folds (stratified by group and class), the share of one hold-out, a splitter, or
         ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
@@ -232,85 +230,17 @@ default="shrunken"
         ValueError, TypeError
             For input that cannot be used; the message names the argument and the remedy.
         """
-        for old in ("candidates_", "routing_table_"):  # a fit that fails leaves no half of another
-            self.__dict__.pop(old, None)
+        self._forget()
         metric = check_settings(self, self._template(), self._is_prefit())
-        table = check_columns(self, X, reset=True)
-        data, codes = learn_rows(self, self._template(), table, y, sample_weight, clusters)
-        chosen = fit_and_choose(
-            make_pool(self, table, codes, metric, self._is_prefit()),
-            data,
-            self.schema_,
-            policy=self.policy,
-            metric=metric,
-            min_group_size=self.min_group_size,
-            alpha=self.alpha,
-            random_state=self.random_state,
-            n_resamples=self.n_resamples,
-            max_harmed=self.max_harmed,
-            audit_only=audit_only_groups(self, table),
-        )
-        self.audit_only_, self.class_counts_ = chosen.audit_only, count_classes(data)
-        self.honest_gains_ = chosen.honest
-        self.candidates_, self.audit_ = dict(chosen.candidates), chosen.audit
-        records = group_records(
-            chosen.choices, chosen.unavailable, data, self.schema_, metric, self.audit_
-        )
-        routes = RoutingTable.from_choices(
-            self.schema_, records, policy=self.policy, metric=metric.name, alpha=self.alpha
-        )
-        self._install(routes)
+        table, rows = self._encode(X, y, sample_weight, clusters)
+        seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
+        pool = self._fit_pool(table, seen, cv, metric)
+        settings = Settings(self.min_group_size, self.alpha, self.max_harmed)
+        choices, evidence = choose_routes(self.policy, pool, seen, opened, metric, settings)
+        audited = seen if opened is None else opened
+        self._audit_choices(choices, evidence, audited.by, opened is not None)
+        self._deploy(choices, evidence, pool, rows)
         return self
-
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Predict the label of every row by the model that serves its report.
-
-        Parameters
-        ----------
-        X : array or dataframe of shape (n, d)
-            The columns of the training data, group columns included; ``"?"`` or a missing value
-            withholds an attribute.
-
-        Returns
-        -------
-        ndarray of shape (n,)
-
-        Raises
-        ------
-        ValueError
-            For other columns, no rows, or unseen levels with ``handle_unknown="error"``.
-        """
-        return self._serve(*self._split(X), "predict")
-
-    @available_if(_has("predict_proba"))
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Probabilities of shape (n, K), columns in the order of ``classes_``; as `predict`."""
-        return self._serve(*self._split(X), "predict_proba")
-
-    @available_if(_has("decision_function", but_not="predict_proba"))
-    def decision_function(self, X: Any) -> NDArray[np.float64]:
-        """Decision values where the estimator has no probabilities; as `predict`."""
-        return self._serve(*self._split(X), "decision_function")
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Accuracy of `predict`; R squared for a regression."""
-        measure = accuracy_score if hasattr(self, "classes_") else r2_score
-        return float(measure(y, self.predict(X), sample_weight=sample_weight))
-
-    def route(self, X: Any) -> RoutedRows:
-        """Which route serves each row, and why.
-
-        Parameters
-        ----------
-        X : array or dataframe of shape (n, d)
-            As for `predict`.
-
-        Returns
-        -------
-        RoutedRows
-        """
-        _, codes = self._split(X)
-        return self.routing_table_.explain(codes, unknown_levels(self.schema_, X))
 
     def audit(
         self,
@@ -352,35 +282,12 @@ default="shrunken"
             Rationality and envy-freeness of every candidate and of the routing, and truthfulness
             of the routing over all reports.
         """
-        check_is_fitted(self)
-        data, codes, others = labelled_rows(self, X, y, sample_weight, clusters, by)
-        return audit_deployed(
-            self.candidates_,
-            self._models,
-            self._model_of_route,
-            self.routing_table_,
-            data,
-            codes,
-            read_metrics(self.metric if metrics is None else metrics),
-            self.alpha if alpha is None else alpha,
-            others,
-            correction=correction,
-            tests=tests,
-            n_resamples=n_resamples,
-        )
-
-    def explain(self, X: Any) -> Explanation:
-        """Explain the predictions of one or a few rows to the people they are about.
-
-        For each: the prediction under the report that was given, with each attribute withheld, and
-        with all; how much the report changed; how many people like this one stand behind the route,
-        and what it gained for them. Print it.
-        """
-        features, codes = self._split(X)
-        classes, proba = getattr(self, "classes_", None), hasattr(self, "predict_proba")
-        serve = partial(self._serve, features)
-        unknown = unknown_levels(self.schema_, X)
-        return explain_rows(serve, codes, self.routing_table_, classes, proba, unknown)
+        table, rows = self._labelled(X, y, sample_weight, clusters)
+        others = None if by is None else self.columns_.grouping(table, by)
+        chosen = read_metrics(self.metric if metrics is None else metrics)
+        level = self.alpha if alpha is None else alpha
+        testing = AuditSettings(level, correction, tests, n_resamples)
+        return audit_deployed(self.deployment_, rows, chosen, testing, others)
 
     def reaudit(
         self,
@@ -399,8 +306,17 @@ default="shrunken"
         table keeps a record in its `history`, ``audit_`` becomes the audit of these rows. Else as
         for `audit`.
         """
-        check_is_fitted(self)
-        result = reaudit(self, X, y, sample_weight, clusters, metric, alpha, update)
+        if update not in (None, "withdraw"):
+            raise ValueError(
+                f"update={update!r} is not allowed: pass 'withdraw' (violated routes go back to "
+                "generic) or None (nothing changes)."
+            )
+        chosen = get_metric(self.metric if metric is None else metric)
+        level = self.alpha if alpha is None else alpha
+        check_level(level)
+        check_target_kind([chosen], regression=not hasattr(self, "classes_"))
+        _, rows = self._labelled(X, y, sample_weight, clusters)
+        result = reaudit(self.deployment_, rows, self.class_counts_, chosen, level)
         if not (update and result.violated):
             return result
         self._serve_table(result.table)
@@ -426,54 +342,99 @@ default="shrunken"
             return self.candidates.get(GENERIC, self.estimator)
         return self.estimator
 
-    def _speaker(self) -> Any:
-        """Generic once it is fitted: a StackingClassifier has some of its methods only then."""
-        fitted = getattr(self, "candidates_", None)
-        return fitted[GENERIC].models[0] if fitted else self._template()
+    def _forget(self) -> None:
+        """Leave no half of another fit behind if this one fails."""
+        for old in ("candidates_", "routing_table_", "deployment_", "classes_"):
+            self.__dict__.pop(old, None)
 
-    def _split(self, X: Any) -> tuple[tables.Table, NDArray[np.int64]]:
-        """Features and report codes of the user's rows."""
-        check_is_fitted(self)
-        return split_columns(self, X)
+    def _encode(
+        self, X: Any, y: Any, sample_weight: Any, clusters: Any
+    ) -> tuple[tables.Table, TrainingRows]:
+        """Learn the columns and classes of the training data, and split its rows by them."""
+        table, template = tables.as_table(X), self._template()
+        validate_data(self, table, reset=True, skip_check_array=True)
+        check_not_empty(table, type(self).__name__)
+        y = check_target(y, tables.shape(table)[0], type(self).__name__)
+        self.columns_ = Columns.learn(
+            table,
+            self.group_attributes,
+            self.audit_only,
+            withheld=self.withheld,
+            handle_unknown=self.handle_unknown,
+            max_levels=self.max_levels,
+        )
+        self.schema_, self.feature_columns_ = self.columns_.schema, self.columns_.features
+        if not is_regressor(template):
+            self.classes_ = learn_classes(y, template, template if self._is_prefit() else None)
+        rows = self.columns_.encode(table, y, self._classes, sample_weight, clusters)
+        warn_of_small_groups(rows, self.min_group_size)
+        return table, rows
 
-    def _serve(self, features: tables.Table, codes: NDArray[np.int64], method: str) -> NDArray[Any]:
-        """Predictions for features under report codes."""
-        routes = self.routing_table_.look_up(codes)
-        classes = getattr(self, "classes_", None)
-        return evaluate(self._models, self._model_of_route, features, routes, [method], classes)[0]
+    def _fit_pool(self, table: tables.Table, rows: TrainingRows, cv: Any, metric: Metric) -> Pool:
+        """Fit the candidates, or take those that are, and score them on rows they have not seen."""
+        if self._is_prefit():
+            fitted = prefit_candidates(self.candidates, table, rows.codes, self.schema_)
+            return Pool.of_fitted(fitted, rows, [metric])
+        training = Training(
+            plan_recipes(self.candidates, self.policy, self.estimator, self.columns_, table),
+            cv=cv,
+            min_group_size=self.min_group_size,
+            envy=[metric],
+            random_state=self.random_state,
+            n_jobs=self.n_jobs,
+            verbose=self.verbose,
+        )
+        return fit_pool(training, rows)
+
+    def _audit_choices(
+        self, choices: list[Choice], evidence: Evidence, by: Grouping | None, opened: bool
+    ) -> None:
+        """Audit the choices on the rows that they rest on, and correct their gains for that."""
+        which = OPENED if opened else OUT_OF_FOLD
+        self.audit_ = audit_choices(choices, evidence, self.schema_, which)
+        self.audit_only_ = self.honest_gains_ = None
+        if by is not None:
+            self.audit_only_ = audit_choices(choices, evidence, self.schema_, which, by)
+        if self.n_resamples and not opened:
+            seed = int(self.random_state) if isinstance(self.random_state, Integral) else 0
+            names = self.schema_.group_names()
+            self.honest_gains_ = honest_gains(
+                self.policy, evidence, names, n_resamples=self.n_resamples, seed=seed
+            )
+
+    def _deploy(
+        self, choices: list[Choice], evidence: Evidence, pool: Pool, rows: TrainingRows
+    ) -> None:
+        """Put models and routes together, with what is known of each group."""
+        self.class_counts_ = rows.class_counts
+        self.candidates_ = dict(pool.candidates)
+        records = group_records(choices, evidence, self.schema_, rows.group_sizes, self.audit_)
+        self.routing_table_ = RoutingTable.from_choices(
+            self.schema_,
+            records,
+            policy=self.policy,
+            metric=evidence.metric.name,
+            alpha=self.alpha,
+        )
+        self.deployment_ = Deployment(self.candidates_, self.routing_table_, self._classes)
+
+    def _labelled(
+        self, X: Any, y: Any, sample_weight: Any, clusters: Any
+    ) -> tuple[tables.Table, TrainingRows]:
+        """Rows with known labels that `fit` never saw."""
+        table = self._table(X)
+        y = check_target(y, tables.shape(table)[0], type(self).__name__)
+        return table, self.columns_.encode(table, y, self._classes, sample_weight, clusters)
 
     def _serve_table(self, table: RoutingTable) -> None:
         """Serve another table, and forget what was measured of the old routing."""
-        check_table(table, self)
-        self._install(table)
+        self.deployment_ = self.deployment_.serving(table)
+        self.routing_table_ = table
         self.audit_, self.honest_gains_ = without_routing(self.audit_), None
         if self.audit_only_ is not None:
             self.audit_only_ = without_routing(self.audit_only_)
 
-    def _install(self, table: RoutingTable) -> None:
-        """Make a routing table the one that serves."""
-        self.routing_table_ = table
-        self._models, self._model_of_route = served_models(self.candidates_, table)
-
-    # what skl2onnx asks: the converter lies above the router, so it is looked up when asked for
-    def onnx_parser(self) -> Any:
-        """Return the function that declares the outputs."""
-        return lambda scope, inputs: [
-            scope.declare_local_variable(name, kind) for name, kind in _converter().outputs_of(self)
-        ]
-
-    def onnx_shape_calculator(self) -> Any:
-        """Return the function that gives the outputs their types."""
-        return _converter().calculate_shapes
-
-    def onnx_converter(self) -> Any:
-        """Return the function that adds the graph to a model."""
-        return _converter().convert
-
     # what scikit-learn asks
-    def __sklearn_is_fitted__(self) -> bool:
-        return hasattr(self, "routing_table_")
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         inner = get_tags(self._template())
@@ -484,12 +445,3 @@ default="shrunken"
         tags.input_tags.string = True
         tags.input_tags.allow_nan = inner.input_tags.allow_nan
         return tags
-
-    def _html_repr(self) -> str:
-        """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
-        fitted = hasattr(self, "routing_table_")
-        return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")
-
-
-def _converter() -> Any:
-    return importlib.import_module("fairuse_router.bundle.converter")

@@ -1,204 +1,46 @@
-"""Encoding: the user's rows, split once into features and report codes."""
+"""Rows: X, y, weights and clusters, checked and split once."""
 
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import is_regressor
 from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
 from sklearn.utils import column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight, validate_data
+from sklearn.utils.validation import _check_sample_weight
 
 from fairuse_router import tables
 from fairuse_router.groups import GroupSchema
+from fairuse_router.inference.compare import Rows
 from fairuse_router.levels import is_missing
+from fairuse_router.tables import InputColumn
 
 Codes = NDArray[np.int64]
+Places = NDArray[np.int64]  # rows by their place in a table
 
 
-def check_columns(router: Any, X: Any, reset: bool) -> tables.Table:
-    """Take the user's X as a table with the columns of the training data; `reset` learns them.
-
-    Afterwards frames may lack the columns of ``audit_only``, which no prediction needs.
-
-    Raises
-    ------
-    ValueError
-        For other columns, or no rows.
-    """
-    table = tables.as_table(X)
-    unused = None if reset else getattr(router, "audit_schema_", None)
-    if unused is not None and hasattr(router, "feature_names_in_"):
-        table = tables.fill_in(table, list(router.feature_names_in_), unused.attributes)
-    validate_data(router, table, reset=reset, skip_check_array=True)
-    n, d = tables.shape(table)
-    if n < 1 or d < 1:
-        what = "sample(s)" if n < 1 else "feature(s)"
-        raise ValueError(
-            f"Found array with 0 {what} (shape=({n}, {d})) while a minimum of 1 is required "
-            f"by {type(router).__name__}."
-        )
-    return table
-
-
-def learn_rows(
-    router: Any, template: Any, table: tables.Table, y: Any, sample_weight: Any, clusters: Any
-) -> tuple[TrainingRows, Codes]:
-    """Learn the group attributes and classes, and split the rows by them.
-
-    Sets ``schema_``, ``feature_columns_`` and, for a classification, ``classes_``.
+class Grouping(NamedTuple):
+    """Groups to audit by that no model and no route knows of: their schema, the group of each row.
 
     Parameters
     ----------
-    router : FairUseRouter
-    template : estimator
-        The estimator to train, or the fitted generic.
-    table : table of n rows
-    y, sample_weight, clusters : array-like of shape (n,), or None
-        As the user gave them.
-
-    Returns
-    -------
-    rows : TrainingRows
-    codes : ndarray of int64, shape (n, k)
-        Their reports.
+    schema : GroupSchema
+    ids : ndarray of shape (n,)
+        -1 where the group is not known.
     """
-    y = check_target(y, tables.shape(table)[0], router)
-    router.schema_ = GroupSchema.from_table(
-        table,
-        router.group_attributes,
-        withheld=router.withheld,
-        handle_unknown=router.handle_unknown,
-        max_levels=router.max_levels,
-    )
-    router.audit_schema_ = _learn_audit_only(router, table)
-    d, kept_out = router.n_features_in_, kept_out_of_features(router)
-    positions = [j for j in range(d) if j not in kept_out]
-    if not positions:
-        raise ValueError(
-            f"X has {d} feature(s), all of them group_attributes or audit_only; generic needs at "
-            "least one column that is neither."
-        )
-    router.feature_columns_ = tables.input_columns(table, positions)
-    if not is_regressor(template):
-        fitted = template if isinstance(router.cv, str) and router.cv == "prefit" else None
-        router.classes_ = learn_classes(y, template, fitted)
-    elif hasattr(router, "classes_"):
-        del router.classes_  # of an earlier fit as a classifier
-    rows, codes = _rows(router, table, y, sample_weight, clusters)
-    largest = np.bincount(rows.groups + 1, minlength=2)[1:].max()
-    if largest < router.min_group_size:
-        warnings.warn(
-            f"No group has min_group_size={router.min_group_size} rows (the largest has "
-            f"{largest}): generic serves everyone.",
-            UserWarning,
-            stacklevel=3,
-        )
-    return rows, codes
 
-
-def _learn_audit_only(router: Any, table: tables.Table) -> GroupSchema | None:
-    """Groups by the attributes that are audited and never used."""
-    if router.audit_only is None:
-        return None
-    schema = grouping(router, table, router.audit_only, "audit_only").schema
-    both = sorted(set(schema.positions) & set(router.schema_.positions))
-    if both:
-        raise ValueError(
-            f"audit_only={router.audit_only!r} names columns that are group_attributes too. An "
-            "attribute is either used for predictions or only audited; name it once."
-        )
-    return schema
-
-
-def audit_only_groups(router: Any, table: tables.Table) -> Grouping | None:
-    """Group rows by the attributes that are only audited."""
-    schema = router.audit_schema_
-    return None if schema is None else Grouping(schema, schema.group_ids(schema.encode(table)))
-
-
-def grouping(router: Any, table: tables.Table, columns: Any, argument: str) -> Grouping:
-    """Group rows by any columns of X.
-
-    Parameters
-    ----------
-    router : FairUseRouter
-    table : table of n rows
-    columns : str, int, or sequence of them
-    argument : str
-        What the user calls them, for messages.
-
-    Raises
-    ------
-    ValueError
-        If a column is unknown, named twice, or has more than ``max_levels`` levels.
-    """
-    schema = GroupSchema.from_table(
-        table,
-        columns,
-        withheld=router.withheld,
-        max_levels=router.max_levels,
-        argument=argument,
-    )
-    return Grouping(schema, schema.group_ids(schema.encode(table)))
-
-
-def kept_out_of_features(router: Any) -> tuple[int, ...]:
-    """Positions in X of the columns that generic does not see."""
-    only = () if router.audit_schema_ is None else router.audit_schema_.positions
-    return (*router.schema_.positions, *only)
-
-
-def split_columns(router: Any, X: Any) -> tuple[tables.Table, Codes]:
-    """Split the rows of a fitted router's user into features and report codes."""
-    return _split(router, check_columns(router, X, reset=False))
-
-
-def labelled_rows(
-    router: Any, X: Any, y: Any, sample_weight: Any, clusters: Any, by: Any = None
-) -> tuple[TrainingRows, Codes, Grouping | None]:
-    """Split rows with known labels, that `fit` never saw, into what an audit (by others) needs."""
-    table = check_columns(router, X, reset=False)
-    y = check_target(y, tables.shape(table)[0], router)
-    others = None if by is None else grouping(router, table, by, "by")
-    return *_rows(router, table, y, sample_weight, clusters), others
-
-
-def _split(router: Any, table: tables.Table) -> tuple[tables.Table, Codes]:
-    positions = [c.position for c in router.feature_columns_]
-    features = tables.plain_features(tables.take_columns(table, positions))
-    return features, router.schema_.encode(table)
-
-
-def _rows(
-    router: Any, table: tables.Table, y: NDArray[Any], sample_weight: Any, clusters: Any
-) -> tuple[TrainingRows, Codes]:
-    features, codes = _split(router, table)
-    classes = getattr(router, "classes_", None)
-    rows = TrainingRows(
-        features,
-        router.schema_.group_ids(codes),
-        y,
-        to_target(y, classes),
-        classes,
-        router.schema_.n_groups,
-        check_weight(sample_weight, features),
-        check_clusters(clusters, len(codes)),
-    )
-    return rows, codes
-
-
-Rows = NDArray[np.int64]
+    schema: GroupSchema
+    ids: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Training data, split once into features and groups.
+    """Labelled rows, split once into features and groups.
 
     Parameters
     ----------
@@ -213,18 +55,24 @@ class TrainingRows:
     classes : ndarray of shape (K,) or None
     n_groups : int
     weight, clusters : ndarray of shape (n,) or None
+    codes : ndarray of int64, shape (n, k)
+        The reports.
+    by : Grouping or None
+        Other groups to audit by.
     """
 
     features: tables.Table
-    groups: Rows
+    groups: Places
     y: NDArray[Any]
     target: NDArray[Any]
     classes: NDArray[Any] | None
     n_groups: int
+    codes: Codes = field(kw_only=True)
     weight: NDArray[np.float64] | None = None
     clusters: NDArray[Any] | None = None
+    by: Grouping | None = None
 
-    def take(self, rows: Rows) -> TrainingRows:
+    def take(self, rows: Places) -> Self:
         """Return some of the rows."""
         return replace(
             self,
@@ -234,18 +82,180 @@ class TrainingRows:
             target=self.target[rows],
             weight=None if self.weight is None else self.weight[rows],
             clusters=None if self.clusters is None else self.clusters[rows],
+            codes=self.codes[rows],
+            by=None if self.by is None else Grouping(self.by.schema, self.by.ids[rows]),
+        )
+
+    @property
+    def outcomes(self) -> Rows:
+        """The same rows without their features, as policies and audits take them."""
+        return Rows(self.target, self.groups, self.n_groups, self.weight, self.clusters)
+
+    @property
+    def strata(self) -> Places | None:
+        """What folds are balanced by, beside the groups: the classes."""
+        return None if self.classes is None else self.target
+
+    @property
+    def group_sizes(self) -> Places:
+        """Rows of each group, shape (m,)."""
+        return np.bincount(self.groups[self.groups >= 0], minlength=self.n_groups)
+
+    @property
+    def class_counts(self) -> Places | None:
+        """Rows per group and class, shape (m, K); None for a regression."""
+        if self.classes is None:
+            return None
+        counts = np.zeros((self.n_groups, len(self.classes)), dtype=np.int64)
+        known = self.groups >= 0
+        np.add.at(counts, (self.groups[known], self.target[known].astype(np.int64)), 1)
+        return counts
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What was learned of the columns of the user's X, and never changes after the fit.
+
+    Parameters
+    ----------
+    schema : GroupSchema
+        The group attributes.
+    only_audited : GroupSchema or None
+        Attributes that are audited and never used.
+    features : tuple of InputColumn
+        All other columns.
+    max_levels : int
+        Most levels of an attribute.
+    """
+
+    schema: GroupSchema
+    only_audited: GroupSchema | None
+    features: tuple[InputColumn, ...]
+    max_levels: int
+
+    @classmethod
+    def learn(
+        cls,
+        table: tables.Table,
+        group_attributes: Any,
+        audit_only: Any,
+        *,
+        withheld: str | None,
+        handle_unknown: str,
+        max_levels: int,
+    ) -> Self:
+        """Learn the group attributes, and what is left as features.
+
+        Raises
+        ------
+        ValueError
+            For columns that are not there, named twice, or of more than `max_levels` levels, and if
+            no feature is left.
+        """
+        schema = GroupSchema.from_table(
+            table,
+            group_attributes,
+            withheld=withheld,
+            handle_unknown=handle_unknown,
+            max_levels=max_levels,
+        )
+        only = None
+        if audit_only is not None:
+            only = GroupSchema.from_table(
+                table,
+                audit_only,
+                withheld=withheld,
+                max_levels=max_levels,
+                argument="audit_only",
+            )
+            if set(only.positions) & set(schema.positions):
+                raise ValueError(
+                    f"audit_only={audit_only!r} names columns that are group_attributes too. An "
+                    "attribute is either used for predictions or only audited; name it once."
+                )
+        columns = cls(schema, only, (), max_levels)
+        d = tables.shape(table)[1]
+        positions = [j for j in range(d) if j not in columns.kept_out]
+        if not positions:
+            raise ValueError(
+                f"X has {d} feature(s), all of them group_attributes or audit_only; generic needs "
+                "at least one column that is neither."
+            )
+        return replace(columns, features=tables.input_columns(table, positions))
+
+    @property
+    def kept_out(self) -> tuple[int, ...]:
+        """Positions in X of the columns that generic does not see."""
+        only = () if self.only_audited is None else self.only_audited.positions
+        return (*self.schema.positions, *only)
+
+    def complete(self, table: tables.Table, names: Sequence[str] | None) -> tables.Table:
+        """Fill in the columns of a dataframe that no prediction needs: those only audited."""
+        if self.only_audited is None or names is None:
+            return table
+        return tables.fill_in(table, list(names), self.only_audited.attributes)
+
+    def split(self, table: tables.Table) -> tuple[tables.Table, Codes]:
+        """Split rows into features and the codes of their reports, shape (n, k)."""
+        positions = [column.position for column in self.features]
+        features = tables.plain_features(tables.take_columns(table, positions))
+        return features, self.schema.encode(table)
+
+    def grouping(self, table: tables.Table, columns: Any) -> Grouping:
+        """Group rows by any columns of X, which the user calls `by`."""
+        schema = GroupSchema.from_table(
+            table,
+            columns,
+            withheld=self.schema.withheld,
+            max_levels=self.max_levels,
+            argument="by",
+        )
+        return Grouping(schema, schema.group_ids(schema.encode(table)))
+
+    def encode(
+        self,
+        table: tables.Table,
+        y: NDArray[Any],
+        classes: NDArray[Any] | None,
+        sample_weight: Any,
+        clusters: Any,
+    ) -> TrainingRows:
+        """Split labelled rows, and check what comes with them."""
+        features, codes = self.split(table)
+        only = self.only_audited
+        return TrainingRows(
+            features,
+            self.schema.group_ids(codes),
+            y,
+            to_target(y, classes),
+            classes,
+            self.schema.n_groups,
+            check_weight(sample_weight, features),
+            check_clusters(clusters, len(codes)),
+            None if only is None else Grouping(only, only.group_ids(only.encode(table))),
+            codes=codes,
+        )
+
+
+def check_not_empty(table: tables.Table, asker: str) -> None:
+    """Refuse a table without rows or columns, in scikit-learn's words."""
+    n, d = tables.shape(table)
+    if n < 1 or d < 1:
+        what = "sample(s)" if n < 1 else "feature(s)"
+        raise ValueError(
+            f"Found array with 0 {what} (shape=({n}, {d})) while a minimum of 1 is required "
+            f"by {asker}."
         )
 
 
 _SEMI_SUPERVISED = (SelfTrainingClassifier, LabelPropagation, LabelSpreading)
 
 
-def check_target(y: Any, n: int, router: Any) -> NDArray[Any]:
+def check_target(y: Any, n: int, asker: str) -> NDArray[Any]:
     """Return y as a 1-D array of n values without gaps."""
     if y is None:
         raise ValueError(
-            f"This {type(router).__name__} estimator requires y to be passed, but the target y is "
-            "None."
+            f"This {asker} estimator requires y to be passed, but the target y is None."
         )
     y = column_or_1d(y, warn=True)
     if len(y) != n:
@@ -340,15 +350,13 @@ def check_clusters(clusters: Any, n: int) -> NDArray[np.int64] | None:
         ) from None
 
 
-class Grouping(NamedTuple):
-    """Groups to audit by that no model and no route knows of: their schema, the group of each row.
-
-    Parameters
-    ----------
-    schema : GroupSchema
-    ids : ndarray of shape (n,)
-        -1 where the group is not known.
-    """
-
-    schema: GroupSchema
-    ids: NDArray[np.int64]
+def warn_of_small_groups(rows: TrainingRows, min_group_size: int) -> None:
+    """Say that generic serves everyone where no group is large enough."""
+    largest = rows.group_sizes.max()
+    if largest < min_group_size:
+        warnings.warn(
+            f"No group has min_group_size={min_group_size} rows (the largest has {largest}): "
+            "generic serves everyone.",
+            UserWarning,
+            stacklevel=4,
+        )

@@ -3,10 +3,43 @@
 import numpy as np
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
+from fairuse_router.candidates.scores import Scores
+from fairuse_router.inference.compare import Rows
 from fairuse_router.metrics import Predictions, get_metric
-from fairuse_router.routing.policies.evidence import Evidence
+from fairuse_router.routing.policies.evidence import Evidence, Settings
 
 NAMES = ("generic", "onehot", "decoupled")
+
+
+def gather(
+    target,
+    groups,
+    m,
+    predictions,
+    scored,
+    unavailable,
+    metric,
+    min_group_size,
+    weight=None,
+    clusters=None,
+    margins=None,
+    **settings,
+):
+    """Evidence from what tests make: one dict for each kind of score."""
+    scores = {
+        name: Scores(p, scored[name], None, (margins or {}).get(name))
+        for name, p in predictions.items()
+    }
+    rows = Rows(target, groups, m, weight, clusters)
+    return Evidence(rows, scores, [metric], Settings(min_group_size, **settings), unavailable)
+
+
+def predictions_of(evidence):
+    return {name: own.predictions for name, own in evidence.scores.items()}
+
+
+def scored_of(evidence):
+    return {name: own.scored for name, own in evidence.scores.items()}
 
 
 def make_evidence(seed, metric="error", *, m=5, n=500, spread=1.0, alpha=0.1, weight=None):
@@ -22,7 +55,7 @@ def make_evidence(seed, metric="error", *, m=5, n=500, spread=1.0, alpha=0.1, we
         p = 1 / (1 + np.exp(-margin))
         predictions[name] = Predictions.from_proba(p)
         scored[name] = rng.random(n) > 0.03
-    return Evidence(
+    return gather(
         target,
         groups,
         m,
@@ -45,16 +78,16 @@ def rows_of(evidence, g, name):
     """Rows of a group on which a candidate and generic were both scored, as a list."""
     return [
         i
-        for i in range(len(evidence.target))
-        if evidence.groups[i] == g
-        and evidence.scored[name][i]
-        and evidence.scored["generic"][i]
-        and (evidence.weight is None or evidence.weight[i] > 0)
+        for i in range(len(evidence.rows.y))
+        if evidence.rows.groups[i] == g
+        and evidence.scores[name].scored[i]
+        and evidence.scores["generic"].scored[i]
+        and (evidence.rows.weight is None or evidence.rows.weight[i] > 0)
     ]
 
 
 def may_serve(evidence, g, name):
-    enough = len(rows_of(evidence, g, name)) >= evidence.min_group_size
+    enough = len(rows_of(evidence, g, name)) >= evidence.settings.min_group_size
     return enough and g not in evidence.unavailable.get(name, {})
 
 
@@ -69,12 +102,12 @@ def ece(y, p, w):
 
 
 def risk(evidence, name, rows):
-    y = evidence.target[rows]
-    p = evidence.predictions[name].proba[rows, 1]
-    w = np.ones(len(rows)) if evidence.weight is None else evidence.weight[rows]
+    y = evidence.rows.y[rows]
+    p = evidence.predictions(name).proba[rows, 1]
+    w = np.ones(len(rows)) if evidence.rows.weight is None else evidence.rows.weight[rows]
     metric = evidence.metric.name
     if metric == "error":
-        return np.average(evidence.predictions[name].label[rows] != y, weights=w)
+        return np.average(evidence.predictions(name).label[rows] != y, weights=w)
     if metric == "brier":
         return brier_score_loss(y, p, sample_weight=w)
     if metric == "log_loss":

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.table import RoutingTable
 
 EVERY = ("onehot", "decoupled", "intersectional", "generic")
@@ -14,11 +15,16 @@ def force(router, picks):
         name = picks[g % len(picks)]
         served = router.candidates_[name].model_of_group[g] >= 0
         records.append(replace(record, candidate=name if served else "generic"))
-    router._install(
-        RoutingTable.from_choices(
-            table.schema, records, policy=table.policy, metric=table.metric, alpha=table.alpha
-        )
+    forced = RoutingTable.from_choices(
+        table.schema, records, policy=table.policy, metric=table.metric, alpha=table.alpha
     )
+    return serve(router, forced)
+
+
+def serve(router, table):
+    """Serve a table, whatever it says, and keep what was measured of the old one."""
+    router.routing_table_ = table
+    router.deployment_ = Deployment(router.candidates_, table, getattr(router, "classes_", None))
     return router
 
 

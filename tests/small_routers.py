@@ -18,15 +18,16 @@ def router(estimator=None, groups=("sex", "age"), **settings):
 def training(rows, y=None, classes=None, **more) -> tuple[TrainingRows, GroupSchema]:
     """The rows as the fitting code takes them, and their schema."""
     schema = GroupSchema.from_table(rows.frame, rows.groups)
-    y = rows.y if y is None else y
+    y, codes = rows.y if y is None else y, schema.encode(rows.frame)
     classes = np.unique(y) if classes is None else classes
     data = TrainingRows(
         rows.frame[["x", "z"]],
-        schema.group_ids(schema.encode(rows.frame)),
+        schema.group_ids(codes),
         y,
         np.searchsorted(classes, y),
         classes,
         schema.n_groups,
+        codes=codes,
         **more,
     )
     return data, schema

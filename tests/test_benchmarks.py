@@ -74,7 +74,7 @@ def test_a_study_judges_rules_by_the_truth():
     from fairuse_router.routing.policies.rules import Choice
 
     truth, own = study()
-    generic = own.judge(lambda e: [Choice("generic", "")] * e.n_groups)
+    generic = own.judge(lambda e: [Choice("generic", "")] * e.rows.m)
     assert (generic.gain, generic.harmed, generic.envy, generic.asked) == (0, False, 0, 0)
     oracle = own.oracle("error")
     for name in truth.PLAIN:
@@ -82,7 +82,7 @@ def test_a_study_judges_rules_by_the_truth():
 
         def rule(evidence, name=name, told=told):
             told.append(evidence.metric.name)
-            return [Choice(name, "")] * evidence.n_groups
+            return [Choice(name, "")] * evidence.rows.m
 
         found = own.judge(rule, "log_loss")
         assert told == ["log_loss"]

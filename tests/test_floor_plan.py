@@ -135,6 +135,51 @@ def test_helpers_are_defined_once(name):
     assert len(homes) == 1, homes
 
 
+def functions():
+    """Every function of the package: where it stands, and its tree."""
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                yield f"{name}.{node.name}", node
+
+
+def parameters(node):
+    given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+    return [a for a in given if a.arg not in ("self", "cls")]
+
+
+def test_functions_stay_small():
+    counts = {name: len(parameters(node)) for name, node in functions()}
+    many = {name: n for name, n in counts.items() if n > 6 and not name.startswith("router.")}
+    assert len(many) <= len(counts) / 100, many
+    assert {name for name, n in counts.items() if n > 12} == {"router.__init__"}
+    lengths = {
+        name: node.end_lineno - node.lineno + 1 - documented(node) for name, node in functions()
+    }
+    assert not {name: n for name, n in lengths.items() if n > 60}
+
+
+def documented(node):
+    """Lines of a docstring."""
+    first = node.body[0]
+    text = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+    return first.end_lineno - first.lineno + 1 if text else 0
+
+
+def test_only_the_router_takes_itself_apart():
+    untyped = [
+        name
+        for name, node in functions()
+        for a in parameters(node)
+        if a.arg == "router" and (a.annotation is None or ast.unparse(a.annotation) == "Any")
+    ]
+    assert len(untyped) <= 3, untyped
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+                assert ast.unparse(node.value) != "router", f"{name} writes {ast.unparse(node)}"
+
+
 def test_files_stay_readable():
     folders = ("fairuse_router", "tests", "benchmarks", "models")
     paths = [path for folder in folders for path in (PROJECT / folder).rglob("*.py")]

@@ -4,7 +4,7 @@ Here lives what is asked of predictions, the records of the answers, and how the
 model is fitted here, no route chosen: predictions come in, from wherever they are.
 """
 
-from fairuse_router.audit.arguments import read_metrics
+from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows, count_rows
 from fairuse_router.audit.public import audit_predictions
@@ -24,6 +24,7 @@ __all__ = [
     "OUT_OF_FOLD",
     "REAUDIT",
     "Audit",
+    "AuditSettings",
     "Counts",
     "GainRecord",
     "InterventionRecord",

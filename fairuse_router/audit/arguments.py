@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 
+from fairuse_router.audit.records import HELD_OUT
+from fairuse_router.candidates.names import GENERIC
 from fairuse_router.inference import CORRECTIONS
 from fairuse_router.metrics import METRICS, Metric, get_metric
 
-__all__ = ["check_level", "check_target_kind", "check_testing", "read_metrics", "read_tests"]
+__all__ = [
+    "AuditSettings",
+    "check_level",
+    "check_target_kind",
+    "check_testing",
+    "read_metrics",
+    "read_tests",
+]
 
 _NUMBERS = (int, float, np.integer, np.floating)
 
@@ -96,3 +106,49 @@ def check_testing(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm")
         raise ValueError(
             f"correction={correction!r} is not known. Allowed: {', '.join(CORRECTIONS)}."
         )
+
+
+@dataclass(frozen=True)
+class AuditSettings:
+    """How the comparisons of an audit are tested, all alike.
+
+    Parameters
+    ----------
+    alpha : float, default=0.1
+        Chance of any wrong verdict in a family.
+    correction : {"holm", "bonferroni", "benjamini-hochberg", "none"}, default="holm"
+    tests : mapping of metric name to test name, default=None
+        Overrides the test of a metric, in every comparison: ``"mid-p McNemar"`` for error (others:
+        ``"exact McNemar"``, ``"exact bootstrap"``, ``"paired t"``), ``"DeLong"`` for AUC, ``"swap
+        permutation"`` for ECE, ``"paired t"`` for other row losses; ``"paired bootstrap"`` for
+        callables, and for any metric where no misreports of it were measured. With weights or
+        clusters, error is tested by paired t.
+    n_resamples : int, default=1000
+        Of bootstrap and permutation; more are drawn where the correction needs smaller p-values.
+    seed : int, default=0
+        Of bootstrap and permutation.
+    baseline : str, default="generic"
+        The candidate that gains are over.
+    rows : str, default="held-out rows"
+        What rows these are.
+    """
+
+    alpha: float = 0.1
+    correction: str = "holm"
+    tests: Mapping[str, str] | None = None
+    n_resamples: int = 1000
+    seed: int = 0
+    baseline: str = GENERIC
+    rows: str = HELD_OUT
+
+    def checked(self, metrics: Sequence[Metric]) -> Self:
+        """Return itself.
+
+        Raises
+        ------
+        ValueError, TypeError
+            For settings that no test can work with, or tests of metrics that are not among these.
+        """
+        check_testing(self.alpha, self.n_resamples, self.correction)
+        read_tests(self.tests, metrics)
+        return self

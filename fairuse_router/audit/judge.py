@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple, Self
 
 import numpy as np
 
@@ -69,7 +70,9 @@ def judge(
         size = len(part.groups)
         records.append(
             [
-                _record(metric, candidate, part, i, p[:, k], corrected[:, k], more[k], alpha)
+                _record(
+                    metric, candidate, part, i, _Drawn.of(p[:, k], corrected[:, k], more[k], alpha)
+                )
                 for i, k in enumerate(range(start, start + size))
             ]
         )
@@ -77,21 +80,25 @@ def judge(
     return records
 
 
-def _record(
-    metric: str,
-    candidate: str,
-    part: Comparisons,
-    i: int,
-    p: np.ndarray,
-    corrected: np.ndarray,
-    more: float,
-    alpha: float,
-) -> GainRecord:
+class _Drawn(NamedTuple):
+    """What is drawn of one comparison: its p-values, gain first, and the verdict by them."""
+
+    p: np.ndarray
+    corrected: np.ndarray
+    rows_needed: float
+    verdict: str
+
+    @classmethod
+    def of(cls, p: np.ndarray, corrected: np.ndarray, more: float, alpha: float) -> Self:
+        """Draw the verdict."""
+        return cls(p, corrected, more, verdict(corrected[0], corrected[1], alpha))
+
+
+def _record(metric: str, candidate: str, part: Comparisons, i: int, drawn: _Drawn) -> GainRecord:
     """One comparison of a family."""
     test = part.test
-    drawn = verdict(corrected[0], corrected[1], alpha)
     reason = str(test.reason[i])
-    if not reason and p.min() == 1.0:
+    if not reason and drawn.p.min() == 1.0:
         reason = _still(metric)
     return GainRecord(
         metric=metric,
@@ -102,12 +109,12 @@ def _record(
         gain=number(test.gain[i]),
         low=number(test.low[i]),
         high=number(test.high[i]),
-        p_gain=number(p[0]),
-        p_violation=number(p[1]),
-        p_corrected=number(np.fmin(*corrected)),
-        verdict=drawn,
+        p_gain=number(drawn.p[0]),
+        p_violation=number(drawn.p[1]),
+        p_corrected=number(np.fmin(*drawn.corrected)),
+        verdict=drawn.verdict,
         test=test.test,
-        rows_needed=0 if drawn != "undetermined" else whole_rows(more),
+        rows_needed=0 if drawn.verdict != "undetermined" else whole_rows(drawn.rows_needed),
         reason=reason,
     )
 

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from fairuse_router import tables
+from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.build import audit_rows, read_metrics
+from fairuse_router.audit.build import audit_rows
+from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
+from fairuse_router.inference.compare import Rows
 from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.routing.policies.evidence import Evidence
 
 __all__ = ["audit_predictions"]
+
+
+class MoreSettings(TypedDict, total=False):
+    """Settings of `audit_predictions` that are seldom changed."""
+
+    n_resamples: int
+    random_state: int
+    evidence: str
 
 
 def audit_predictions(
@@ -32,9 +44,7 @@ def audit_predictions(
     alpha: float = 0.1,
     correction: str = "holm",
     tests: Mapping[str, str] | None = None,
-    n_resamples: int = 1000,
-    random_state: int = 0,
-    evidence: str = "held-out rows",
+    **more: Unpack[MoreSettings],
 ) -> Audit:
     """Audit predictions of any models on rows that the models have not seen.
 
@@ -91,6 +101,7 @@ def audit_predictions(
     >>> [(r.group, round(r.gain, 2), r.verdict) for r in audit.rationality]
     [('F', 0.2, 'gain'), ('M', 0.2, 'gain')]
     """
+    testing = _testing(more, alpha=alpha, correction=correction, tests=tests, baseline=baseline)
     y = _column(y, "y")
     chosen = read_metrics(metrics)
     regression = chosen[0].regression
@@ -105,38 +116,27 @@ def audit_predictions(
         None if sample_weight is None else _column(sample_weight, "sample_weight").astype(float)
     )
     unit = None if clusters is None else _column(clusters, "clusters")
+    rows = Rows(target, ids, schema.n_groups, weight, unit)
+    measure = _Misreports(rows, labels, schema.group_names(), chosen, read)
     moments = {
-        name: _misreports(
-            name,
-            _named(given, f"misreports[{name!r}]"),
-            read,
-            target,
-            labels,
-            ids,
-            schema,
-            chosen,
-            weight,
-            unit,
-        )
+        name: measure.of(name, _named(given, f"misreports[{name!r}]"))
         for name, given in _of_models(misreports).items()
     }
-    return audit_rows(
-        target,
-        read,
-        ids,
-        schema,
-        metrics=chosen,
-        baseline=baseline,
-        weight=weight,
-        clusters=unit,
-        misreports=moments,
-        alpha=alpha,
-        correction=correction,
-        tests=tests,
-        n_resamples=n_resamples,
-        seed=random_state,
-        evidence=evidence,
-    )
+    everybody = np.ones(len(y), dtype=bool)
+    scores = {name: Scores(p, everybody, moments.get(name)) for name, p in read.items()}
+    return audit_rows(Evidence(rows, scores, chosen), schema, testing)
+
+
+def _testing(more: Mapping[str, Any], **settings: Any) -> AuditSettings:
+    """Return how to test, by the names that users know."""
+    names = {"n_resamples": "n_resamples", "random_state": "seed", "evidence": "rows"}
+    unknown = sorted(set(more) - set(names))
+    if unknown:
+        raise TypeError(
+            f"audit_predictions has no argument {unknown[0]!r}. Allowed besides those of its "
+            f"signature: {', '.join(names)}."
+        )
+    return AuditSettings(**settings, **{names[name]: value for name, value in more.items()})
 
 
 def _column(values: Any, name: str) -> np.ndarray:
@@ -282,39 +282,28 @@ def _classification(array: np.ndarray, labels: np.ndarray, name: str) -> Predict
     return Predictions.from_proba(array)
 
 
-def _misreports(
-    name: str,
-    given: Mapping[str, Any],
-    read: Mapping[str, Predictions],
-    target: np.ndarray,
-    labels: np.ndarray | None,
-    ids: np.ndarray,
-    schema: GroupSchema,
-    chosen: list[Metric],
-    weight: np.ndarray | None,
-    clusters: np.ndarray | None,
-) -> MisreportMoments:
-    """Reduce one model's predictions under other groups' reports."""
-    names = schema.group_names()
-    unknown = sorted(set(given) - set(names))
-    if name not in read or unknown:
-        raise ValueError(
-            f"misreports[{name!r}]: the model must be among {sorted(read)}, its reports "
-            f"{unknown or ''} among {names}."
-        )
+@dataclass(frozen=True)
+class _Misreports:
+    """What is needed to read predictions under other groups' reports."""
 
-    def under(h: int) -> Predictions:
-        what = f"misreports[{name!r}][{names[h]!r}]"
-        return _predictions(given[names[h]], labels, len(target), what)
+    rows: Rows
+    labels: np.ndarray | None
+    names: Sequence[str]
+    metrics: Sequence[Metric]
+    own: Mapping[str, Predictions]
 
-    return MisreportMoments.measure(
-        target,
-        read[name],
-        under,
-        ids,
-        schema.n_groups,
-        chosen,
-        weight=weight,
-        columns=[h for h, text in enumerate(names) if text in given],
-        clusters=clusters,
-    )
+    def of(self, name: str, given: Mapping[str, Any]) -> MisreportMoments:
+        """Reduce one model's predictions under other groups' reports."""
+        unknown = sorted(set(given) - set(self.names))
+        if name not in self.own or unknown:
+            raise ValueError(
+                f"misreports[{name!r}]: the model must be among {sorted(self.own)}, its reports "
+                f"{unknown or ''} among {list(self.names)}."
+            )
+
+        def under(h: int) -> Predictions:
+            what = f"misreports[{name!r}][{self.names[h]!r}]"
+            return _predictions(given[self.names[h]], self.labels, len(self.rows.y), what)
+
+        asked = [h for h, text in enumerate(self.names) if text in given]
+        return MisreportMoments.measure(self.rows, self.own[name], under, self.metrics, asked)

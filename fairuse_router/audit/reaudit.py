@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.audit.arguments import check_level, check_target_kind
 from fairuse_router.audit.build import count_rows
 from fairuse_router.audit.judge import whole_rows
 from fairuse_router.audit.records import number
 from fairuse_router.audit.shifts import Shift, find_shifts
-from fairuse_router.candidates.candidate import predict_rows
 from fairuse_router.documents import Written, plain
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference import PairedTest, adjust, rows_needed
-from fairuse_router.inference.compare import Rows, compare, default_test
-from fairuse_router.metrics import Metric, Predictions, get_metric, named_metric
+from fairuse_router.inference.compare import Resampling, compare, default_test
+from fairuse_router.metrics import Metric, named_metric
+from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.table import RoutingTable
-from fairuse_router.rows import TrainingRows, labelled_rows
+from fairuse_router.rows import TrainingRows
 
 _MOST_SHOWN = 20
 
@@ -176,79 +175,33 @@ class Reaudit(Written):
 
 
 def reaudit(
-    router: Any,
-    X: Any,
-    y: Any,
-    sample_weight: Any,
-    clusters: Any,
-    metric: Any,
-    alpha: float | None,
-    update: str | None,
-) -> Reaudit:
-    """Re-audit a fitted router; see its method `reaudit`.
-
-    Raises
-    ------
-    ValueError
-        For rows that it cannot take, an unknown `update`, an alpha that is no level, or a metric
-        that does not fit the models.
-    """
-    if update not in (None, "withdraw"):
-        raise ValueError(
-            f"update={update!r} is not allowed: pass 'withdraw' (violated routes go back to "
-            "generic) or None (nothing changes)."
-        )
-    chosen = get_metric(router.metric if metric is None else metric)
-    level = router.alpha if alpha is None else alpha
-    check_level(level)
-    check_target_kind([chosen], regression=not hasattr(router, "classes_"))
-    data, codes, _ = labelled_rows(router, X, y, sample_weight, clusters, None)
-    table = router.routing_table_
-
-    def under(routes: NDArray[np.int64]) -> Predictions:
-        models, of_route = router._models, router._model_of_route
-        return predict_rows(models, of_route, data.features, routes, data.classes)
-
-    return review(
-        table,
-        data,
-        under(table.look_up(codes)),
-        under(np.zeros(len(codes), dtype=np.int64)),
-        router.class_counts_,
-        chosen,
-        level,
-    )
-
-
-def review(
-    table: RoutingTable,
+    deployment: Deployment,
     data: TrainingRows,
-    routed: Predictions,
-    generic: Predictions,
     class_counts: NDArray[np.int64] | None,
     metric: Metric,
     alpha: float,
 ) -> Reaudit:
-    """Re-audit the routes of a table on rows from deployment.
+    """Re-audit the deployed routes on rows from deployment.
 
     Parameters
     ----------
-    table : RoutingTable
+    deployment : Deployment
     data : TrainingRows
         The rows.
-    routed, generic : Predictions
-        For them, by the deployed routing and by generic.
     class_counts : ndarray of int64, shape (m, K), or None
         Training rows per group and class; None for a regression.
     metric : Metric
     alpha : float
     """
+    table, features = deployment.table, data.features
+    routed = deployment.predictions(features, table.look_up(data.codes))
+    generic = deployment.predictions(features, np.zeros(len(data.y), dtype=np.int64))
     served = table.grid[tuple(table.schema.group_codes.T)] != 0
     own = np.where((data.groups >= 0) & served[data.groups], data.groups, -1)
-    rows = Rows(data.target, own, table.schema.n_groups, data.weight, data.clusters)
+    rows = replace(data.outcomes, groups=own)
     exact = metric.name == "error" and rows.plain
     name = default_test(metric, rows, "exact McNemar" if exact else None)
-    test = compare(metric, generic, routed, rows, name, alpha=alpha, n_resamples=2000, seed=0)
+    test = compare(metric, generic, routed, rows, name, Resampling(alpha))
     routes = _reviews(table, test, served, alpha, same=metric.name == table.metric)
     index = {r.group: g for g, r in zip(np.flatnonzero(served).tolist(), routes, strict=True)}
     violated = {index[r.group]: r for r in routes if r.verdict == "violated"}

@@ -1,82 +1,86 @@
-"""Audit of the routes that were chosen, on the rows that chose them."""
+"""Audit of the routes that were chosen, on the rows that chose them or were opened to certify."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from fairuse_router.audit.arguments import AuditSettings
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.deployed import _audit, _audit_by
-from fairuse_router.candidates.scores import Scores
+from fairuse_router.audit.build import audit_rows
+from fairuse_router.candidates.names import ROUTED
 from fairuse_router.groups import GroupSchema
-from fairuse_router.metrics import Metric
-from fairuse_router.routing.policies.evidence import served_predictions
-from fairuse_router.routing.policies.rules import Choice
+from fairuse_router.routing.policies.evidence import Choice, Evidence, served_scores
 from fairuse_router.routing.records import GroupRecord
-from fairuse_router.rows import Grouping, TrainingRows
+from fairuse_router.rows import Grouping
 
 
 def audit_choices(
     choices: Sequence[Choice],
-    scores: Mapping[str, Scores],
-    unavailable: Mapping[str, Mapping[int, str]],
-    data: TrainingRows,
+    evidence: Evidence,
     schema: GroupSchema,
-    metrics: Sequence[Metric],
-    alpha: float,
-    *,
-    evidence: str,
+    rows: str,
     by: Grouping | None = None,
 ) -> Audit:
     """Audit the chosen routes and all candidates on the scores that chose them.
 
     The same rows chose the routes, so the gains of the routing flatter it; they are evidence of
     the choice, not a claim. Nobody is asked under other reports, so that there is no truthfulness:
-    `audit_deployed` has it. `by` audits other groups than those that are routed.
+    `audit_deployed` has it. `rows` says what rows these are; `by` audits other groups than those
+    that are routed.
     """
-    routed = served_predictions(
-        choices,
-        data.groups,
-        {name: s.predictions for name, s in scores.items()},
-        {name: s.margins for name, s in scores.items() if s.margins is not None},
-    )
+    routed = served_scores(choices, evidence).predictions
+    testing = AuditSettings(alpha=evidence.settings.alpha, rows=rows)
     if by is not None:
-        return _audit_by(by, data, scores, metrics, alpha, routed, evidence)
-    return _audit(data, scores, schema, unavailable, metrics, alpha, routed, None, evidence)
+        return audit_rows(regrouped(evidence, by), by.schema, testing, routed=routed)
+    return audit_rows(evidence, schema, testing, routed=routed)
+
+
+def regrouped(evidence: Evidence, by: Grouping) -> Evidence:
+    """Return evidence by other groups: nobody reports them, so there is nothing to misreport."""
+    return replace(
+        evidence,
+        rows=replace(evidence.rows, groups=by.ids, m=by.schema.n_groups),
+        scores={name: replace(own, misreports=None) for name, own in evidence.scores.items()},
+        unavailable={},
+    )
 
 
 def group_records(
     choices: Sequence[Choice],
-    unavailable: Mapping[str, Mapping[int, str]],
-    data: TrainingRows,
+    evidence: Evidence,
     schema: GroupSchema,
-    metric: Metric,
+    sizes: NDArray[np.int64],
     audit: Audit,
 ) -> list[GroupRecord]:
-    """Put what is known of each group together, for the routing table."""
-    names = {name: g for g, name in enumerate(schema.group_names())}
-    risks: list[dict[str, float | None]] = [{} for _ in names]
-    gains: list[tuple[float | None, float | None, float | None]]
-    gains = [(None, None, None) for _ in names]
+    """Put what is known of each group together, for the routing table.
+
+    `sizes` are the training rows of each group; the evidence may be of others.
+    """
+    metric, unavailable = evidence.metric, evidence.unavailable
+    risks: dict[str | None, dict[str, float | None]] = {name: {} for name in audit.groups}
     for risk in audit.risks:
         if risk.group is not None and risk.metric == metric.name:
-            risks[names[risk.group]][risk.candidate] = risk.risk
-    for test in audit.rationality:
-        if test.group is not None and (test.candidate, test.metric) == ("routed", metric.name):
-            gains[names[test.group]] = (test.gain, test.low, test.high)
-    rows = np.bincount(data.groups[data.groups >= 0], minlength=schema.n_groups)
+            risks[risk.group][risk.candidate] = risk.risk
+    gains = {
+        test.group: (test.gain, test.low, test.high)
+        for test in audit.rationality
+        if (test.candidate, test.metric) == (ROUTED, metric.name)
+    }
     return [
         GroupRecord(
             schema.report_texts(code),
-            int(rows[g]),
+            int(sizes[g]),
             choices[g].candidate,
             choices[g].reason,
-            risks[g],
-            *gains[g],
-            {name: reasons[g] for name, reasons in unavailable.items() if g in reasons},
+            risks[name],
+            *gains[name],
+            {rival: why[g] for rival, why in unavailable.items() if g in why},
             choices[g].strength,
             choices[g].real,
         )
-        for g, code in enumerate(schema.group_codes)
+        for g, (code, name) in enumerate(zip(schema.group_codes, audit.groups, strict=True))
     ]

@@ -101,13 +101,3 @@ def find_shifts(
         )
         for i, (kind, g, label, a, n, b, k) in enumerate(parts)
     ]
-
-
-def count_classes(data: TrainingRows) -> NDArray[np.int64] | None:
-    """Training rows per group and class, shape (m, K); None for a regression."""
-    if data.classes is None:
-        return None
-    counts = np.zeros((data.n_groups, len(data.classes)), dtype=np.int64)
-    known = data.groups >= 0
-    np.add.at(counts, (data.groups[known], data.target[known].astype(np.int64)), 1)
-    return counts

@@ -88,7 +88,7 @@ def compare(
     max_checks : int
         Above this many answers, evenly spaced rows are asked under every report, at least one.
     """
-    features, codes = router._split(X)
+    features, codes = router.columns_.split(tables.as_table(X))
     if layout.number == "float64":  # scikit-learn computes in single precision what is given in it
         features = tables.in_doubles(features)
     tensors = layout.features(tables.as_table(X))
@@ -107,10 +107,12 @@ def compare(
         part = tables.take_rows(features, rows)
         model = model_of_route[routes]
         if labels is not None:
-            said = np.searchsorted(router.classes_, router._serve(part, asked, "predict"))
+            said = np.searchsorted(
+                router.classes_, router.deployment_.answer(part, asked, "predict")
+            )
             flips += np.bincount(model, labels[said] != answer["label"], n_models).astype(np.int64)
         if method is not None:
-            expected = router._serve(part, asked, method)
+            expected = router.deployment_.answer(part, asked, method)
             np.maximum.at(gaps, model, gap_of_rows(answer[METHODS[method]], expected, method))
         checks += len(rows)
     return Parity(n, len(grid), per_report, checks, flips, gaps)

@@ -31,7 +31,7 @@ def note_untaken(router: Any, table: tables.Table, layout: Layout) -> Layout:
     Layout
         With ``no_missing`` and ``no_infinite``.
     """
-    features, _ = router._split(tables.take_rows(table, np.zeros(1, dtype=np.int64)))
+    features, _ = router.columns_.split(tables.take_rows(table, np.zeros(1, dtype=np.int64)))
     numeric = [j for j, column in enumerate(layout.columns) if column.numeric]
     asked = _a_report_of_each_candidate(router.routing_table_)
 
@@ -41,7 +41,7 @@ def note_untaken(router: Any, table: tables.Table, layout: Layout) -> Layout:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
                 for code in asked:
-                    router._serve(row, code[None, :], "predict")
+                    router.deployment_.answer(row, code[None, :], "predict")
         except Exception:  # an estimator may raise anything at all
             return False
         return True

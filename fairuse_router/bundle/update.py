@@ -17,7 +17,7 @@ from fairuse_router.bundle.file.digest import BLANK, KEY, seal
 from fairuse_router.bundle.graph.routes import route_places
 from fairuse_router.bundle.reader import Bundle
 from fairuse_router.documents import check_path, check_target, write_whole
-from fairuse_router.routing.deployment import check_router
+from fairuse_router.routing.deployed import check_router
 from fairuse_router.routing.table import RoutingTable
 
 _NAME = "updated_routes"

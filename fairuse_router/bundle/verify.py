@@ -76,7 +76,7 @@ def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str
     TypeError
         If `router` is no FairUseRouter.
     """
-    from fairuse_router.routing.deployment import check_router
+    from fairuse_router.routing.deployed import check_router
 
     check_router(router)
     outputs = [output["name"] for output in bundle.outputs]

@@ -25,7 +25,7 @@ from fairuse_router.bundle.parity import METHODS, Parity
 from fairuse_router.bundle.refused import note_untaken
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.documents import check_target, write_whole
-from fairuse_router.routing.deployment import check_router
+from fairuse_router.routing.deployed import check_router
 
 
 def export_bundle(

@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import logit
 from sklearn.base import is_regressor
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDClassifier
 from sklearn.pipeline import Pipeline
 
 from fairuse_router import tables
+from fairuse_router.candidates.scores import answer
 from fairuse_router.metrics import Predictions
 
 Floats = NDArray[np.float64]
@@ -130,14 +131,6 @@ class CorrectedRegressor(Corrected):
     def predict(self, X: tables.Table) -> Floats:
         """Predictions, shape (n,)."""
         return self._own_margin(X)
-
-
-def answer(margin: Floats, regression: bool) -> Predictions:
-    """Predictions of a margin."""
-    if regression:
-        return Predictions(margin)
-    p = expit(margin)
-    return Predictions((margin > 0).astype(np.int64), np.column_stack([1 - p, p]))
 
 
 def final_step(estimator: Any, features: tables.Table) -> tuple[Any, Any]:

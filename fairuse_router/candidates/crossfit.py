@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.exceptions import FitFailedWarning
 
 from fairuse_router.candidates.candidate import Candidate
+from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.multilevel import fit_multilevel
 from fairuse_router.candidates.names import GENERIC, MULTILEVEL
+from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.recipes import Recipe, Unavailable, first_line, fit_candidate
-from fairuse_router.candidates.scores import Scores, _gather_all, _Part, _score
+from fairuse_router.candidates.scoring import Part, gather_all, score
+from fairuse_router.candidates.weights import weight_keyword
 from fairuse_router.metrics import Metric
-from fairuse_router.rows import Rows, TrainingRows
+from fairuse_router.rows import Places, TrainingRows
 
 
 def _teams(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
@@ -29,14 +34,14 @@ def _teams(recipes: Sequence[Recipe]) -> list[list[Recipe]]:
 def _run(
     team: Sequence[Recipe],
     data: TrainingRows,
-    fold: tuple[Rows, Rows, Rows] | None,
+    fold: tuple[Places, Places, Places] | None,
     min_group_size: int,
     envy: Sequence[Metric],
-) -> list[_Part]:
+) -> list[Part]:
     """Fit a team on all rows, or fit it on a fold's training rows and score the others."""
     training = np.arange(len(data.y)) if fold is None else fold[0]
     generic: Candidate | None = None
-    parts: list[_Part] = []
+    parts: list[Part] = []
     for recipe in sorted(team, key=lambda recipe: recipe.name != GENERIC):
         try:
             if recipe.name == MULTILEVEL and generic is not None:
@@ -46,9 +51,9 @@ def _run(
             if recipe.name == GENERIC:
                 generic = fitted[0]
             if fold is None:
-                own = [_Part(c.name, c, unavailable=c.unavailable) for c in fitted]
+                own = [Part(c.name, c, unavailable=c.unavailable) for c in fitted]
             else:
-                own = _score(fitted, data, fold[1], fold[2], envy)
+                own = score(fitted, data, fold[1], fold[2], envy)
             parts += [replace(part, variant=i) for i, part in enumerate(own)]
         except Exception as error:
             if recipe.name == GENERIC:
@@ -60,54 +65,65 @@ def _run(
                 raise
             reasons = dict.fromkeys(range(data.n_groups), first_line(error))
             failed = not isinstance(error, Unavailable)
-            parts.append(_Part(recipe.name, unavailable=reasons, failed=failed))
+            parts.append(Part(recipe.name, unavailable=reasons, failed=failed))
     return parts
 
 
-def cross_fit(
-    recipes: Sequence[Recipe],
-    data: TrainingRows,
-    folds: Sequence[tuple[Rows, Rows]],
-    *,
-    min_group_size: int,
-    envy: Sequence[Metric] = (),
-    n_jobs: int | None = None,
-    report: Callable[[int, int, float], None] | None = None,
-) -> tuple[dict[str, Candidate], dict[str, Scores], dict[str, dict[int, str]]]:
-    """Fit every candidate on all rows, and score it on rows that it has not seen.
+@dataclass(frozen=True)
+class Training:
+    """How candidates are trained and judged: all that a pool needs beside the rows.
 
     Parameters
     ----------
     recipes : sequence of Recipe
-    data : TrainingRows
-    folds : sequence of (training rows, judging rows)
+    cv : int, float, splitter or iterable of pairs
     min_group_size : int
         Fewest training rows of a model of a group's own.
     envy : sequence of Metric
         Metrics for which misreports are measured.
+    random_state : None, int or RandomState
+        Shuffles the folds.
     n_jobs : int or None
         As joblib's.
-    report : callable or None
-        Called as ``report(tasks done, all tasks, seconds)`` after each task.
-
-    Returns
-    -------
-    candidates : dict of str to Candidate
-        Fitted on all rows; a candidate that could not be fitted is absent.
-    scores : dict of str to Scores
-    unavailable : dict of str to dict of int to str
-        Per candidate, the groups that it cannot serve, and why not.
+    verbose : int
+        Above 0, progress is written to standard error.
     """
+
+    recipes: Sequence[Recipe]
+    cv: Any = 5
+    min_group_size: int = 20
+    envy: Sequence[Metric] = ()
+    random_state: Any = None
+    n_jobs: int | None = None
+    verbose: int = 0
+
+
+def fit_pool(training: Training, data: TrainingRows) -> Pool:
+    """Fit every candidate on all rows, and score it on rows that it has not seen."""
+    if data.weight is not None:
+        generic = next(recipe for recipe in training.recipes if recipe.name == GENERIC)
+        weight_keyword(generic.estimator)  # refused before anything is fitted
+    return cross_fit(training, data, split_rows(training.cv, data, training.random_state))
+
+
+def cross_fit(
+    training: Training, data: TrainingRows, folds: Sequence[tuple[Places, Places]]
+) -> Pool:
+    """Do what `fit_pool` does with folds that are given: (training rows, judging rows) pairs."""
+    recipes = training.recipes
     work = [None, *_with_first_judged(folds, len(data.y))]
     # the largest tasks first, so that no core waits for a late one
     tasks = [(team, fold) for fold in work for team in _teams(recipes)]
-    jobs = (delayed(_run)(team, data, fold, min_group_size, envy) for team, fold in tasks)
+    size, envy = training.min_group_size, training.envy
+    jobs = (delayed(_run)(team, data, fold, size, envy) for team, fold in tasks)
     start = time.perf_counter()
-    parts: list[_Part] = []
-    for done, brought in enumerate(Parallel(n_jobs=n_jobs, return_as="generator")(jobs), 1):
+    parts: list[Part] = []
+    for done, brought in enumerate(
+        Parallel(n_jobs=training.n_jobs, return_as="generator")(jobs), 1
+    ):
         parts += brought
-        if report is not None:
-            report(done, len(tasks), time.perf_counter() - start)
+        if training.verbose:
+            _print_progress(done, len(tasks), time.perf_counter() - start)
     _warn_of_failures(parts)
     unavailable: dict[str, dict[int, str]] = {recipe.name: {} for recipe in recipes}
     for part in parts:
@@ -116,10 +132,18 @@ def cross_fit(
     parts = _best_variants(parts, data)
     candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
     scored = [part for part in parts if part.predictions is not None]
-    return candidates, _gather_all([r.name for r in recipes], scored, data), unavailable
+    return Pool(candidates, gather_all([r.name for r in recipes], scored, data), unavailable)
 
 
-def _warn_of_failures(parts: Sequence[_Part]) -> None:
+def _print_progress(done: int, tasks: int, seconds: float) -> None:
+    """One line that rewrites itself in a terminal; elsewhere only its last state."""
+    last = done == tasks
+    if last or sys.stderr.isatty():
+        text = f"\rfitted {done} of {tasks} candidates and folds, {seconds:.1f} s"
+        print(text if sys.stderr.isatty() else text[1:], end="\n" if last else "", file=sys.stderr)
+
+
+def _warn_of_failures(parts: Sequence[Part]) -> None:
     failed = {p.name: next(iter(p.unavailable.values())) for p in parts if p.failed}
     if failed:
         told = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
@@ -127,11 +151,11 @@ def _warn_of_failures(parts: Sequence[_Part]) -> None:
             f"Candidates that could not be fitted serve nobody ({told}). Mend the estimator, or "
             "leave them out of candidates=.",
             FitFailedWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 
-def _best_variants(parts: Sequence[_Part], data: TrainingRows) -> list[_Part]:
+def _best_variants(parts: Sequence[Part], data: TrainingRows) -> list[Part]:
     """Keep of each candidate the variant with the smallest loss over all scored rows.
 
     The loss is the log loss, or the squared error of a regression.
@@ -145,7 +169,7 @@ def _best_variants(parts: Sequence[_Part], data: TrainingRows) -> list[_Part]:
     return [part for part in parts if part.variant == best.get(part.name, 0)]
 
 
-def _margin_loss(part: _Part, data: TrainingRows) -> float:
+def _margin_loss(part: Part, data: TrainingRows) -> float:
     """Sum of the log loss or the squared error of a part's margins."""
     assert part.rows is not None
     assert part.margins is not None
@@ -156,8 +180,8 @@ def _margin_loss(part: _Part, data: TrainingRows) -> float:
 
 
 def _with_first_judged(
-    folds: Sequence[tuple[Rows, Rows]], n: int
-) -> Iterator[tuple[Rows, Rows, Rows]]:
+    folds: Sequence[tuple[Places, Places]], n: int
+) -> Iterator[tuple[Places, Places, Places]]:
     """Folds with the rows that no earlier fold judges: repeats are no new rows."""
     judged = np.zeros(n, dtype=bool)
     for training, judging in folds:

@@ -9,37 +9,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import (
+    PredefinedSplit,
     StratifiedGroupKFold,
     StratifiedKFold,
     StratifiedShuffleSplit,
     check_cv,
 )
 
-Rows = NDArray[np.int64]
+from fairuse_router.rows import Places, TrainingRows
 
 
-def split_rows(
-    cv: Any,
-    X: Any,
-    y: NDArray[Any],
-    groups: NDArray[np.int64],
-    classes: NDArray[np.int64] | None,
-    clusters: NDArray[Any] | None,
-    random_state: Any,
-) -> list[tuple[Rows, Rows]]:
-    """Return (training rows, judging rows) pairs.
+def split_rows(cv: Any, data: TrainingRows, random_state: Any) -> list[tuple[Places, Places]]:
+    """Return (training rows, judging rows) pairs, stratified by group and class.
 
     Parameters
     ----------
     cv : int, float, splitter or iterable of pairs
         Number of folds; share of rows held out once; or whatever scikit-learn takes as ``cv``.
-    X, y
-        Handed to a splitter of the user's.
-    groups : ndarray of shape (n,)
-        Group of each row, -1 for none.
-    classes : ndarray of shape (n,) or None
-        Class index of each row; None for a regression.
-    clusters : ndarray of shape (n,) or None
+    data : TrainingRows
         Rows of one cluster are never split.
     random_state : None, int or RandomState
         None: folds in row order, as scikit-learn's integer ``cv``; else shuffled with this seed.
@@ -49,7 +36,7 @@ def split_rows(
     ValueError
         For a ``cv`` that is not of these forms, or with nothing to split.
     """
-    strata = groups + 1
+    strata, classes, clusters = data.groups + 1, data.strata, data.clusters
     if classes is not None:
         strata = strata * (int(classes.max()) + 1) + classes
     strata = np.unique(strata, return_inverse=True)[1]
@@ -62,16 +49,68 @@ def split_rows(
         return _folds(int(cv), strata, clusters, random_state)
     if isinstance(cv, Real):
         return _hold_out(float(cv), strata, clusters, random_state)
-    splitter = check_cv(cv, y, classifier=classes is not None)
-    pairs = [(np.asarray(a), np.asarray(b)) for a, b in splitter.split(X, y, clusters)]
+    splitter = check_cv(cv, data.y, classifier=classes is not None)
+    pairs = [
+        (np.asarray(a), np.asarray(b)) for a, b in splitter.split(data.features, data.y, clusters)
+    ]
     if not pairs:
         raise ValueError(f"cv={cv!r} yields no split; it must yield at least one.")
     return pairs
 
 
+def keep_back(
+    cv: Any, data: TrainingRows, share: float, random_state: Any
+) -> tuple[Places, Places, Any]:
+    """Part the rows that train and nominate from those that are opened once.
+
+    A number of folds, fitted models, or a splitter that takes rows in any order: a random share is
+    opened. A splitter that judges later rows than it trains on, such as `TimeSeriesSplit`: the last
+    share is. Splits that name their rows: what the last of them judges is, and the others nominate,
+    without these rows.
+
+    Returns
+    -------
+    seen, opened : ndarray of int
+        Rows; of clusters that are seen none is opened.
+    cv : int, float, splitter or list of pairs
+        How the rows seen are to be split again.
+
+    Raises
+    ------
+    ValueError
+        For a ``cv`` that leaves nothing to see or to open.
+    """
+    if isinstance(cv, (Integral, Real, str)):
+        return *split_rows(share, data, random_state)[0], cv
+    pairs = split_rows(cv, data, random_state)
+    if isinstance(cv, PredefinedSplit) or not hasattr(cv, "split"):
+        seen, opened = (np.unique(side) for side in pairs[-1])
+        again: Any = _within(pairs[:-1], seen) or 5
+    elif all(len(a) and len(b) and a.max() < b.min() for a, b in pairs):
+        cut = len(data.y) - round(share * len(data.y))
+        seen, opened, again = np.arange(cut), np.arange(cut, len(data.y)), cv
+    else:
+        return *split_rows(share, data, random_state)[0], cv
+    opened = np.setdiff1d(opened, seen)
+    if data.clusters is not None:
+        opened = opened[~np.isin(data.clusters[opened], data.clusters[seen])]
+    if not (len(seen) and len(opened)):
+        raise ValueError(
+            f"cv={cv!r} leaves {len(seen)} rows to choose on and {len(opened)} to certify on. Pass "
+            "splits that judge other rows (and clusters) than they train on, or a number of folds."
+        )
+    return seen, opened, again
+
+
+def _within(pairs: list[tuple[Places, Places]], rows: Places) -> list[tuple[Places, Places]]:
+    """Pairs of these rows alone, by their places among these; none with an empty side."""
+    kept = [[np.flatnonzero(np.isin(rows, side)) for side in pair] for pair in pairs]
+    return [(a, b) for a, b in kept if len(a) and len(b)]
+
+
 def _folds(
-    n_folds: int, strata: Rows, clusters: NDArray[Any] | None, random_state: Any
-) -> list[tuple[Rows, Rows]]:
+    n_folds: int, strata: Places, clusters: NDArray[Any] | None, random_state: Any
+) -> list[tuple[Places, Places]]:
     if n_folds < 2:
         raise ValueError(f"cv={n_folds} is not allowed: at least 2 folds are needed.")
     # scikit-learn refuses more folds than the largest stratum has rows
@@ -100,8 +139,8 @@ def _folds(
 
 
 def _hold_out(
-    share: float, strata: Rows, clusters: NDArray[Any] | None, random_state: Any
-) -> list[tuple[Rows, Rows]]:
+    share: float, strata: Places, clusters: NDArray[Any] | None, random_state: Any
+) -> list[tuple[Places, Places]]:
     if not 0 < share < 1:
         raise ValueError(f"cv={share} is not allowed: a share to hold out lies between 0 and 1.")
     if clusters is not None:

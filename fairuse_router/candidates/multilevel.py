@@ -25,15 +25,15 @@ from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.corrected import (
     CorrectedClassifier,
     CorrectedRegressor,
-    answer,
     as_matrix,
     base_margin,
     final_step,
 )
 from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.recipes import Recipe, Unavailable, fit_model
+from fairuse_router.candidates.scores import answer
 from fairuse_router.inference import MultilevelFit, multilevel_path
-from fairuse_router.rows import Rows, TrainingRows
+from fairuse_router.rows import Places, TrainingRows
 
 PENALTIES = (100.0, 30.0, 10.0, 3.0)  # on the groups' own slopes; the folds choose one
 _INNER_FOLDS = 5
@@ -44,7 +44,7 @@ _MOST_RIDGE = 2.0  # in units of the multilevel fit's penalty on shared slopes
 
 
 def fit_multilevel(
-    recipe: Recipe, generic: Candidate, data: TrainingRows, rows: Rows
+    recipe: Recipe, generic: Candidate, data: TrainingRows, rows: Places
 ) -> list[Candidate]:
     """Fit the multilevel candidate on some rows, once for each penalty in `PENALTIES`.
 
@@ -280,8 +280,7 @@ def _offset(
 
 def _out_of_fold(recipe: Recipe, part: TrainingRows) -> NDArray[np.float64]:
     """Generic's margin for each of its training rows, from models that have not seen the row."""
-    strata = None if part.classes is None else part.target
-    folds = split_rows(_INNER_FOLDS, part.features, part.y, part.groups, strata, part.clusters, 0)
+    folds = split_rows(_INNER_FOLDS, part, 0)
     margin = np.empty(len(part.y))
     for training, judging in folds:
         features = tables.take_rows(part.features, training)

@@ -61,7 +61,7 @@ def check_models(models: Any) -> None:
 
 
 def prefit_candidates(
-    models: Mapping[str, Any], table: tables.Table, codes: NDArray[np.int64], schema: GroupSchema
+    models: Any, table: tables.Table, codes: NDArray[np.int64], schema: GroupSchema
 ) -> dict[str, Candidate]:
     """Wrap fitted models as candidates.
 

@@ -46,7 +46,7 @@ def prune(estimator: Any, names: Sequence[str] | None, width: int, groups: Seque
             f"Group columns were removed from {where} inside estimator: generic must not see them, "
             "and the other candidates receive them encoded, at the final step.",
             UserWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
     return pruned
 

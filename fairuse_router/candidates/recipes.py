@@ -14,9 +14,10 @@ from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.injection import inject
 from fairuse_router.candidates.names import KNOWN, MULTILEVEL
+from fairuse_router.candidates.pruning import prune
 from fairuse_router.candidates.weights import weight_keyword
 from fairuse_router.groups import GroupSchema
-from fairuse_router.rows import Rows, TrainingRows
+from fairuse_router.rows import Columns, Places, TrainingRows
 
 
 class Unavailable(Exception):
@@ -69,6 +70,21 @@ def plain_names(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
+def plan_recipes(
+    names: Any, policy: str, estimator: Any, columns: Columns, table: tables.Table
+) -> list[Recipe]:
+    """Build the candidates that a user asked for, and the one that policy ``"slope"`` weighs.
+
+    `estimator` is as the user wrote it, for the whole of X.
+    """
+    if policy == "slope" and isinstance(names, (tuple, list)) and MULTILEVEL not in names:
+        names = (*names, MULTILEVEL)
+    header = tables.column_names(table)
+    pruned = prune(estimator, header, tables.shape(table)[1], columns.kept_out)
+    features = [column.name for column in columns.features] if header else None
+    return make_recipes(names, pruned, columns.schema, features)
+
+
 def make_recipes(
     names: Any, estimator: Any, schema: GroupSchema, feature_names: Sequence[str] | None
 ) -> list[Recipe]:
@@ -114,7 +130,9 @@ def make_recipes(
     return recipes
 
 
-def fit_candidate(recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size: int) -> Candidate:
+def fit_candidate(
+    recipe: Recipe, data: TrainingRows, rows: Places, min_group_size: int
+) -> Candidate:
     """Fit one candidate on some rows; groups that it cannot serve are recorded, with the reason."""
     if recipe.name == "decoupled":
         return _fit_decoupled(recipe, data, rows, min_group_size)
@@ -128,7 +146,7 @@ def fit_candidate(recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size
     return Candidate(recipe.name, (model,), everyone, recipe.added, recipe.added_names)
 
 
-def fit_model(estimator: Any, features: tables.Table, data: TrainingRows, rows: Rows) -> Any:
+def fit_model(estimator: Any, features: tables.Table, data: TrainingRows, rows: Places) -> Any:
     """Fit a clone of an estimator to the labels and weights of some rows."""
     params = {}
     if data.weight is not None:
@@ -137,7 +155,7 @@ def fit_model(estimator: Any, features: tables.Table, data: TrainingRows, rows: 
 
 
 def _fit_decoupled(
-    recipe: Recipe, data: TrainingRows, rows: Rows, min_group_size: int
+    recipe: Recipe, data: TrainingRows, rows: Places, min_group_size: int
 ) -> Candidate:
     models: list[Any] = []
     which = np.full(data.n_groups, -1, dtype=np.int64)
@@ -160,7 +178,7 @@ def _fit_decoupled(
     return Candidate(recipe.name, tuple(models), which, unavailable=unavailable)
 
 
-def _too_little(data: TrainingRows, rows: Rows, min_group_size: int) -> str | None:
+def _too_little(data: TrainingRows, rows: Places, min_group_size: int) -> str | None:
     """Why a group has too little to fit a model of its own, if it has."""
     if data.weight is not None:
         rows = rows[data.weight[rows] > 0]

@@ -1,26 +1,18 @@
-"""Scores: what candidates predicted for rows that their models had not seen."""
+"""Scores: what a candidate predicted for rows that its models had not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit
 
-from fairuse_router import tables
-from fairuse_router.candidates.candidate import Candidate
-from fairuse_router.candidates.corrected import answer
-from fairuse_router.candidates.misreports import predict_as, under_reports
-from fairuse_router.candidates.names import GENERIC
-from fairuse_router.candidates.recipes import first_line
 from fairuse_router.inference.envy import MisreportMoments
-from fairuse_router.metrics import Metric, Predictions
-from fairuse_router.rows import Rows, TrainingRows
+from fairuse_router.metrics import Predictions
 
 
-@dataclass
+@dataclass(frozen=True)
 class Scores:
     """What one candidate predicted for rows that its models had not seen.
 
@@ -40,185 +32,15 @@ class Scores:
     misreports: MisreportMoments | None = None
     margins: NDArray[np.float64] | None = None
 
-
-@dataclass(frozen=True)
-class _Part:
-    """What a task brings home: a candidate fitted on all rows, or scores on one fold.
-
-    A candidate may come in variants, of which the pooled scores keep one.
-    """
-
-    name: str
-    candidate: Candidate | None = None
-    rows: Rows | None = None
-    predictions: Predictions | None = None
-    misreports: MisreportMoments | None = None
-    unavailable: Mapping[int, str] = field(default_factory=dict)
-    margins: NDArray[np.float64] | None = None
-    variant: int = 0
-    failed: bool = False
+    def take(self, rows: NDArray[np.int64]) -> Scores:
+        """Return those of some rows, without misreports, which are sums over all."""
+        margins = None if self.margins is None else self.margins[rows]
+        return Scores(self.predictions[rows], self.scored[rows], None, margins)
 
 
-def _score(
-    variants: Sequence[Candidate],
-    data: TrainingRows,
-    rows: Rows,
-    first: Rows,
-    envy: Sequence[Metric],
-) -> list[_Part]:
-    """Score a candidate on rows that it has not seen; misreports only of the rows in `first`."""
-    candidate = variants[0]
-    if candidate.name != GENERIC:
-        groups = data.groups[rows]
-        rows = rows[(groups >= 0) & (candidate.model_of_group[groups] >= 0)]
-    if candidate.corrected is not None:
-        return _score_corrections(variants, data, rows, first, envy)
-    rows, own, broken = _own_answers(candidate, data, rows)
-    unavailable = {**candidate.unavailable, **broken}
-    if own is None:
-        return [_Part(candidate.name, unavailable=unavailable)]
-    misreports = None
-    new = np.isin(rows, first)
-    if candidate.name != GENERIC and envy and new.any():
-        groups, features = data.groups[rows[new]], tables.take_rows(data.features, rows[new])
-        proba = any(metric.needs_proba for metric in envy)
-        under = under_reports(candidate, features, groups, own[new], data.classes, proba)
-        misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
-    return [_Part(candidate.name, None, rows, own, misreports, unavailable)]
-
-
-def _score_corrections(
-    variants: Sequence[Candidate],
-    data: TrainingRows,
-    rows: Rows,
-    first: Rows,
-    envy: Sequence[Metric],
-) -> list[_Part]:
-    """Score corrections of one generic, which is asked once for all of them and all reports."""
-    models = [c.corrected for c in variants if c.corrected is not None]
-    if not len(rows):
-        return [_Part(c.name, unavailable=c.unavailable) for c in variants]
-    prepared = models[0].prepare(tables.take_rows(data.features, rows))
-    new = np.isin(rows, first)
-    prepared_new = prepared[new]
-    parts = []
-    for candidate, model in zip(variants, models, strict=True):
-        margin = model.margin(prepared, data.groups[rows])
-        own = answer(margin, data.classes is None)
-        margins = np.column_stack([prepared.margin, margin])
-        misreports = None
-        if envy and new.any():
-            under = partial(model.answer_as, prepared_new)
-            misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
-        parts.append(_Part(candidate.name, None, rows, own, misreports, {}, margins))
-    return parts
-
-
-def _own_answers(
-    candidate: Candidate, data: TrainingRows, rows: Rows
-) -> tuple[Rows, Predictions | None, dict[int, str]]:
-    """Answers under the rows' own reports, without the groups whose own model breaks on them."""
-
-    def ask(rows: Rows) -> Predictions:
-        groups = np.maximum(data.groups[rows], 0)
-        return predict_as(candidate, tables.take_rows(data.features, rows), groups, data.classes)
-
-    if not len(rows):
-        return rows, None, {}
-    try:
-        return rows, ask(rows), {}
-    except Exception:
-        if len(candidate.models) < 2:
-            raise
-        broken = {}
-        for g in np.unique(data.groups[rows]).tolist():
-            try:
-                ask(rows[data.groups[rows] == g])
-            except Exception as error:  # one group's trouble must not stop the others
-                broken[g] = first_line(error)
-    rows = rows[~np.isin(data.groups[rows], list(broken))]
-    return rows, ask(rows) if len(rows) else None, broken
-
-
-def _misreports(
-    candidate: Candidate,
-    data: TrainingRows,
-    rows: Rows,
-    own: Predictions,
-    under: Callable[[int], Predictions],
-    envy: Sequence[Metric],
-) -> MisreportMoments:
-    """What the reports of the other groups would have brought, reduced report by report."""
-    answers: dict[int, Predictions] = {}
-
-    def answered() -> Iterator[int]:
-        for h in np.flatnonzero(candidate.model_of_group >= 0).tolist():
-            try:
-                answers[h] = under(h)
-            except Exception:  # a model of h's own may know nothing of other groups' rows
-                continue
-            yield h
-
-    return MisreportMoments.measure(
-        data.target[rows],
-        own,
-        answers.pop,
-        data.groups[rows],
-        data.n_groups,
-        envy,
-        weight=None if data.weight is None else data.weight[rows],
-        clusters=None if data.clusters is None else data.clusters[rows],
-        columns=answered(),
-    )
-
-
-def score_prefit(
-    candidates: Mapping[str, Candidate], data: TrainingRows, envy: Sequence[Metric] = ()
-) -> dict[str, Scores]:
-    """Score candidates that were fitted elsewhere on rows that they have not seen."""
-    everything = np.arange(len(data.y))
-    parts = [_score([c], data, everything, everything, envy)[0] for c in candidates.values()]
-    return _gather_all(candidates, [p for p in parts if p.predictions is not None], data)
-
-
-def _gather_all(
-    names: Iterable[str], parts: Sequence[_Part], data: TrainingRows
-) -> dict[str, Scores]:
-    """Scores of every candidate; one that scored no row has them, too, in the others' shape."""
-    proba = all(p.predictions is not None and p.predictions.proba is not None for p in parts)
-    return {name: _gather([p for p in parts if p.name == name], data, proba) for name in names}
-
-
-def _gather(parts: Sequence[_Part], data: TrainingRows, with_proba: bool) -> Scores:
-    """Put the folds' scores together; rows scored more than once are averaged."""
-    n = len(data.y)
-    times = np.zeros(n)
-    width = 1 if data.classes is None else len(data.classes)
-    votes, proba = np.zeros((n, width)), np.zeros((n, width)) if with_proba else None
-    misreports: MisreportMoments | None = None
-    margins: NDArray[np.float64] | None = None
-    for part in parts:
-        assert part.rows is not None
-        assert part.predictions is not None
-        times[part.rows] += 1
-        label = part.predictions.label
-        if data.classes is None:
-            votes[part.rows, 0] += label
-        else:
-            votes[part.rows, label] += 1
-        if proba is not None and part.predictions.proba is not None:
-            proba[part.rows] += part.predictions.proba
-        if part.margins is not None:
-            margins = np.zeros((n, 2)) if margins is None else margins
-            margins[part.rows] += part.margins
-        if part.misreports is not None:
-            misreports = part.misreports if misreports is None else misreports + part.misreports
-    scored = times > 0
-    share = np.maximum(times, 1)
-    mean = None if proba is None else proba / share[:, None]
-    if data.classes is None:
-        label = votes[:, 0] / share
-    else:  # a tied vote goes to the likelier class
-        label = (votes if mean is None else votes + mean / 2).argmax(axis=1)
-    margins = None if margins is None else margins / share[:, None]
-    return Scores(Predictions(label, mean), scored, misreports, margins)
+def answer(margin: NDArray[np.float64], regression: bool) -> Predictions:
+    """Predictions of a margin: log-odds of the second of two classes, or a number."""
+    if regression:
+        return Predictions(margin)
+    p = expit(margin)
+    return Predictions((margin > 0).astype(np.int64), np.column_stack([1 - p, p]))

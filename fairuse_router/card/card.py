@@ -20,7 +20,7 @@ from fairuse_router.documents import (
     reading,
     write_whole,
 )
-from fairuse_router.routing.deployment import check_router
+from fairuse_router.routing.deployed import check_router
 from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 

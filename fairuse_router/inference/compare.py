@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from fairuse_router.inference.result import PairedTest, stack_tests
 from fairuse_router.inference.swap import ece_swap
 from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, probabilities
 
-__all__ = ["COUNT_TESTS", "Rows", "compare", "default_test"]
+__all__ = ["COUNT_TESTS", "Resampling", "Rows", "compare", "default_test"]
 
 COUNT_TESTS = ("mid-p McNemar", "exact McNemar", "exact bootstrap")
 
@@ -54,6 +55,16 @@ class Rows:
     def plain(self) -> bool:
         """Whether every row counts once and independently."""
         return self.weight is None and self.clusters is None
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Return some of these rows; a row given twice counts twice."""
+        return replace(
+            self,
+            y=self.y[rows],
+            groups=self.groups[rows],
+            weight=_take(self.weight, rows),
+            clusters=_take(self.clusters, rows),
+        )
 
     def only(self, keep: np.ndarray) -> Rows:
         """Return these rows, those outside a mask belonging to no group."""
@@ -136,18 +147,38 @@ def span_of(metric: str) -> float | None:
     return 1.0 if metric == "error" else None
 
 
+@dataclass(frozen=True)
+class Resampling:
+    """Level of the intervals, and how often and from where a test resamples, if it does.
+
+    Parameters
+    ----------
+    alpha : float
+        Intervals are at level ``1 - alpha``.
+    n_resamples : int, default=2000
+    seed : int, default=0
+    """
+
+    alpha: float
+    n_resamples: int = 2000
+    seed: int = 0
+
+    def of_group(self, g: int) -> dict[str, Any]:
+        """Arguments of a resampling test of one group."""
+        seed = np.random.default_rng([self.seed, g])
+        return {"n_resamples": self.n_resamples, "seed": seed, "alpha": self.alpha}
+
+
 def compare(
     metric: Metric,
     reference: Predictions,
     model: Predictions,
     rows: Rows,
     test: str,
-    *,
-    alpha: float,
-    n_resamples: int,
-    seed: int,
+    resampling: Resampling,
 ) -> PairedTest:
     """Return the gains of a model over a reference, arrays over groups."""
+    alpha = resampling.alpha
     if test in COUNT_TESTS:
         return _compare_errors(reference, model, rows, test, alpha)
     if test == "paired t":
@@ -156,8 +187,9 @@ def compare(
     if test == "DeLong":
         areas = rows.areas(reference), rows.areas(model)
         return delong(*areas, rows.groups, rows.clusters, alpha)
-    one_by_one = _swaps if test == "swap permutation" else _bootstraps
-    return stack_tests(list(one_by_one(metric, reference, model, rows, n_resamples, seed, alpha)))
+    if test == "swap permutation":
+        return stack_tests(list(_swaps(reference, model, rows, resampling)))
+    return stack_tests(list(_bootstraps(metric, reference, model, rows, resampling)))
 
 
 def _layout(rows: Rows) -> tuple[np.ndarray, int, np.ndarray | None, np.ndarray | None]:
@@ -194,13 +226,7 @@ def _row_gains(
 
 
 def _swaps(
-    metric: Metric,
-    reference: Predictions,
-    model: Predictions,
-    rows: Rows,
-    n_resamples: int,
-    seed: int,
-    alpha: float,
+    reference: Predictions, model: Predictions, rows: Rows, resampling: Resampling
 ) -> Iterator[PairedTest]:
     """Swap permutation of the calibration error, group by group."""
     sides = [confidence_and_hit(rows.y, p) for p in (reference, model)]
@@ -209,9 +235,7 @@ def _swaps(
             *((confidence[r], hit[r]) for confidence, hit in sides),
             weight=_take(rows.weight, r),
             clusters=_take(rows.clusters, r),
-            n_resamples=n_resamples,
-            seed=np.random.default_rng([seed, g]),
-            alpha=alpha,
+            **resampling.of_group(g),
         )
 
 
@@ -220,9 +244,7 @@ def _bootstraps(
     reference: Predictions,
     model: Predictions,
     rows: Rows,
-    n_resamples: int,
-    seed: int,
-    alpha: float,
+    resampling: Resampling,
 ) -> Iterator[PairedTest]:
     """Paired bootstrap of any metric, group by group; AUC within classes."""
     for g, r in enumerate(rows.members):
@@ -234,9 +256,7 @@ def _bootstraps(
             len(r),
             strata=strata,
             clusters=_take(rows.clusters, r),
-            n_resamples=n_resamples,
-            seed=np.random.default_rng([seed, g]),
-            alpha=alpha,
+            **resampling.of_group(g),
         )
 
 

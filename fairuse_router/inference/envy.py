@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fairuse_router.inference.auc import auc_parts, delong_from_moments, delong_gains
+from fairuse_router.inference.auc import AucParts, auc_parts, delong_from_moments, delong_gains
 from fairuse_router.inference.bootstrap import exact_bootstrap
-from fairuse_router.inference.compare import COUNT_TESTS, span_of
+from fairuse_router.inference.compare import COUNT_TESTS, Rows, span_of
 from fairuse_router.inference.mcnemar import mcnemar
 from fairuse_router.inference.paired import paired_t_from_sums, row_sums
 from fairuse_router.inference.result import PairedTest, stack_tests
@@ -42,8 +42,8 @@ class MisreportMoments:
     >>> own = Predictions(np.array([0, 1, 1, 1]))
     >>> swap = {0: Predictions(np.array([0, 1, 1, 0])), 1: Predictions(np.array([1, 1, 1, 1]))}
     >>> from fairuse_router.metrics import get_metric
-    >>> moments = MisreportMoments.measure(
-    ...     y, own, swap.__getitem__, groups, 2, [get_metric("error")])
+    >>> rows = Rows(y, groups, 2)
+    >>> moments = MisreportMoments.measure(rows, own, swap.__getitem__, [get_metric("error")])
     >>> moments.test("error").gain  # group 1 would gain by reporting group 0
     array([[ 0. ,  0.5],
            [-0.5,  0. ]])
@@ -56,67 +56,48 @@ class MisreportMoments:
     @classmethod
     def measure(
         cls,
-        y: np.ndarray,
+        rows: Rows,
         own: Predictions,
         under: Callable[[int], Predictions],
-        groups: np.ndarray,
-        m: int,
         metrics: Sequence[Metric],
-        weight: np.ndarray | None = None,
         columns: Iterable[int] | None = None,
-        clusters: np.ndarray | None = None,
     ) -> MisreportMoments:
         """Measure one part of the rows, one report at a time.
 
         Parameters
         ----------
-        y : ndarray of shape (n,)
-            Class indices, or the target of a regression.
+        rows : Rows
         own : Predictions
             Of the n rows under their own reports.
         under : callable
             ``under(h)`` returns predictions for all n rows under the report of group h.
-        groups : ndarray of int of shape (n,)
-            Group of each row; -1 belongs to none.
-        m : int
-            Number of groups.
         metrics : sequence of Metric
             ECE and callables are left out: they are no sums over rows or pairs of rows.
-        weight : ndarray of shape (n,), default=None
         columns : iterable of int, default=None
             Groups whose report the candidate can serve; None means all.
-        clusters : ndarray of shape (n,), default=None
 
         Returns
         -------
         MisreportMoments
         """
         metrics = [metric for metric in metrics if metric.rowwise or metric.name == "auc"]
-        plain = weight is None and clusters is None
+        y, m = rows.y, rows.m
         depth = {metric.name: 5 if metric.rowwise is None else 10 for metric in metrics}
         sums = {name: np.zeros((k, m, m)) for name, k in depth.items()}
         losses = {metric.name: metric.rowwise(y, own) for metric in metrics if metric.rowwise}
-        areas = (
-            auc_parts(y, probabilities("auc", y, own), groups, m, weight) if "auc" in sums else None
-        )
-        units = None if areas is None else _units(areas.smallest, y, groups, clusters)
+        areas = _areas(rows, own) if "auc" in sums else None
+        units = None if areas is None else _units(areas.smallest, rows)
         for h in range(m) if columns is None else map(int, columns):
             other = under(h)
             for metric in metrics:
                 if metric.rowwise is not None:
                     gain = _difference(metric.rowwise(y, other), losses[metric.name])
-                    exact = plain and metric.name == "error"
-                    part = (
-                        _error_sums(gain, groups, m)
-                        if exact
-                        else row_sums(gain, groups, m, weight, clusters)
-                    )
+                    part = _row_sums(gain, rows, exact=rows.plain and metric.name == "error")
                 elif areas is not None:
-                    theirs = auc_parts(y, probabilities("auc", y, other), groups, m, weight)
-                    gains = delong_gains(theirs, areas, groups, clusters)
-                    part = _auc_sums(*gains, units, groups, m)
+                    gains = delong_gains(_areas(rows, other), areas, rows.groups, rows.clusters)
+                    part = _auc_sums(*gains, units, rows.groups, m)
                 sums[metric.name][:, :, h] = part
-        return cls(m, plain, sums)
+        return cls(m, rows.plain, sums)
 
     def __add__(self, other: MisreportMoments) -> MisreportMoments:
         """Add another part of the rows."""
@@ -204,6 +185,19 @@ def _difference(reference: np.ndarray, model: np.ndarray) -> np.ndarray:
     return np.where(reference == model, 0.0, gain)
 
 
+def _areas(rows: Rows, predictions: Predictions) -> AucParts:
+    """Areas under the ROC curve of every group; not kept, unlike those of `Rows`."""
+    proba = probabilities("auc", rows.y, predictions)
+    return auc_parts(rows.y, proba, rows.groups, rows.m, rows.weight)
+
+
+def _row_sums(gain: np.ndarray, rows: Rows, exact: bool) -> np.ndarray:
+    """`row_sums` of gains; by one count where they are -1, 0 or 1."""
+    if exact:
+        return _error_sums(gain, rows.groups, rows.m)
+    return row_sums(gain, rows.groups, rows.m, rows.weight, rows.clusters)
+
+
 def _error_sums(gain: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
     """As `row_sums` for gains of -1, 0, 1, by one count."""
     member = groups >= 0
@@ -213,10 +207,9 @@ def _error_sums(gain: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
     return np.stack([n, n, u, n, u, uu, n, u, uu, u])
 
 
-def _units(
-    smallest: np.ndarray, y: np.ndarray, groups: np.ndarray, clusters: np.ndarray | None
-) -> np.ndarray:
+def _units(smallest: np.ndarray, rows: Rows) -> np.ndarray:
     """(Effective) rows of the rarest class of each group, or its clusters if they are fewer."""
+    y, groups, clusters = rows.y, rows.groups, rows.clusters
     if clusters is None:
         return smallest
     member = groups >= 0

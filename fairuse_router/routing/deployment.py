@@ -3,62 +3,100 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.utils.validation import check_is_fitted
 
-from fairuse_router.candidates.candidate import Candidate, ServedModel
-from fairuse_router.candidates.names import GENERIC
+from fairuse_router import tables
+from fairuse_router.candidates.candidate import Candidate, ServedModel, evaluate, predict_rows
+from fairuse_router.metrics import Predictions
+from fairuse_router.routing.explanation import Explanation, explain_rows
+from fairuse_router.routing.routed import Unknown
 from fairuse_router.routing.table import RoutingTable
+from fairuse_router.rows import Codes
 
 
-class Deployed:
-    """What a router is to what lies below it: those that write, audit or show one ask for this."""
+class Deployment:
+    """Fitted candidates and a routing table: all that answers a report.
+
+    Parameters
+    ----------
+    candidates : dict of str to Candidate
+    table : RoutingTable
+    classes : ndarray of shape (K,) or None
+        Class labels, columns of the probabilities; None for a regression.
+
+    Attributes
+    ----------
+    models : list of ServedModel
+        The distinct models that the table uses.
+    model_of_route : ndarray of int64, shape (n_routes,)
+        Index into `models`.
+    """
+
+    def __init__(
+        self,
+        candidates: Mapping[str, Candidate],
+        table: RoutingTable,
+        classes: NDArray[Any] | None,
+    ) -> None:
+        self.candidates, self.table, self.classes = candidates, table, classes
+        self.models, self.model_of_route = served_models(candidates, table)
+
+    def serving(self, table: RoutingTable) -> Deployment:
+        """Return the same models under another table.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For something else than a table, other group attributes, or models that are not there.
+        """
+        if not isinstance(table, RoutingTable):
+            raise TypeError(f"table is a {type(table).__name__}; pass a RoutingTable.")
+        own = self.table.schema
+        if table.schema != own:
+            raise ValueError(
+                f"table is for {list(table.schema.attributes)} with the levels "
+                f"{[list(v) for v in table.schema.levels]}; the router was fitted on "
+                f"{list(own.attributes)} with {[list(v) for v in own.levels]}. "
+                "Change the router's own routing_table_."
+            )
+        _check_routes(self.candidates, table)
+        return Deployment(self.candidates, table, self.classes)
+
+    def answer(self, features: tables.Table, codes: Codes, method: str) -> NDArray[Any]:
+        """What one method says of features under reports of codes [n, k]."""
+        routes = self.table.look_up(codes)
+        asked = self.models, self.model_of_route, features, routes, [method], self.classes
+        return evaluate(*asked)[0]
+
+    def predictions(self, features: tables.Table, routes: NDArray[np.int64]) -> Predictions:
+        """Class indices and probabilities of rows under the route given for each."""
+        return predict_rows(self.models, self.model_of_route, features, routes, self.classes)
+
+    def explain(
+        self, features: tables.Table, codes: Codes, unknown: Unknown, proba: bool
+    ) -> Explanation:
+        """Explain the answers to the people they are about; `proba`: whether to tell chances."""
+        answer = partial(self.answer, features)
+        return explain_rows(answer, codes, self.table, self.classes, proba, unknown)
 
 
-def check_table(table: RoutingTable, router: Any) -> None:
-    """Refuse a table that a router cannot serve."""
-    if not isinstance(table, RoutingTable):
-        raise TypeError(f"table is a {type(table).__name__}; pass a RoutingTable.")
-    if table.schema != router.schema_:
-        raise ValueError(
-            f"table is for {list(table.schema.attributes)} with the levels "
-            f"{[list(v) for v in table.schema.levels]}; the router was fitted on "
-            f"{list(router.schema_.attributes)} with {[list(v) for v in router.schema_.levels]}. "
-            "Change the router's own routing_table_."
-        )
+def _check_routes(candidates: Mapping[str, Candidate], table: RoutingTable) -> None:
+    """Refuse a table that these candidates cannot serve."""
     for route in table.routes:
-        candidate = router.candidates_.get(route.candidate)
+        candidate = candidates.get(route.candidate)
         if candidate is None:
             raise ValueError(
-                f"table routes to {route.candidate!r}; the router has {list(router.candidates_)}."
+                f"table routes to {route.candidate!r}; the router has {list(candidates)}."
             )
-        if route.candidate != GENERIC and candidate.model_of_group[route.group] < 0:
+        if route.group is not None and candidate.model_of_group[route.group] < 0:
             raise ValueError(
                 f"table routes group {route.group} to {route.candidate!r}, which has no model for "
                 "it. Send the group to another candidate."
             )
-
-
-def check_router(router: Any) -> None:
-    """Refuse what is no fitted router.
-
-    Raises
-    ------
-    TypeError
-        If it is no FairUseRouter.
-    NotFittedError
-        If it is not fitted.
-    """
-    if not isinstance(router, Deployed):
-        kind = f"the class {router.__name__}" if isinstance(router, type) else type(router).__name__
-        raise TypeError(
-            f"router must be a fitted FairUseRouter; got {kind}. If a Pipeline holds the router, "
-            "pass its step."
-        )
-    check_is_fitted(router)
 
 
 def served_models(

@@ -183,7 +183,7 @@ def explain_rows(
     serve: Serve,
     codes: Codes,
     table: RoutingTable,
-    classes: Sequence[Any] | None,
+    classes: Sequence[Any] | NDArray[Any] | None,
     proba: bool,
     unknown: Unknown | None = None,
 ) -> Explanation:
@@ -238,7 +238,7 @@ def _answer(
     table: RoutingTable,
     variant: tuple[Codes, NDArray[Any], NDArray[Any] | None],
     given: tuple[Codes, NDArray[Any], NDArray[Any] | None],
-    classes: Sequence[Any] | None,
+    classes: Sequence[Any] | NDArray[Any] | None,
 ) -> Answer:
     """What row `i` is told under one variant of its report."""
     (codes, label, proba), schema = variant, table.schema

@@ -120,16 +120,16 @@ def honest_gains(
     HonestGains
         Assumes independent rows; with clusters, whole clusters are drawn.
     """
-    rows = np.flatnonzero(evidence.scored[GENERIC] & (evidence.groups >= 0))
+    rows = np.flatnonzero(evidence.scores[GENERIC].scored & (evidence.rows.groups >= 0))
     usable = evidence.take(rows)
     result = bbc(
         lambda drawn: choose(policy, usable.take(drawn)),
         lambda choices, drawn: _gains(usable, drawn, choices),
-        usable.groups,
-        clusters=usable.clusters,
+        usable.rows.groups,
+        clusters=usable.rows.clusters,
         n_resamples=n_resamples,
         seed=seed,
-        alpha=evidence.alpha,
+        alpha=evidence.settings.alpha,
     )
     parts = zip(result.naive, result.gain, result.low, result.high, strict=True)
     overall, *groups = (HonestGain(*map(_number, part)) for part in parts)
@@ -139,7 +139,7 @@ def honest_gains(
         dict(zip(group_names, groups, strict=True)),
         evidence.metric.name,
         n_resamples,
-        evidence.alpha,
+        evidence.settings.alpha,
     )
 
 
@@ -147,9 +147,9 @@ def _gains(evidence: Evidence, rows: NDArray[np.int64], choices: list[Any]) -> N
     """Gain of the chosen routes on some rows: overall, then in every group."""
     part = evidence.take(rows).served(choices)
     each = part.gains(evidence.metric, "nominee")
-    weight = part.weight
+    y, weight = part.rows.y, part.rows.weight
     risks = [
-        evidence.metric.risk(part.target, part.predictions[name], weight) if len(rows) else np.nan
+        evidence.metric.risk(y, part.predictions(name), weight) if len(rows) else np.nan
         for name in (GENERIC, "nominee")
     ]
     return np.array([risks[0] - risks[1], *each])

@@ -5,15 +5,14 @@ import math
 
 import numpy as np
 import pytest
-from audited import NAMES, SCHEMA, TABLES, full_audit, population, select
+from audited import NAMES, SCHEMA, TABLES, audit_rows, full_audit, measure, population, select
 from scipy import stats
 from sklearn.metrics import roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
-from fairuse_router.audit import Audit, Counts, audit_rows, build
+from fairuse_router.audit import Audit, Counts, build
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import delong_moments, mcnemar, paired_t
-from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Predictions, get_metric
 
 
@@ -129,7 +128,7 @@ def test_folds_add_up():
             r = np.arange(len(y)) % 4 == f
             own, fold = models["onehot"][r], other[r]
             parts.append(
-                MisreportMoments.measure(
+                measure(
                     y[r],
                     own,
                     lambda h, fold=fold: fold,
@@ -141,7 +140,7 @@ def test_folds_add_up():
                 )
             )
         added = parts[0] + parts[1] + parts[2] + parts[3]
-        whole = MisreportMoments.measure(
+        whole = measure(
             y, models["onehot"], lambda h: other, groups, 4, metrics, weight=w, columns=[0, 2]
         )
         for name in ("error", "log_loss"):
@@ -151,7 +150,7 @@ def test_folds_add_up():
         np.testing.assert_allclose(one.se[:, 0], all_rows.se[:, 0], rtol=0.25)
         assert np.isnan(whole.test("error").p_gain[:, 1]).all()
     with pytest.raises(ValueError, match="measure the same metrics"):
-        added + MisreportMoments.measure(y, other, lambda h: other, groups, 4, metrics[:1])
+        added + measure(y, other, lambda h: other, groups, 4, metrics[:1])
 
 
 def test_moments_agree_with_the_other_path_for_weights_and_clusters():
@@ -159,7 +158,7 @@ def test_moments_agree_with_the_other_path_for_weights_and_clusters():
     other = predict(0.4)
     rng = np.random.default_rng(1)
     w, k = rng.uniform(0.5, 2, len(y)), rng.integers(0, 200, len(y))
-    moments = MisreportMoments.measure(
+    moments = measure(
         y,
         models["onehot"],
         lambda h: other,
@@ -343,7 +342,7 @@ def test_view_of_many_groups_and_violations():
     groups = np.repeat(np.arange(48), 100)
     y = rng.integers(0, 2, len(groups))
     good, bad = Predictions(y), Predictions(np.where(rng.random(len(y)) < 0.4, 1 - y, y))
-    moments = MisreportMoments.measure(y, bad, lambda h: good, groups, 48, [get_metric("error")])
+    moments = measure(y, bad, lambda h: good, groups, 48, [get_metric("error")])
     audit = audit_rows(
         y,
         {"generic": good, "a rather long name of a candidate": bad},
@@ -390,9 +389,7 @@ def test_bad_arguments():
             audit_rows(y, {**models, "x": broken}, groups, SCHEMA, metrics=[name])
         if name != "ece":
             with pytest.raises(ValueError, match=f"metric='{name}'.*NaN"):
-                MisreportMoments.measure(
-                    y, models["onehot"], lambda h: broken, groups, 4, [get_metric(name)]
-                )
+                measure(y, models["onehot"], lambda h: broken, groups, 4, [get_metric(name)])
 
 
 def test_unscored_rows_are_nobodys_evidence():
@@ -418,9 +415,7 @@ def test_corrected_verdicts_keep_the_family_wise_error():
         noisy = [
             Predictions.from_proba(1 / (1 + np.exp(-z - rng.normal(size=len(z))))) for _ in range(8)
         ]
-        moments = MisreportMoments.measure(
-            y, noisy[1], lambda h, p=noisy: p[2 + h], groups, 6, metrics
-        )
+        moments = measure(y, noisy[1], lambda h, p=noisy: p[2 + h], groups, 6, metrics)
         audit = audit_rows(
             y,
             {"generic": noisy[0], "onehot": noisy[1]},

@@ -5,13 +5,14 @@ import math
 
 import numpy as np
 import pytest
+from audited import audit_rows
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from fairuse_router import FairUseRouter
-from fairuse_router.audit import Audit, audit_predictions, audit_rows
+from fairuse_router.audit import Audit, audit_predictions
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Predictions
 

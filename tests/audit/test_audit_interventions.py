@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
+from audited import audit_rows
 
-from fairuse_router.audit import audit_rows
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Predictions
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from forced import force
+from forced import force, serve
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router import FairUseRouter
@@ -18,7 +18,7 @@ def test_the_best_misreport_is_found_and_shown(many_rows, router):
     """Old men are served by the model of old women, though their own would serve them better."""
     wrong = force(router, ("decoupled",))
     wrong.candidates_["decoupled"].model_of_group[2] = 0
-    wrong._install(wrong.routing_table_)
+    serve(wrong, wrong.routing_table_)
     X, y = many_rows.frame, many_rows.y
     audit = wrong.audit(X, y, metrics=["error", "log_loss"])
     found = temptations(audit)

@@ -12,6 +12,7 @@ from sklearn.model_selection import (
     PredefinedSplit,
     RepeatedStratifiedKFold,
     ShuffleSplit,
+    TimeSeriesSplit,
 )
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -20,9 +21,10 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import LinearSVC
 from small_routers import LOGISTIC, router, training
 
-from fairuse_router.candidates.crossfit import cross_fit
-from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.crossfit import Training, cross_fit
+from fairuse_router.candidates.folds import keep_back, split_rows
 from fairuse_router.candidates.recipes import make_recipes
+from fairuse_router.rows import TrainingRows
 
 
 # out of fold
@@ -96,7 +98,7 @@ def test_folds_are_stratified_by_group_and_class(rows):
     share = np.bincount(strata) / len(strata)
     for cv in (4, 0.2):
         for seed in (None, 0):
-            folds = split_rows(cv, None, data.y, data.groups, data.target, None, seed)
+            folds = split_rows(cv, data, seed)
             assert len(folds) == (4 if cv == 4 else 1)
             for trained, judged in folds:
                 assert sorted([*trained, *judged]) == list(range(320))
@@ -141,10 +143,10 @@ def test_few_judged_rows_leave_generic(rows):
 def test_rows_judged_more_than_once_are_averaged(rows):
     data, schema = training(rows)
     splitter = RepeatedStratifiedKFold(n_splits=2, n_repeats=3, random_state=0)
-    folds = split_rows(splitter, data.features, data.y, data.groups, data.target, None, None)
+    folds = split_rows(splitter, data, None)
     assert len(folds) == 6
     recipes = make_recipes(("generic", "onehot"), GaussianNB(), schema, ["x", "z"])
-    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=5)
+    scores = cross_fit(Training(recipes, min_group_size=5), data, folds).scores
     proba, votes = np.zeros((320, 2)), np.zeros((320, 2))
     for trained, judged in folds:
         model = GaussianNB().fit(data.features.iloc[trained], data.y[trained])
@@ -158,17 +160,10 @@ def test_rows_judged_more_than_once_are_averaged(rows):
 
 def test_a_tied_vote_goes_to_the_likelier_class(rows):
     data, schema = training(rows)
-    folds = split_rows(
-        RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0),
-        data.features,
-        data.y,
-        data.groups,
-        data.target,
-        None,
-        None,
-    )
+    splitter = RepeatedStratifiedKFold(n_splits=2, n_repeats=2, random_state=0)
+    folds = split_rows(splitter, data, None)
     recipes = make_recipes(("generic",), GaussianNB(), schema, ["x", "z"])
-    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=5)
+    scores = cross_fit(Training(recipes, min_group_size=5), data, folds).scores
     votes = np.zeros((320, 2))
     for trained, judged in folds:
         model = GaussianNB().fit(data.features.iloc[trained], data.y[trained])
@@ -216,11 +211,15 @@ def test_folds_are_capped_by_the_largest_cell(rows):
         fitted = router(cv=10).fit(few, y)
     assert set(fitted.route(few).candidate) == {"generic"}
     strata = np.arange(12) // 3  # four cells of three rows
-    folds = split_rows(10, None, y, strata, None, None, 0)
-    assert len(folds) == 3
-    assert len(split_rows(10, None, y, np.arange(12), None, None, 0)) == 2  # every cell one row
-    clusters = np.arange(12) // 4
-    assert len(split_rows(10, None, y, np.zeros(12, dtype=int), None, clusters, 0)) == 3
+
+    def folds(groups, clusters=None):
+        codes = np.ones((12, 1), dtype=int)
+        data = TrainingRows(few, groups, y, y, None, 12, clusters=clusters, codes=codes)
+        return split_rows(10, data, 0)
+
+    assert len(folds(strata)) == 3
+    assert len(folds(np.arange(12))) == 2  # every cell one row
+    assert len(folds(np.zeros(12, dtype=int), np.arange(12) // 4)) == 3
 
 
 def test_tiny_cells_make_no_warning_storm(rows):
@@ -370,3 +369,52 @@ def test_progress_goes_to_standard_error(rows, capsys):
     assert "fitted 12 of 12 " in err
     router(cv=2).fit(rows.frame, rows.y)
     assert capsys.readouterr() == ("", "")
+
+
+def test_certified_opens_later_rows_where_folds_run_in_time(many_rows):
+    data, _ = training(many_rows)
+    n = len(data.y)
+    seen, opened, again = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+    assert (seen.max(), opened.min(), len(opened)) == (n - 384 - 1, n - 384, 384)
+    assert isinstance(again, TimeSeriesSplit)
+    fitted = router(policy="certified", cv=TimeSeriesSplit(4)).fit(many_rows.frame, many_rows.y)
+    generic = clone(GaussianNB()).fit(
+        many_rows.frame[["x", "z"]][: n - 384], many_rows.y[: n - 384]
+    )
+    wrong = generic.predict(many_rows.frame[["x", "z"]][n - 384 :]) != many_rows.y[n - 384 :]
+    (own,) = (r for r in fitted.audit_.risks if (r.candidate, r.group) == ("generic", None))
+    assert own.n == 384
+    assert own.risk == pytest.approx(wrong.mean())
+
+
+def test_certified_opens_what_the_last_of_the_users_splits_judges(many_rows):
+    data, _ = training(many_rows)
+    rows = np.random.default_rng(0).permutation(len(data.y))
+    parts = np.array_split(rows, 4)
+    pairs = [(np.concatenate(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(4)]
+    seen, opened, again = keep_back(pairs, data, 0.4, None)
+    assert np.array_equal(opened, np.sort(parts[3]))
+    assert np.array_equal(seen, np.sort(np.concatenate(parts[:3])))
+    for (trained, judged), part in zip(again, parts[:3], strict=True):
+        assert np.array_equal(seen[judged], np.sort(part))
+        assert not np.isin(seen[trained], np.concatenate([part, opened])).any()
+    fold = np.full(len(data.y), -1)
+    fold[parts[3]] = 0
+    for cv in (PredefinedSplit(fold), [pairs[3]]):
+        seen, opened, again = keep_back(cv, data, 0.4, None)
+        assert np.array_equal(opened, np.sort(parts[3]))
+        assert again == 5
+        fitted = router(policy="certified", cv=cv).fit(many_rows.frame, many_rows.y)
+        assert {r.n for r in fitted.audit_.risks if r.group is None} <= {len(parts[3])}
+
+
+def test_certified_opens_no_cluster_that_it_has_seen(many_rows):
+    n = len(many_rows.y)
+    clusters = np.arange(n) // 100
+    data, _ = training(many_rows, clusters=clusters)
+    with pytest.warns(UserWarning, match="groups parameter is ignored by TimeSeriesSplit"):
+        seen, opened, _ = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+    assert not np.isin(clusters[opened], clusters[seen]).any()
+    everything = np.arange(n)
+    with pytest.raises(ValueError, match=r"leaves 960 rows to choose on and 0 to certify on"):
+        keep_back([(everything, everything)], data, 0.4, None)

@@ -90,7 +90,7 @@ def test_under_reports_of_decoupled_models_and_regressors(rows):
 def test_envy_out_of_fold_is_what_the_folds_models_say(rows):
     """Gain of one's own report over another's, by hand: fold by fold, report by report."""
     data, _ = training(rows)
-    folds = split_rows(3, None, data.y, data.groups, data.target, None, None)
+    folds = split_rows(3, data, None)
     for estimator in (LOGISTIC, DecisionTreeClassifier(max_depth=3, random_state=0)):
         fitted = router(estimator, cv=3).fit(rows.frame, rows.y)
         found = {

@@ -24,7 +24,7 @@ from sklearn.svm import LinearSVC
 
 from fairuse_router import FairUseRouter, GroupSchema, RoutingTable
 from fairuse_router.candidates.corrected import CLIP
-from fairuse_router.candidates.crossfit import cross_fit
+from fairuse_router.candidates.crossfit import Training, cross_fit
 from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.multilevel import PENALTIES, fit_multilevel
 from fairuse_router.candidates.recipes import Unavailable, fit_candidate, make_recipes
@@ -50,7 +50,12 @@ def draw(n=400, seed=0):
 def training_rows(X, groups, y, **more):
     classes = np.unique(y)
     target = np.searchsorted(classes, y)
-    return TrainingRows(X, groups, y, target, classes, 4, **more)
+    return TrainingRows(X, groups, y, target, classes, 4, codes=codes_of(groups), **more)
+
+
+def codes_of(groups):
+    """Reports of two attributes of two levels."""
+    return np.where(groups[:, None] < 0, 0, np.stack([groups // 2, groups % 2], axis=1) + 1)
 
 
 def make_schema():
@@ -103,7 +108,7 @@ def test_any_other_family_is_corrected_by_margins_out_of_fold():
     data = training_rows(X, groups, y)
     base, variants, recipe = fit_all(FOREST, data)
     offset = np.empty(len(y))
-    for training, judging in split_rows(5, X, y, groups, y, None, 0):
+    for training, judging in split_rows(5, training_rows(X, groups, y), 0):
         inner = RandomForestClassifier(15, random_state=0).fit(X[training], y[training])
         offset[judging] = log_odds(inner.predict_proba(X[judging]))
     z = (X - X.mean(axis=0)) / X.std(axis=0)
@@ -213,8 +218,9 @@ def test_the_penalty_with_the_smallest_pooled_log_loss_is_kept(estimator):
     X, groups, y = draw(600)
     data = training_rows(X, groups, y)
     recipes = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
-    folds = split_rows(3, X, y, groups, y, None, 0)
-    candidates, scores, lacks = cross_fit(recipes, data, folds, min_group_size=20)
+    folds = split_rows(3, data, 0)
+    pool = cross_fit(Training(recipes), data, folds)
+    candidates, scores, lacks = pool.candidates, pool.scores, pool.unavailable
     loss, scale = np.zeros(len(PENALTIES)), np.empty(len(y))
     for training, judging in folds:
         base = fit_candidate(recipes[0], data, training, 20)
@@ -237,8 +243,8 @@ def test_envy_is_measured_on_the_kept_variant():
     X, groups, y = draw(600)
     data = training_rows(X, groups, y)
     recipes = make_recipes(["generic", "multilevel"], LOGISTIC, make_schema(), None)
-    folds = split_rows(3, X, y, groups, y, None, 0)
-    _, scores, _ = cross_fit(recipes, data, folds, min_group_size=20, envy=[get_metric("error")])
+    folds = split_rows(3, data, 0)
+    scores = cross_fit(Training(recipes, envy=[get_metric("error")]), data, folds).scores
     own, kept = scores["multilevel"].predictions.label, []
     for training, judging in folds:  # the same penalty in every fold
         base = fit_candidate(recipes[0], data, training, 20)
@@ -367,8 +373,9 @@ def test_where_it_cannot_be_had_the_reason_says_so(estimator, change, reason):
     with pytest.raises(Unavailable, match=reason):
         fit_all(estimator, data)
     recipes = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
-    folds = split_rows(2, X, given["y"], groups, given["y"], None, 0)
-    candidates, _, lacks = cross_fit(recipes, data, folds, min_group_size=20)
+    folds = split_rows(2, data, 0)
+    pool = cross_fit(Training(recipes), data, folds)
+    candidates, lacks = pool.candidates, pool.unavailable
     assert "multilevel" not in candidates
     assert all(reason in lacks["multilevel"][g] for g in range(4))
     assert not any("Unavailable" in text for text in lacks["multilevel"].values())
@@ -382,14 +389,16 @@ def test_a_regression_is_corrected_in_its_own_units(estimator):
     noise = np.random.default_rng(1).normal(size=800)
     y = X[:, 0] * np.where(groups == 3, -1, 1) + 4 * groups + noise
     (X, fresh), (groups, theirs), (y, truth) = (np.split(part, 2) for part in (X, groups, y))
-    data = TrainingRows(X, groups, y, y, None, 4)
+    data = TrainingRows(X, groups, y, y, None, 4, codes=codes_of(groups))
     base, variants, _ = fit_all(estimator, data)
     error = [
         np.mean((truth - candidate.evaluate(fresh, theirs, "predict", None)) ** 2)
         for candidate in (base, variants[-1])
     ]
     assert error[1] < 0.5 * error[0]
-    twice = fit_all(estimator, TrainingRows(X, groups, 2 * y, 2 * y, None, 4))[1]
+    twice = fit_all(
+        estimator, TrainingRows(X, groups, 2 * y, 2 * y, None, 4, codes=codes_of(groups))
+    )[1]
     np.testing.assert_allclose(  # units do not matter
         twice[-1].evaluate(X, groups, "predict", None),
         2 * variants[-1].evaluate(X, groups, "predict", None),

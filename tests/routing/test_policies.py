@@ -1,15 +1,24 @@
 """Policies against straightforward rewrites of their rules: loops, one number at a time."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from evidence import NAMES, make_evidence, may_serve, risk, rows_of
+from evidence import (
+    NAMES,
+    gather,
+    make_evidence,
+    may_serve,
+    predictions_of,
+    risk,
+    rows_of,
+    scored_of,
+)
 from scipy.stats import binomtest
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router.metrics import Predictions, get_metric
-from fairuse_router.routing.policies.evidence import Evidence
 from fairuse_router.routing.policies.rules import choose, choose_certified
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
@@ -25,7 +34,7 @@ def test_best_is_the_largest_gain_with_ties_to_generic(metric, weighted):
         weight = rng.uniform(0, 2, 500) * (rng.random(500) > 0.05) if weighted else None
         evidence = make_evidence(seed, metric, weight=weight)
         choices = choose("best", evidence)
-        for g in range(evidence.n_groups):
+        for g in range(evidence.rows.m):
             gains = {"generic": 0.0}
             for name in NAMES[1:]:
                 if may_serve(evidence, g, name):
@@ -43,14 +52,14 @@ def tiny(generic, onehot, decoupled, **changes):
     settings = {
         "target": np.zeros(4, dtype=int),
         "groups": np.zeros(4, dtype=int),
-        "n_groups": 1,
+        "m": 1,
         "predictions": {name: Predictions(np.array(label)) for name, label in labels.items()},
         "scored": dict.fromkeys(NAMES, np.ones(4, dtype=bool)),
         "unavailable": {},
         "metric": get_metric("error"),
         "min_group_size": 4,
     }
-    return Evidence(**{**settings, **changes})
+    return gather(**{**settings, **changes})
 
 
 def test_best_by_hand():
@@ -77,7 +86,7 @@ def test_best_takes_no_rounding_error_for_a_gain():
     for metric in ("brier", "log_loss"):
         for moved, chosen in ((4e-16, "generic"), (1e-6, "onehot")):
             better = Predictions.from_proba(np.where(y == 1, p + moved, p - moved))
-            evidence = Evidence(
+            evidence = gather(
                 y,
                 np.zeros(100, dtype=int),
                 1,
@@ -101,12 +110,12 @@ def test_rows_that_were_not_scored_do_not_choose():
 @pytest.mark.parametrize("policy", ["best", "shrunken", "tested", "assign_generic"])
 def test_no_rivals_and_unknown_policies(policy):
     evidence = make_evidence(0)
-    alone = Evidence(
-        evidence.target,
-        evidence.groups,
+    alone = gather(
+        evidence.rows.y,
+        evidence.rows.groups,
         5,
-        {"generic": evidence.predictions["generic"]},
-        {"generic": evidence.scored["generic"]},
+        {"generic": evidence.predictions("generic")},
+        {"generic": evidence.scores["generic"].scored},
         {},
         evidence.metric,
         20,
@@ -149,20 +158,20 @@ def two_priors(d, squares, n):
 
 def proper_loss(evidence, name, i):
     if evidence.metric.regression:
-        return (evidence.target[i] - evidence.predictions[name].label[i]) ** 2
-    if evidence.predictions[name].proba is None:
-        return float(evidence.predictions[name].label[i] != evidence.target[i])
-    return (evidence.predictions[name].proba[i, 1] - evidence.target[i]) ** 2
+        return (evidence.rows.y[i] - evidence.predictions(name).label[i]) ** 2
+    if evidence.predictions(name).proba is None:
+        return float(evidence.predictions(name).label[i] != evidence.rows.y[i])
+    return (evidence.predictions(name).proba[i, 1] - evidence.rows.y[i]) ** 2
 
 
 def clipped_log_loss(evidence, name, i):
-    p = evidence.predictions[name].proba[i, evidence.target[i]]
+    p = evidence.predictions(name).proba[i, evidence.rows.y[i]]
     return -math.log(min(max(p, 1e-6), 1 - 1e-6))
 
 
 def row_moments(evidence, name, loss):
     d, squares, n = {}, {}, {}
-    for g in range(evidence.n_groups):
+    for g in range(evidence.rows.m):
         if may_serve(evidence, g, name):
             gains = [
                 loss(evidence, "generic", i) - loss(evidence, name, i)
@@ -191,11 +200,11 @@ def delong(y, p, q):
 
 def auc_moments(evidence, name):
     d, squares, n = {}, {}, {}
-    for g in range(evidence.n_groups):
+    for g in range(evidence.rows.m):
         if may_serve(evidence, g, name):
             rows = rows_of(evidence, g, name)
-            scores = [evidence.predictions[c].proba[rows, 1] for c in ("generic", name)]
-            d[g], variance = delong(evidence.target[rows], *scores)
+            scores = [evidence.predictions(c).proba[rows, 1] for c in ("generic", name)]
+            d[g], variance = delong(evidence.rows.y[rows], *scores)
             n[g] = len(rows)
             squares[g] = variance * n[g] ** 2  # so that squares / n^2 is the variance of the gain
     return d, squares, n
@@ -204,7 +213,7 @@ def auc_moments(evidence, name):
 def shrunken_by_loops(evidence):
     by_auc = evidence.metric.name == "auc"
     z = 1.0 if by_auc else 1.645
-    best = dict.fromkeys(range(evidence.n_groups), ("generic", 0.0))
+    best = dict.fromkeys(range(evidence.rows.m), ("generic", 0.0))
     for name in NAMES[1:]:
         if by_auc:
             d, squares, n = auc_moments(evidence, name)
@@ -220,7 +229,7 @@ def shrunken_by_loops(evidence):
                 sure = sure and sum(gains) > 0
             if sure and m1 > best[g][1]:
                 best[g] = (name, m1)
-    return [best[g][0] for g in range(evidence.n_groups)]
+    return [best[g][0] for g in range(evidence.rows.m)]
 
 
 @pytest.mark.parametrize("spread", [0.3, 1.0])
@@ -257,7 +266,7 @@ def test_shrunken_never_deploys_an_infinite_loss_in_the_metric():
         predictions = {"generic": generic, **rivals}
         return choose(
             "shrunken",
-            Evidence(
+            gather(
                 y,
                 groups,
                 2,
@@ -282,8 +291,10 @@ def test_shrunken_never_deploys_an_infinite_loss_in_the_metric():
 def test_shrunken_without_probabilities_uses_errors():
     for seed in range(6):
         base = make_evidence(seed, spread=2.0)
-        labels = {name: Predictions(p.label) for name, p in base.predictions.items()}
-        evidence = Evidence(base.target, base.groups, 5, labels, base.scored, {}, base.metric, 20)
+        labels = {name: Predictions(p.label) for name, p in predictions_of(base).items()}
+        evidence = gather(
+            base.rows.y, base.rows.groups, 5, labels, scored_of(base), {}, base.metric, 20
+        )
         assert [c.candidate for c in choose("shrunken", evidence)] == shrunken_by_loops(evidence)
 
 
@@ -297,15 +308,15 @@ def test_shrunken_with_one_group_and_with_none_fit_to_serve():
 
 def test_identical_candidates_are_no_gain():
     evidence = make_evidence(0)
-    same = dict.fromkeys(NAMES, evidence.predictions["generic"])
+    same = dict.fromkeys(NAMES, evidence.predictions("generic"))
     for policy in ("best", "shrunken", "tested"):
         for metric in ("error", "auc"):
-            alike = Evidence(
-                evidence.target,
-                evidence.groups,
+            alike = gather(
+                evidence.rows.y,
+                evidence.rows.groups,
                 5,
                 same,
-                evidence.scored,
+                scored_of(evidence),
                 {},
                 get_metric(metric),
                 20,
@@ -341,7 +352,7 @@ def test_rows_given_twice_as_one_cluster_are_no_new_evidence():
         once = make_evidence(seed)
         copies = np.repeat(np.arange(500), 3)
         thrice = once.take(copies)
-        clustered = Evidence(**{**vars(thrice), "clusters": copies})
+        clustered = replace(thrice, rows=replace(thrice.rows, clusters=copies))
         expected = [c.candidate for c in choose("shrunken", once)]
         assert [c.candidate for c in choose("shrunken", clustered)] == expected
 
@@ -361,8 +372,8 @@ def holm(p, weight, alpha):
 
 def mcnemar(evidence, g, name, side):
     rows = rows_of(evidence, g, name)
-    y = evidence.target[rows]
-    wrong = [evidence.predictions[c].label[rows] != y for c in ("generic", name)]
+    y = evidence.rows.y[rows]
+    wrong = [evidence.predictions(c).label[rows] != y for c in ("generic", name)]
     gained, lost = int((wrong[0] & ~wrong[1]).sum()), int((~wrong[0] & wrong[1]).sum())
     k = gained if side == "gain" else lost
     n = gained + lost
@@ -375,7 +386,7 @@ def deployed_if_shown(nominees, evidence):
         if name != "generic":
             p[g] = mcnemar(evidence, g, name, "gain")
             weight[g] = len(rows_of(evidence, g, name))
-    shown = holm(p, weight, evidence.alpha)
+    shown = holm(p, weight, evidence.settings.alpha)
     return [name if g in shown else "generic" for g, name in enumerate(nominees)]
 
 
@@ -401,7 +412,7 @@ def test_assign_generic_withdraws_the_first_rival_on_shown_violations():
         evidence = make_evidence(seed, n=800, spread=2.0)
         able = [g for g in range(5) if may_serve(evidence, g, "onehot")]
         p = {g: mcnemar(evidence, g, "onehot", "violation") for g in able}
-        bad = holm(p, dict.fromkeys(able, 1.0), evidence.alpha)
+        bad = holm(p, dict.fromkeys(able, 1.0), evidence.settings.alpha)
         expected = ["onehot" if g in able and g not in bad else "generic" for g in range(5)]
         assert [c.candidate for c in choose("assign_generic", evidence)] == expected, seed
         seen += expected

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from evidence import gather
 from scipy.special import expit
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -15,7 +16,7 @@ from fairuse_router import FairUseRouter
 from fairuse_router.datasets import make_population
 from fairuse_router.inference import STRENGTHS, slope_evidence, slope_posterior
 from fairuse_router.metrics import Predictions, get_metric
-from fairuse_router.routing.policies.evidence import Choice, Evidence, served_predictions
+from fairuse_router.routing.policies.evidence import Choice, served_scores
 from fairuse_router.routing.policies.rules import choose, choose_certified
 
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
@@ -37,7 +38,7 @@ def make_evidence(slopes, sizes, *, seed=0, size=1.0, regression=False, **more):
             name: Predictions.from_proba(expit(margin))
             for name, margin in (("generic", base), ("multilevel", base + delta))
         }
-    return Evidence(
+    return gather(
         target,
         groups,
         len(sizes),
@@ -62,12 +63,13 @@ def test_strength_follows_how_much_of_the_correction_is_real(regression):
 
 def test_the_choice_is_the_rule_of_the_two_posteriors():
     given = make_evidence([1.0, 0.6, 0.4, 0.1], [120, 60, 300, 40], seed=3)
-    rows = slope_evidence(given.target, *given.margins["multilevel"].T, given.groups, 4)
+    rows = slope_evidence(given.rows.y, *given.scores["multilevel"].margins.T, given.rows.groups, 4)
     pool = slope_posterior(rows.log_lik)
     sceptic = slope_posterior(rows.log_lik, highest_mean=0.2)
-    base, delta = given.margins["multilevel"][:, 0], np.diff(given.margins["multilevel"])[:, 0]
+    margins = given.scores["multilevel"].margins
+    base, delta = margins[:, 0], np.diff(margins)[:, 0]
     wrong = np.array([
-        np.bincount(given.groups, (base + lam * delta > 0) != given.target)
+        np.bincount(given.rows.groups, (base + lam * delta > 0) != given.rows.y)
         for lam in (0.0, *STRENGTHS)
     ])  # fmt: skip
     for max_harmed in (0.1, 0.5, 2.0):
@@ -90,18 +92,18 @@ def test_the_choice_is_the_rule_of_the_two_posteriors():
 def test_a_strength_that_looks_no_better_in_the_metric_is_not_deployed():
     given = make_evidence([1.0, 1.0], [2000, 400], size=1.5)
     assert choose("slope", given)[1].strength == 1.0
-    second = np.flatnonzero(given.groups == 1)
-    base, full = given.margins["multilevel"][second].T
+    second = np.flatnonzero(given.rows.groups == 1)
+    base, full = given.scores["multilevel"].margins[second].T
     flipped = (base > 0) != (full > 0)
-    target, margins = given.target.copy(), given.margins["multilevel"].copy()
+    target, margins = given.rows.y.copy(), given.scores["multilevel"].margins.copy()
     target[second] = np.where(flipped, base > 0, full > 0)
     margins[second[flipped], 1] = np.sign(full[flipped]) * 1e-3  # only all of it changes labels
     multilevel = Predictions.from_proba(expit(margins[:, 1]))
+    own = replace(given.scores["multilevel"], predictions=multilevel, margins=margins)
     changed = replace(
         given,
-        target=target,
-        margins={"multilevel": margins},
-        predictions={**given.predictions, "multilevel": multilevel},
+        rows=replace(given.rows, y=target),
+        scores={**given.scores, "multilevel": own},
     )
     assert changed.gains(get_metric("error"), "multilevel")[1] < 0
     refused = choose("slope", changed)[1]  # less of it changes no label, which gains nothing
@@ -150,11 +152,11 @@ def test_groups_too_small_and_candidates_missing_are_named():
     with pytest.raises(ValueError, match=r"weighs the candidate 'multilevel', which is not among"):
         choose(
             "slope",
-            Evidence(
-                given.target,
-                given.groups,
+            gather(
+                given.rows.y,
+                given.rows.groups,
                 2,
-                {"generic": given.predictions["generic"], "onehot": given.predictions["generic"]},
+                {"generic": given.predictions("generic"), "onehot": given.predictions("generic")},
                 {name: np.ones(515, dtype=bool) for name in ("generic", "onehot")},
                 {},
                 given.metric,
@@ -169,7 +171,7 @@ def test_weights_and_clusters_count():
     naive = choose("slope", thrice)[0]
     clustered = choose(
         "slope",
-        Evidence(**{**vars(thrice), "clusters": np.repeat(np.arange(100), 3)}),
+        replace(thrice, rows=replace(thrice.rows, clusters=np.repeat(np.arange(100), 3))),
     )[0]
     once = choose("slope", plain)[0]
     assert replace(clustered, real=None) == replace(once, real=None)
@@ -180,13 +182,13 @@ def test_weights_and_clusters_count():
 def test_predictions_of_a_part_are_blended_margins():
     given = make_evidence([1.0, 0.5], [50, 50])
     choices = [Choice("multilevel", "", 0.25), Choice("generic", "")]
-    served = served_predictions(choices, given.groups, given.predictions, given.margins)
-    base, full = given.margins["multilevel"].T
-    p = expit(np.where(given.groups == 0, base + 0.25 * (full - base), base))
+    served = served_scores(choices, given).predictions
+    base, full = given.scores["multilevel"].margins.T
+    p = expit(np.where(given.rows.groups == 0, base + 0.25 * (full - base), base))
     np.testing.assert_allclose(served.proba[:, 1], p)
     np.testing.assert_array_equal(served.label, p > 0.5)
     gain = given.served(choices).gains(get_metric("error"), "nominee")
-    wrong = [(label != given.target)[:50].mean() for label in (base > 0, served.label)]
+    wrong = [(label != given.rows.y)[:50].mean() for label in (base > 0, served.label)]
     np.testing.assert_allclose(gain, [wrong[0] - wrong[1], 0.0])
 
 

@@ -70,10 +70,10 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
     if policy not in RULES:
         raise ValueError(f"policy={policy!r} is not known. Allowed: {', '.join(RULES)}.")
     if not evidence.rivals:
-        return [Choice(GENERIC, "no other candidate was asked for")] * evidence.n_groups
+        return [Choice(GENERIC, "no other candidate was asked for")] * evidence.rows.m
     eligible = evidence.eligible()
     if not eligible.any():
-        return [Choice(GENERIC, evidence.why_none(g)) for g in range(evidence.n_groups)]
+        return [Choice(GENERIC, evidence.why_none(g)) for g in range(evidence.rows.m)]
     chosen = RULES[policy](evidence, eligible)
     return [
         choice if eligible[g].any() else Choice(GENERIC, evidence.why_none(g))
@@ -95,7 +95,7 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     with few rows (500, say) the loss of training rows outweighs what the groups gain.
     """
     eligible = inner.eligible()
-    if MULTILEVEL in inner.margins and eligible.any():
+    if _corrects(inner) and eligible.any():
         nominees = slope_nominees(inner, eligible)
     else:
         nominees = choose("shrunken", inner)
@@ -103,6 +103,11 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     return [
         new if old.candidate != GENERIC else old for old, new in zip(nominees, opened, strict=True)
     ]
+
+
+def _corrects(evidence: Evidence) -> bool:
+    """Whether the multilevel candidate could be had."""
+    return MULTILEVEL in evidence.scores and evidence.scores[MULTILEVEL].margins is not None
 
 
 def _best(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:

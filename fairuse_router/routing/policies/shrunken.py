@@ -53,7 +53,7 @@ def shrunken(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
             needed,
             score,
         )
-        for g in range(evidence.n_groups)
+        for g in range(evidence.rows.m)
     ]
 
 
@@ -117,7 +117,7 @@ def _choice(
 
 
 def _score_name(evidence: Evidence) -> str:
-    metric = proper_metric(evidence.predictions[GENERIC], evidence.metric.regression)
+    metric = proper_metric(evidence.predictions(GENERIC), evidence.metric.regression)
     return {"brier": "Brier score", "squared_error": "squared error"}.get(metric.name, metric.name)
 
 
@@ -130,33 +130,38 @@ def proper_metric(predictions: Predictions, regression: bool) -> Metric:
 
 def score_moments(evidence: Evidence) -> Moments:
     """Mean gain in the proper score, its sum of squares, and rows, each of shape (m, C)."""
-    metric = proper_metric(evidence.predictions[GENERIC], evidence.metric.regression)
+    metric = proper_metric(evidence.predictions(GENERIC), evidence.metric.regression)
     return _row_moments(evidence, metric)
 
 
 def log_loss_moments(evidence: Evidence) -> Moments:
     """As `score_moments`, with the log loss of probabilities of at least 1e-6."""
-    if evidence.predictions[GENERIC].proba is None:
+    if evidence.predictions(GENERIC).proba is None:
         return score_moments(evidence)
     clipped = {
-        name: Predictions(p.label, None if p.proba is None else np.clip(p.proba, _CLIP, 1 - _CLIP))
-        for name, p in evidence.predictions.items()
+        name: replace(own, predictions=_clipped(own.predictions))
+        for name, own in evidence.scores.items()
     }
-    return _row_moments(replace(evidence, predictions=clipped), get_metric("log_loss"))
+    return _row_moments(replace(evidence, scores=clipped), get_metric("log_loss"))
+
+
+def _clipped(p: Predictions) -> Predictions:
+    """Predictions whose log loss is finite."""
+    return Predictions(p.label, None if p.proba is None else np.clip(p.proba, _CLIP, 1 - _CLIP))
 
 
 def _row_moments(evidence: Evidence, metric: Metric) -> Moments:
-    generic = row_losses(metric, evidence.target, evidence.predictions[GENERIC])
+    generic = row_losses(metric, evidence.rows.y, evidence.predictions(GENERIC))
     columns = []
     for name in evidence.rivals:
-        gain = generic - row_losses(metric, evidence.target, evidence.predictions[name])
+        gain = generic - row_losses(metric, evidence.rows.y, evidence.predictions(name))
         columns.append(
             group_moments(
                 gain,
-                evidence.groups_of(name),
-                evidence.n_groups,
-                weight=evidence.weight,
-                clusters=evidence.clusters,
+                evidence.rows_of(name).groups,
+                evidence.rows.m,
+                weight=evidence.rows.weight,
+                clusters=evidence.rows.clusters,
             )
         )
     mean, ss, n = (np.column_stack(part) for part in zip(*columns, strict=True))
@@ -167,23 +172,23 @@ def auc_moments(evidence: Evidence) -> Moments:
     """As `score_moments`, with AUC gains and the DeLong variance of each."""
     columns = []
     for name in evidence.rivals:
-        groups = evidence.groups_of(name)
+        groups = evidence.rows_of(name).groups
         gain, se = delong_moments(
-            evidence.target,
+            evidence.rows.y,
             _proba(evidence, GENERIC),
             _proba(evidence, name),
             groups,
-            evidence.n_groups,
-            evidence.weight,
-            evidence.clusters,
+            evidence.rows.m,
+            evidence.rows.weight,
+            evidence.rows.clusters,
         )
-        n = np.bincount(groups[groups >= 0], minlength=evidence.n_groups).astype(np.float64)
+        n = np.bincount(groups[groups >= 0], minlength=evidence.rows.m).astype(np.float64)
         columns.append((gain, (se * n) ** 2, n))
     gain, ss, n = (np.column_stack(part) for part in zip(*columns, strict=True))
     return gain, ss, n
 
 
 def _proba(evidence: Evidence, name: str) -> Matrix:
-    proba = evidence.predictions[name].proba
+    proba = evidence.predictions(name).proba
     assert proba is not None
     return proba

@@ -74,10 +74,10 @@ def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
     """
     column = _eligible_column(evidence, eligible)
     if not column.any():
-        return [Choice(GENERIC, _why_none(evidence, g)) for g in range(evidence.n_groups)]
+        return [Choice(GENERIC, _why_none(evidence, g)) for g in range(evidence.rows.m)]
     weighed = _weigh(evidence, column, stray=0.0)
     sure = column[:, None] & (weighed.risk <= _POOL_RISK)
-    own = sure & (weighed.sceptical <= evidence.max_harmed / evidence.n_groups)
+    own = sure & (weighed.sceptical <= evidence.settings.max_harmed / evidence.rows.m)
     strength = weighed.best(own & ~(_gains(evidence, own) <= 0))  # undefined is no loss
     hopes = [weighed.best(allowed) > 0 for allowed in (own, sure)]
     return [
@@ -87,7 +87,7 @@ def slope(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
         )
         if column[g]
         else Choice(GENERIC, _why_none(evidence, g))
-        for g in range(evidence.n_groups)
+        for g in range(evidence.rows.m)
     ]
 
 
@@ -144,22 +144,26 @@ def _eligible_column(evidence: Evidence, eligible: NDArray[np.bool_]) -> NDArray
 
 
 def _weigh(evidence: Evidence, column: NDArray[np.bool_], stray: float) -> _Weighed:
-    groups = evidence.groups_of(MULTILEVEL)
+    groups = evidence.rows_of(MULTILEVEL).groups
     groups = np.where((groups >= 0) & column[groups], groups, -1)
-    margins = evidence.margins.get(MULTILEVEL, np.zeros((len(groups), 2)))
+    margins = evidence.scores[MULTILEVEL].margins
+    if margins is None:
+        margins = np.zeros((len(groups), 2))
     rows = slope_evidence(
-        evidence.target,
+        evidence.rows.y,
         margins[:, 0],
         margins[:, 1],
         groups,
-        evidence.n_groups,
-        weight=evidence.weight,
-        clusters=evidence.clusters,
+        evidence.rows.m,
+        weight=evidence.rows.weight,
+        clusters=evidence.rows.clusters,
         squared=evidence.metric.regression,
     )
     pool = slope_posterior(rows.log_lik, stray=stray)
     sceptic = slope_posterior(rows.log_lik, highest_mean=_SCEPTIC_MEAN, stray=stray)
-    low, high = (_quantile(pool, q) for q in (evidence.alpha / 2, 1 - evidence.alpha / 2))
+    low, high = (
+        _quantile(pool, q) for q in (evidence.settings.alpha / 2, 1 - evidence.settings.alpha / 2)
+    )
     return _Weighed(
         np.einsum("glr,gr->gl", rows.gain, pool),
         np.einsum("glr,gr->gl", rows.gain < 0, pool),
@@ -167,7 +171,7 @@ def _weigh(evidence: Evidence, column: NDArray[np.bool_], stray: float) -> _Weig
         pool @ SLOPES,
         low,
         high,
-        1 - evidence.alpha,
+        1 - evidence.settings.alpha,
     )
 
 
@@ -219,20 +223,20 @@ def _choice(
 
 def _standard_errors_gained(evidence: Evidence) -> Matrix:
     """Gain of the nominees in the proper score, in standard errors steadied by 0.05 a row."""
-    metric = proper_metric(evidence.predictions[GENERIC], evidence.metric.regression)
+    metric = proper_metric(evidence.predictions(GENERIC), evidence.metric.regression)
     losses = [
-        row_losses(metric, evidence.target, evidence.predictions[name])
+        row_losses(metric, evidence.rows.y, evidence.predictions(name))
         for name in (GENERIC, "nominee")
     ]
     mean, ss, n = group_moments(
         losses[0] - losses[1],
-        evidence.groups_of("nominee"),
-        evidence.n_groups,
-        weight=evidence.weight,
-        clusters=evidence.clusters,
+        evidence.rows_of("nominee").groups,
+        evidence.rows.m,
+        weight=evidence.rows.weight,
+        clusters=evidence.rows.clusters,
     )
     # a Brier score is 0.25 where nothing is known; a squared error is then the variance of y
-    unit = float(np.var(evidence.target)) / 0.25 if evidence.metric.regression else 1.0
+    unit = float(np.var(evidence.rows.y)) / 0.25 if evidence.metric.regression else 1.0
     sd = np.sqrt(ss / np.maximum(n, 1))
     return np.nan_to_num(np.sqrt(n) * mean / (sd + _STEADY * unit))
 

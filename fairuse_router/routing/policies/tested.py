@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.inference import PairedTest, adjust
-from fairuse_router.inference.compare import compare, default_test
+from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.routing.policies.evidence import Choice, Evidence
 from fairuse_router.routing.policies.shrunken import log_loss_moments, posterior_gains
 
@@ -48,7 +48,7 @@ def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[
             choices.append(Choice(GENERIC, "no other candidate is expected to gain"))
         elif np.isnan(corrected[g]):
             choices.append(Choice(GENERIC, f"{name} cannot be tested {where}: {test.reason[g]}"))
-        elif corrected[g] <= evidence.alpha:
+        elif corrected[g] <= evidence.settings.alpha:
             part = f"{nominee.strength:g} of its correction: " if nominee.strength < 1 else ""
             reason = f"{part}gain shown {where} ({test.test}, corrected p = {corrected[g]:.3g})"
             choices.append(replace(nominee, reason=reason))
@@ -66,9 +66,9 @@ def assign_generic(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choi
     corrected = adjust(np.where(eligible[:, 0], test.p_violation, np.nan), "holm")
     return [
         Choice(GENERIC, f"violation of {rival} shown (corrected p = {corrected[g]:.3g})")
-        if corrected[g] <= evidence.alpha
+        if corrected[g] <= evidence.settings.alpha
         else replace(nominees[g], reason=f"no violation of {rival} shown")
-        for g in range(evidence.n_groups)
+        for g in range(evidence.rows.m)
     ]
 
 
@@ -80,11 +80,9 @@ def _test(nominees: Sequence[Choice], evidence: Evidence) -> PairedTest:
     test = default_test(evidence.metric, rows, "exact McNemar" if exact else None)
     return compare(
         evidence.metric,
-        served.predictions[GENERIC],
-        served.predictions["nominee"],
+        served.predictions(GENERIC),
+        served.predictions("nominee"),
         rows,
         test,
-        alpha=evidence.alpha,
-        n_resamples=2000,
-        seed=0,
+        Resampling(evidence.settings.alpha),
     )
