@@ -191,38 +191,9 @@ class InterventionRecord:
 
 @dataclass(frozen=True)
 class AuditRecords(Document):
-    """What an audit holds: its records and what they are of. `Audit` shows them.
+    """What an audit holds: its records and what they are of.
 
-    Parameters
-    ----------
-    metrics, candidates : tuple of str
-    baseline : str
-        The candidate that gains are over.
-    attributes : tuple of str
-        Group attributes.
-    groups : tuple of str
-        One text per group.
-    n : int
-        Rows that belong to a group.
-    alpha : float
-    correction : str
-        One of `fairuse_router.inference.CORRECTIONS`.
-    evidence : str
-        What rows these are: ``"held-out rows"`` support a claim; ``"out-of-fold rows"`` have also
-        served to choose the routes, and flatter them.
-    risks : tuple of RiskRecord
-        Every metric, candidate and group, and all groups together.
-    overall : tuple of GainRecord
-        Gains over the baseline on all groups together, each a family of its own.
-    rationality : tuple of GainRecord
-        Gains over the baseline, per group.
-    envy_freeness : tuple of GainRecord
-        Gains of a group's own report over that of another group, for all ordered pairs.
-    truthfulness : tuple of GainRecord
-        Gains, under the deployed routing, of a group's own report over every other, withholding
-        included; empty where nobody was asked under other reports, as in ``router.audit_``.
-    n_partial : int, default=0
-        Rows that withhold something, which are left out.
+    `Audit` shows them, and says what each of its parameters is.
     """
 
     _KIND = "an audit"

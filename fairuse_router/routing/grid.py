@@ -19,24 +19,9 @@ from fairuse_router.routing.records import Change, GroupRecord, Route
 
 @dataclass(frozen=True, eq=False)
 class RoutingGrid(Document):
-    """Report -> route, with the evidence per group. `RoutingTable` shows it.
+    """Report -> route, with the evidence per group.
 
-    Parameters
-    ----------
-    schema : GroupSchema
-        Group attributes and levels.
-    routes : tuple of Route
-        The distinct routes; the first is generic.
-    grid : ndarray of int64, shape ``schema.shape``
-        Index into `routes` for every report; code 0 of an attribute is "withheld".
-    groups : tuple of GroupRecord
-        Evidence, in group order.
-    policy, metric : str
-        How the routes were chosen, and the metric of the risks.
-    alpha : float, default=0.1
-        The intervals are at level ``1 - alpha``.
-    history : tuple of Change, default=()
-        What has been changed since the routes were chosen, oldest first.
+    `RoutingTable` shows it, and says what each of its parameters is.
     """
 
     _KIND = "a routing table"
