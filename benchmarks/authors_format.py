@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.data import Data
-from fairuse_router.levels import level_text
+from fairuse_router.groups import level_text
 
 COLUMNS = ("header", "is_outcome", "is_group_attribute", "type", "ordering")
 TYPES = ("numeric", "boolean", "categorical", "ordinal")

@@ -34,7 +34,7 @@ from benchmarks.data import rotterdam_population
 from benchmarks.outputs import write_csv
 from benchmarks.participatory import Candidates, flat, sequential
 from fairuse_router import FairUseRouter
-from fairuse_router.routing.asking import order_questions, settled, spread
+from fairuse_router.routing import order_questions, settled, spread
 
 MATTERS = 0.002
 EFFECTS = ("intercept", "interaction", "slopes", "mixed", "none")

@@ -27,7 +27,7 @@ from benchmarks.linear_erm import LinearERM
 from benchmarks.outputs import write_csv, write_figure
 from fairuse_router import FairUseRouter, GroupSchema
 from fairuse_router.candidates.injection import inject
-from fairuse_router.datasets import EXAMPLES, Example, Rows, load_example
+from fairuse_router.datasets import EXAMPLES, Example, ExampleRows, load_example
 
 POLICIES = ("shrunken", "certified")
 SURROGATES: dict[str, Any] = {
@@ -60,7 +60,7 @@ def model_of(name: str) -> Any:
     return models.get(name, LinearERM())
 
 
-Predict = Callable[[Rows], np.ndarray]
+Predict = Callable[[ExampleRows], np.ndarray]
 
 
 def fit_both(
@@ -71,7 +71,7 @@ def fit_both(
     schema = GroupSchema.from_table(rows.to_array(), rows.group_columns)
     dummies, _ = getattr(schema, technique or example.technique)()
 
-    def design(rows: Rows) -> np.ndarray:
+    def design(rows: ExampleRows) -> np.ndarray:
         ids = schema.report_ids(schema.encode(rows.to_array()))
         return np.hstack([rows.features, dummies[ids]])
 
@@ -167,7 +167,7 @@ def redraw_small_sample(draws: int, seed: int) -> dict[str, float]:
     harmed = dict.fromkeys(("intersectional", "shrunken", "certified"), 0)
     for i in range(draws):
         index = np.random.default_rng([seed, i]).integers(len(true), size=len(example.training))
-        rows = Rows(true.features[index], true.groups[index], true.y[index])
+        rows = ExampleRows(true.features[index], true.groups[index], true.y[index])
         for policy in POLICIES:
             router = FairUseRouter(
                 LogisticRegression(),
@@ -228,7 +228,7 @@ def draw_group(
     pad = 0.2 * (high - low)
     x1, x2 = (np.linspace(a, b, 401) for a, b in zip(low - pad, high + pad, strict=True))
     grid = np.stack([axis.ravel() for axis in np.meshgrid(x1, x2)], axis=1)
-    rows = Rows(grid, np.full((len(grid), 1), group), np.zeros(len(grid), dtype=np.int64))
+    rows = ExampleRows(grid, np.full((len(grid), 1), group), np.zeros(len(grid), dtype=np.int64))
     routed = router.predict(rows.to_array()).reshape(401, 401)
     ax.contourf(x1, x2, routed, levels=[-0.5, 0.5, 1.5], colors=["#f6d5c8", "#cfe2f3"])
     for h, color, style in models.values():

@@ -40,7 +40,7 @@ from benchmarks.outputs import write_csv
 from benchmarks.pool import PLAIN, POOL
 from benchmarks.truth import METRICS, Judgement, Served, Study
 from fairuse_router import FairUseRouter
-from fairuse_router.routing.policies.rules import Choice, choose
+from fairuse_router.routing import Choice, choose
 
 EFFECTS = ("none", "intercept", "interaction", "slopes", "mixed")
 DIFFER = EFFECTS[1:]  # the effects of the policy table

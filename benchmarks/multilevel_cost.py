@@ -20,7 +20,7 @@ from benchmarks.pool import train_pool
 from fairuse_router import GroupSchema
 from fairuse_router.candidates.multilevel import fit_multilevel
 from fairuse_router.candidates.recipes import fit_candidate, make_recipes
-from fairuse_router.routing.policies.rules import choose
+from fairuse_router.routing import choose
 from fairuse_router.rows import TrainingRows
 
 

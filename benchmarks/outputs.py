@@ -6,9 +6,8 @@ import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, is_dataclass
+from pathlib import Path
 from typing import Any
-
-from fairuse_router.documents import write_whole
 
 
 def write_csv(lines: Sequence[Any], path: str | None) -> None:
@@ -25,11 +24,17 @@ def write_csv(lines: Sequence[Any], path: str | None) -> None:
     writer = csv.DictWriter(file, fieldnames=columns)
     writer.writeheader()
     writer.writerows(rows)
-    write_whole(file.getvalue().encode(), path)
+    _write_whole(file.getvalue().encode(), path)
 
 
 def write_figure(figure: Any, path: str, dpi: int) -> None:
     """Write a figure of matplotlib as PNG, whole or not at all."""
     file = io.BytesIO()
     figure.savefig(file, dpi=dpi, format="png")
-    write_whole(file.getvalue(), path)
+    _write_whole(file.getvalue(), path)
+
+
+def _write_whole(content: bytes, path: str) -> None:
+    part = Path(f"{path}.part")
+    part.write_bytes(content)
+    part.replace(path)

@@ -39,7 +39,7 @@ from benchmarks.protocol import DATA, TECHNIQUES, balancing_weights, models
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import Audit
 from fairuse_router.metrics import get_metric
-from fairuse_router.routing.policies.rules import POLICIES as EVERY_POLICY
+from fairuse_router.routing import POLICIES as EVERY_POLICY
 
 METRICS = ("error", "auc", "ece")
 POLICIES = ("shrunken", "slope", "tested", "certified", "best")

@@ -9,11 +9,10 @@ from typing import Any
 import numpy as np
 
 from fairuse_router import GroupSchema
-from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.crossfit import Training, fit_pool
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.metrics import get_metric
-from fairuse_router.routing.policies.rules import Evidence
+from fairuse_router.routing import Evidence
 from fairuse_router.rows import TrainingRows
 
 PLAIN = ("onehot", "intersectional", "decoupled")
@@ -29,7 +28,7 @@ def train_pool(
     estimator: Any,
     names: Sequence[str] = POOL,
     seed: int = 0,
-) -> tuple[Mapping[str, Candidate], Evidence, GroupSchema]:
+) -> tuple[Mapping[str, Any], Evidence, GroupSchema]:
     """Train candidates on all rows and fold by fold, as ``FairUseRouter.fit`` does.
 
     Parameters

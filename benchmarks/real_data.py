@@ -31,9 +31,8 @@ from benchmarks.paper_tables import require
 from benchmarks.pool import CLASSES, among, train_pool
 from benchmarks.protocol import DATA, TECHNIQUES, models
 from fairuse_router import FairUseRouter
-from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.inference import adjust
-from fairuse_router.routing.policies.rules import choose
+from fairuse_router.routing import choose
 
 POLICIES = ("shrunken", "slope", "tested", "certified", "best")
 HARM, LEVEL, FOLDS = 0.002, 0.9, 5
@@ -112,7 +111,7 @@ def answers(
         yield f"routed, {policy}", routed
 
 
-def labels(candidate: Candidate, features: pd.DataFrame, ids: np.ndarray) -> np.ndarray:
+def labels(candidate: Any, features: pd.DataFrame, ids: np.ndarray) -> np.ndarray:
     """Labels of a candidate under everybody's own report; -1 where it has no model."""
     if candidate.name == "generic":
         return np.asarray(candidate.models[0].predict(features))
@@ -124,7 +123,7 @@ def labels(candidate: Candidate, features: pd.DataFrame, ids: np.ndarray) -> np.
 
 
 def corrected(
-    candidates: Mapping[str, Candidate], features: pd.DataFrame, g: int, strength: float
+    candidates: Mapping[str, Any], features: pd.DataFrame, g: int, strength: float
 ) -> np.ndarray:
     """Labels of one group's rows with a part of its correction."""
     model = candidates["multilevel"].corrected

@@ -6,7 +6,7 @@ returns one choice per group:
 
 >>> from sklearn.linear_model import LogisticRegression
 >>> from fairuse_router.datasets import make_population
->>> from fairuse_router.routing.policies.rules import Choice, choose
+>>> from fairuse_router.routing import Choice, choose
 >>> study = Study(make_population(1000, n_groups=4, effect="slopes", random_state=0),
 ...               LogisticRegression(), fresh=20_000)
 >>> def always_decoupled(evidence):
@@ -32,10 +32,8 @@ import numpy as np
 from benchmarks.pool import CLASSES, PLAIN, POOL, train_pool
 from benchmarks.pool import among as only
 from fairuse_router import GroupSchema
-from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.datasets import Population
-from fairuse_router.routing.asking import order_questions, settled, spread
-from fairuse_router.routing.policies.rules import Choice, Evidence
+from fairuse_router.routing import Choice, Evidence, order_questions, settled, spread
 
 HARM = 0.002
 CLIP = 0.005  # log losses of a forest's 0 and 1 would be infinite
@@ -121,7 +119,7 @@ class Served:
     """What fitted candidates say of the fresh rows, each asked once."""
 
     def __init__(
-        self, candidates: dict[str, Candidate], schema: GroupSchema, truth: Truth, grid: np.ndarray
+        self, candidates: dict[str, Any], schema: GroupSchema, truth: Truth, grid: np.ndarray
     ) -> None:
         known = {schema.report_texts(code): g for g, code in enumerate(schema.group_codes)}
         self.cells = np.array([known.get(tuple(cell), -1) for cell in grid])

@@ -1,15 +1,182 @@
-"""Documents: what to_dict and to_json wrote, read back with errors that say so."""
+"""Documents: objects as JSON holds them, read back with errors that say so; and their files.
+
+An infinity is written as the text ``inf`` or ``-inf``; NaN is refused, None is undefined. Readers
+pass over fields that they do not know, which later versions may write.
+"""
 
 from __future__ import annotations
 
+import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from json import JSONDecodeError
+from dataclasses import fields, is_dataclass
+from functools import cache, partial
 from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
 
 _MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_INFINITE = {"inf": math.inf, "-inf": -math.inf}
+
+
+class Written:
+    """A dataclass that can be written as JSON."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it; infinities are the texts ``inf``, ``-inf``."""
+        return _plain_fields(self)
+
+    def to_json(self, indent: int | None = None) -> str:
+        """Return `to_dict` as JSON with sorted keys and no NaN."""
+        return write_json(self.to_dict(), indent)
+
+
+class Document(Written):
+    """A dataclass that can be written as JSON and read back."""
+
+    _KIND: ClassVar[str] = "a document"  # with its article, for messages
+    _LATER: ClassVar[frozenset[str]] = frozenset()  # fields with a default, not in older documents
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`.
+
+        Raises
+        ------
+        ValueError
+            If parts are missing or malformed; parts that are not known are passed over.
+        """
+        with reading("data", cls._KIND):
+            return _read_fields(cls, data)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Inverse of `to_json`; refuses what `from_dict` does."""
+        with reading("text", cls._KIND):
+            data = read_json(text)
+        return cls.from_dict(data)
+
+
+def write_json(data: Any, indent: int | None = None) -> str:
+    """JSON text with sorted keys; infinities and NaN are refused."""
+    return json.dumps(data, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
+
+
+def read_json(text: str) -> Any:
+    """Inverse of `write_json`, which knows no infinities and no NaN either."""
+
+    def refuse(constant: str) -> Any:
+        raise json.JSONDecodeError(f"{constant} is no number", text, 0)
+
+    return json.loads(text, parse_constant=refuse)
+
+
+def plain(value: Any, undefined: bool = False) -> Any:
+    """Return nested data as JSON can hold it.
+
+    Parameters
+    ----------
+    value : object
+    undefined : bool, default=False
+        Whether NaN becomes None; else `write_json` refuses it.
+
+    Examples
+    --------
+    >>> plain({"gains": (0.1, -math.inf)})
+    {'gains': [0.1, '-inf']}
+    """
+    if isinstance(value, float):
+        if math.isinf(value):
+            return str(value)
+        return None if undefined and math.isnan(value) else value
+    if isinstance(value, Mapping):
+        return {name: plain(v, undefined) for name, v in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(v, undefined) for v in value]
+    if isinstance(value, Written):
+        return value.to_dict()
+    return _plain_fields(value, undefined) if is_dataclass(value) else value
+
+
+def _plain_fields(record: Any, undefined: bool = False) -> dict[str, Any]:
+    return {field.name: plain(getattr(record, field.name), undefined) for field in fields(record)}
+
+
+def read(kind: Any, value: Any) -> Any:
+    """Inverse of `plain`.
+
+    Parameters
+    ----------
+    kind : type
+        A dataclass, or what a field of one is annotated by: tuples, mappings and numbers are read,
+        other values are taken as they are.
+    value : object
+
+    Examples
+    --------
+    >>> read(tuple[float | None, ...], [0.1, "-inf", None])
+    (0.1, -inf, None)
+    """
+    return _reader(kind)(value)
+
+
+@cache
+def _reader(kind: Any) -> Callable[[Any], Any]:
+    origin, args = get_origin(kind), get_args(kind)
+    if kind is float:
+        return _number
+    if isinstance(kind, type) and issubclass(kind, Document):
+        return kind.from_dict
+    if is_dataclass(kind):
+        return partial(_read_fields, kind)
+    if origin is UnionType:
+        (inner,) = (_reader(arg) for arg in args if arg is not NoneType)
+        return lambda value: None if value is None else inner(value)
+    if origin is tuple:
+        inner = _reader(args[0])
+        return lambda value: tuple(inner(v) for v in _of_kind(list, value))
+    if origin is Mapping:
+        inner = _reader(args[1])
+        return lambda value: {k: inner(v) for k, v in _of_kind(Mapping, value).items()}
+    return lambda value: value
+
+
+@cache
+def _readers(kind: Any) -> dict[str, Callable[[Any], Any]]:
+    hints = get_type_hints(kind)
+    return {field.name: _reader(hints[field.name]) for field in fields(kind)}
+
+
+def _read_fields(kind: Any, data: Any) -> Any:
+    """Read a dataclass."""
+    readers, got = _readers(kind), set(_of_kind(Mapping, data))
+    if not readers.keys() - getattr(kind, "_LATER", ()) <= got:
+        raise ValueError(
+            f"{kind.__name__}: got fields {sorted(got)}, expected {sorted(readers)}; the file was "
+            "written by another version or is damaged."
+        )
+    return kind(**{name: reader(data[name]) for name, reader in readers.items() if name in data})
+
+
+def _of_kind(kind: Any, value: Any) -> Any:
+    if isinstance(value, kind):
+        return value
+    raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, str) and value not in _INFINITE:
+        raise TypeError(f"{value[:20]!r} is no number")
+    return _INFINITE[value] if isinstance(value, str) else float(value)
+
+
+def number(value: Any) -> float | None:
+    """Return a float, None for NaN."""
+    value = float(value)
+    return None if math.isnan(value) else value
 
 
 @contextmanager
@@ -32,7 +199,7 @@ def reading(argument: str, kind: str) -> Iterator[None]:
     """
     try:
         yield
-    except (*_MALFORMED, JSONDecodeError) as error:
+    except (*_MALFORMED, json.JSONDecodeError) as error:
         raise ValueError(
             f"{argument} is not {kind} as to_dict and to_json write it "
             f"({type(error).__name__}: {str(error)[:200]})."

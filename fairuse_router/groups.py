@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
-from fairuse_router.documents import reading
+from fairuse_router.documents import Document
 from fairuse_router.levels import learn_levels, level_text, map_distinct
+
+__all__ = ["MAX_REPORTS", "WITHHELD", "GroupSchema", "level_text"]
 
 WITHHELD = "?"
 MAX_REPORTS = 1_000_000  # the routing table is one dense array over the reports
@@ -24,7 +26,7 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class GroupSchema:
+class GroupSchema(Document):
     """The group attributes of a data set, their levels, and the grid of reports they span.
 
     A report is a vector of codes, one per attribute: 0 is withheld, 1 to L are the levels. All
@@ -57,6 +59,8 @@ class GroupSchema:
     >>> schema.group_names()
     ['F, old', 'F, young', 'M, old', 'M, young']
     """
+
+    _KIND = "a group schema"
 
     attributes: tuple[str, ...]
     positions: tuple[int, ...]
@@ -272,35 +276,6 @@ class GroupSchema:
             for code in self.group_codes
         ]
         return (ids[:, None] == np.arange(self.n_groups)).astype(np.float64), tuple(names)
-
-    # data
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            "attributes": list(self.attributes),
-            "positions": list(self.positions),
-            "levels": [list(levels) for levels in self.levels],
-            "withheld": self.withheld,
-            "handle_unknown": self.handle_unknown,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> GroupSchema:
-        """Inverse of `to_dict`.
-
-        Raises
-        ------
-        ValueError
-            If parts are missing or malformed.
-        """
-        with reading("data", "a group schema"):
-            return cls(
-                tuple(data["attributes"]),
-                tuple(int(p) for p in data["positions"]),
-                tuple(tuple(levels) for levels in data["levels"]),
-                data["withheld"],
-                data["handle_unknown"],
-            )
 
 
 def _resolve_columns(table: tables.Table, columns: Any, argument: str) -> tuple[int, ...]:

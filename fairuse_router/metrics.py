@@ -71,11 +71,10 @@ class Predictions:
             raise ValueError(
                 f"Predictions.label has shape {self.label.shape}; give one label per row, (n,)."
             )
-        if self.proba is None:
-            return
-        if self.proba.ndim != 2 or len(self.proba) != len(self.label) or self.proba.shape[1] < 2:
+        proba, n = self.proba, len(self.label)
+        if proba is not None and (proba.ndim != 2 or len(proba) != n or proba.shape[1] < 2):
             raise ValueError(
-                f"Predictions.proba has shape {self.proba.shape} for {len(self.label)} labels; "
+                f"Predictions.proba has shape {proba.shape} for {n} labels; "
                 "give one row per label and one column per class (two or more classes)."
             )
 
@@ -101,8 +100,9 @@ class Predictions:
         return Predictions(self.label[rows], None if self.proba is None else self.proba[rows])
 
 
+Weight = np.ndarray | None
 RowLoss = Callable[[np.ndarray, Predictions], np.ndarray]
-Risk = Callable[[np.ndarray, Predictions, np.ndarray | None], float]
+Risk = Callable[[np.ndarray, Predictions, Weight], float]
 
 
 @dataclass(frozen=True)
@@ -276,17 +276,12 @@ def probabilities(name: str, y: np.ndarray, predictions: Predictions) -> np.ndar
     array([[0.25, 0.75]])
     """
     _check_length(name, y, predictions)
-    proba = predictions.proba
-    if proba is None:
+    if predictions.proba is None:
         raise ValueError(
             f"metric={name!r} needs probabilities and these predictions have none. "
             "Use metric='error', or an estimator with predict_proba."
         )
-    if np.isnan(proba).any():
-        raise ValueError(
-            f"metric={name!r}: {int(np.isnan(proba).any(axis=1).sum())} of {len(proba)} rows have "
-            "NaN probabilities. Leave these rows out, or find why the model returns NaN."
-        )
+    proba = _without_nan(name, predictions.proba, "rows have NaN probabilities")
     if len(y) and (y.min() < 0 or y.max() >= proba.shape[1]):
         raise ValueError(
             f"metric={name!r}: y runs from {y.min()} to {y.max()}; give class indices from 0 to "
@@ -298,13 +293,18 @@ def probabilities(name: str, y: np.ndarray, predictions: Predictions) -> np.ndar
 def _label(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """Return the labels, having refused NaN."""
     _check_length(name, y, predictions)
-    label = predictions.label
-    if label.dtype.kind == "f" and np.isnan(label).any():
+    return _without_nan(name, predictions.label, "predictions are NaN")
+
+
+def _without_nan(name: str, values: np.ndarray, found: str) -> np.ndarray:
+    """Return labels (n,) or probabilities (n, K), having refused NaN."""
+    missing = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+    if missing.any():
         raise ValueError(
-            f"metric={name!r}: {int(np.isnan(label).sum())} of {len(label)} predictions are NaN. "
-            "Leave these rows out, or find why the model returns NaN."
+            f"metric={name!r}: {int(missing.sum())} of {len(values)} {found}. Leave these rows "
+            "out, or find why the model returns NaN."
         )
-    return label
+    return values
 
 
 def _check_length(name: str, y: np.ndarray, predictions: Predictions) -> None:
@@ -333,8 +333,7 @@ def _brier_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     proba = probabilities("brier", y, predictions)
     if proba.shape[1] == 2:
         return (proba[:, 1] - y) ** 2
-    own = proba[np.arange(len(y)), y]
-    return np.einsum("ij,ij->i", proba, proba) - 2 * own + 1
+    return np.einsum("ij,ij->i", proba, proba) - 2 * proba[np.arange(len(y)), y] + 1
 
 
 def _squared_error_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
@@ -347,9 +346,7 @@ def _absolute_error_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     return np.abs(_label("absolute_error", y, predictions) - y)
 
 
-def _mean_risk(
-    rows: RowLoss, y: np.ndarray, predictions: Predictions, weight: np.ndarray | None
-) -> float:
+def _mean_risk(rows: RowLoss, y: np.ndarray, predictions: Predictions, weight: Weight) -> float:
     """Weighted mean of the row losses; rows of weight zero do not exist."""
     loss = rows(y, predictions)
     if weight is None:
@@ -360,7 +357,7 @@ def _mean_risk(
     return float(np.average(loss[used], weights=weight[used]))
 
 
-def _auc_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None) -> float:
+def _auc_risk(y: np.ndarray, predictions: Predictions, weight: Weight) -> float:
     """1 - AUC, macro average of one-vs-rest for more than two classes."""
     proba = probabilities("auc", y, predictions)
     classes = [1] if proba.shape[1] == 2 else range(proba.shape[1])
@@ -368,7 +365,7 @@ def _auc_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None
     return 1 - sum(areas) / len(areas)
 
 
-def _area(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) -> float:
+def _area(positive: np.ndarray, score: np.ndarray, weight: Weight) -> float:
     """Probability that a positive row scores above a negative one, ties counting one half."""
     order = np.argsort(score)
     score, positive = score[order], positive[order]
@@ -382,7 +379,7 @@ def _area(positive: np.ndarray, score: np.ndarray, weight: np.ndarray | None) ->
     return float(up @ (np.cumsum(down) - down / 2) / total)
 
 
-def _ece_risk(y: np.ndarray, predictions: Predictions, weight: np.ndarray | None) -> float:
+def _ece_risk(y: np.ndarray, predictions: Predictions, weight: Weight) -> float:
     """Sum up calibration errors over ten equal-width bins (Guo et al. 2017), closed above."""
     confidence, hit = confidence_and_hit(y, predictions)
     excess = confidence - hit
@@ -411,7 +408,7 @@ def confidence_and_hit(y: np.ndarray, predictions: Predictions) -> tuple[np.ndar
 
 
 def _callable_risk(
-    function: Callable, y: np.ndarray, predictions: Predictions, weight: np.ndarray | None
+    function: Callable, y: np.ndarray, predictions: Predictions, weight: Weight
 ) -> float:
     """Call the user's risk and insist on one real number; no rows have no risk."""
     if len(y) == 0:
@@ -426,21 +423,15 @@ def _callable_risk(
         ) from error
 
 
-def _row_metric(
-    name: str,
-    needs_proba: bool,
-    rows: RowLoss,
-    style: Literal["percent", "number"] = "number",
-    regression: bool = False,
-) -> Metric:
+def _row_metric(name: str, needs_proba: bool, rows: RowLoss, **more: Any) -> Metric:
     """A risk that is the mean of row losses."""
-    return Metric(name, needs_proba, rows, partial(_mean_risk, rows), style, regression)
+    return Metric(name, needs_proba, rows, partial(_mean_risk, rows), **more)
 
 
 _BUILT_IN: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _row_metric("error", False, _error_rows, "percent"),
+        _row_metric("error", False, _error_rows, style="percent"),
         _row_metric("log_loss", True, _log_loss_rows),
         _row_metric("brier", True, _brier_rows),
         Metric("auc", True, None, _auc_risk, "auc"),
@@ -455,6 +446,4 @@ METRICS: tuple[str, ...] = tuple(_BUILT_IN)
 
 def named_metric(name: str) -> Metric:
     """Return a metric to show values by; one of a user's own, known by name only, shows numbers."""
-    if name in METRICS:
-        return _BUILT_IN[name]
-    return Metric(name, False, None, lambda y, predictions, weight: float("nan"))
+    return _BUILT_IN.get(name) or Metric(name, False, None, lambda *_: math.nan)

@@ -48,6 +48,8 @@ from fairuse_router.rows import (
     warn_of_small_groups,
 )
 
+__all__ = ["FairUseRouter"]
+
 
 class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.

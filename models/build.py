@@ -18,7 +18,6 @@ from sklearn.model_selection import train_test_split
 
 from fairuse_router import Bundle, export_bundle
 from fairuse_router.card import Card
-from fairuse_router.documents import write_whole
 from models import pages, vectors
 
 ROOT = Path(__file__).parent
@@ -139,7 +138,7 @@ def _first_difference(old: Any, new: Any, place: str) -> str | None:
 
 
 def _write(path: Path, text: str) -> None:
-    write_whole((text.rstrip("\n") + "\n").encode(), path)
+    path.write_bytes((text.rstrip("\n") + "\n").encode())
 
 
 def main(arguments: list[str] | None = None) -> int:

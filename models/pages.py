@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from fairuse_router.card import Card
-from fairuse_router.card.page import Page, Section
-from fairuse_router.grids import Grid
+from fairuse_router.card import Card, Column, Grid, Page, Section
 
 
 def card_page(name: str, facts: Mapping[str, Any]) -> str:
@@ -35,7 +33,7 @@ def _file_sections(name: str, file: Mapping[str, Any]) -> list[Section]:
         for kind, tensors in (("input", file["inputs"]), ("output", file["outputs"]))
         for tensor in tensors
     ]
-    grid = Grid(["", "name", "type", "shape"], rows, frozenset({1, 2, 3}))
+    grid = Grid([Column(head, left=True) for head in ("", "name", "type", "shape")], rows)
     rebuild = (
         f"python -m models.build {name} --check fits it anew from recipe.py and compares: the same "
         "answers to 1e-6, and the same bytes under the versions of lock.txt, where the processor "
@@ -58,14 +56,15 @@ def index_page(manifest: Mapping[str, Any]) -> str:
         ]
         for name, entry in manifest["models"].items()
     ]
-    head = ["folder", "model", "groups", "policy", "routes", "bytes", "sha256"]
+    names = [Column(head, left=True) for head in ("folder", "model", "groups", "policy")]
+    grid = Grid([*names, "routes", "bytes", Column("sha256", left=True)], rows)
     about = (
         "Bundles to try, to test a runtime by, and to compare with. Each folder holds the recipe, "
         "the file, the audit on rows that took no part in fitting (audit.json), a card made from "
         "it (README.md), and test vectors. This page and manifest.json are written by "
         "python -m models.build."
     )
-    section = Section("The models", [about], (), Grid(head, rows, frozenset({1, 2, 3, 6})))
+    section = Section("The models", [about], (), grid)
     return Page("Reference bundles", [section]).to_markdown()
 
 

@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from onnx import numpy_helper
 
 from fairuse_router import Bundle
-from fairuse_router.documents import write_whole
 
 Tensors = dict[str, NDArray]
 FOLDER = "test_data_set_0"
@@ -40,7 +39,8 @@ def write(folder: Path, model: Path, inputs: Tensors) -> None:
     for kind, sequence, tensors in (("input", order, inputs), ("output", names, outputs)):
         for i, name in enumerate(sequence):
             tensor = numpy_helper.from_array(tensors[name], name)
-            write_whole(tensor.SerializeToString(deterministic=True), folder / f"{kind}_{i}.pb")
+            content = tensor.SerializeToString(deterministic=True)
+            (folder / f"{kind}_{i}.pb").write_bytes(content)
 
 
 def read(folder: Path) -> tuple[Tensors, Tensors]:

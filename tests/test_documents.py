@@ -1,39 +1,130 @@
 """Documents: what is read back must be what was written, or be refused by name."""
 
 import json
+import math
+from dataclasses import replace
 
 import pytest
 from small_routers import LOGISTIC
 from small_routers import router as small_router
 
 from fairuse_router import Audit, GroupSchema, RoutingTable
+from fairuse_router.audit.reaudit import Reaudit
+from fairuse_router.audit.records import AuditRecords
 from fairuse_router.card import Card
+from fairuse_router.documents import Document, Written
+from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Route
+from fairuse_router.routing.explanation import Explanation
+from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.honest import HonestGains
 
-READERS = {
-    "group schema": GroupSchema.from_dict,
-    "routing table": RoutingTable.from_dict,
-    "audit": Audit.from_dict,
-    "honest gains": HonestGains.from_dict,
-    "card": Card.from_dict,
+KINDS = {
+    "group schema": GroupSchema,
+    "routing table": RoutingTable,
+    "audit": Audit,
+    "honest gains": HonestGains,
+    "card": Card,
+    "route": Route,
+    "group's record": GroupRecord,
+    "change": Change,
 }
+READERS = {kind: of.from_dict for kind, of in KINDS.items()}
+WRITTEN_ONLY = {"re-audit": Reaudit, "explanation": Explanation, "plan": DisclosurePlan}
+BASES = {Written, Document, AuditRecords, RoutingGrid}
 
 
 OPTIONAL = {"history", "n_partial", "metric", "n_resamples", "alpha"}  # some have defaults
+OPTIONAL |= {"strength", "unavailable", "real"}
 
 
 @pytest.fixture(scope="module")
-def documents(rows):
+def written(rows):
     router = small_router(LOGISTIC, n_resamples=5, random_state=0).fit(rows.frame, rows.y)
-    audit = router.audit(rows.frame, rows.y)
-    written = {
-        "group schema": router.schema_.to_dict(),
-        "routing table": router.routing_table_.to_dict(),
-        "audit": audit.to_dict(),
-        "honest gains": router.honest_gains_.to_dict(),
-        "card": Card.of(router, audit).to_dict(),
+    audit, table = router.audit(rows.frame, rows.y), router.routing_table_
+    return {
+        "group schema": router.schema_,
+        "routing table": table,
+        "audit": audit,
+        "honest gains": router.honest_gains_,
+        "card": Card.of(router, audit),
+        "route": table.routes[-1],
+        "group's record": table.groups[0],
+        "change": table.to_generic({3: "why"}, "withdrawn").history[0],
+        "re-audit": router.reaudit(rows.frame, rows.y),
+        "explanation": router.explain(rows.frame[:3]),
+        "plan": table.disclosure_plan(),
     }
-    return json.loads(json.dumps(written))
+
+
+@pytest.fixture(scope="module")
+def documents(written):
+    return json.loads(json.dumps({kind: written[kind].to_dict() for kind in KINDS}))
+
+
+def everything(of):
+    return {of}.union(*map(everything, of.__subclasses__()))
+
+
+def test_every_class_with_to_json_is_here():
+    assert everything(Written) - BASES == {*KINDS.values(), *WRITTEN_ONLY.values()}
+
+
+@pytest.mark.parametrize("kind", [*KINDS, *WRITTEN_ONLY])
+def test_one_way_of_writing(written, kind):
+    text = written[kind].to_json()
+    assert "\n" not in text
+    plain = json.loads(text, parse_constant=pytest.fail)
+    assert plain == json.loads(json.dumps(written[kind].to_dict()))
+    for indent in (None, 0, 1, 2):
+        again = json.dumps(plain, indent=indent, sort_keys=True, ensure_ascii=False)
+        assert written[kind].to_json(indent=indent) == again
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_json_there_and_back(written, kind):
+    assert KINDS[kind].from_json(written[kind].to_json()) == written[kind]
+
+
+def test_infinities_there_and_back_and_no_nan(written):
+    record, change = written["group's record"], written["change"]
+    table, audit, honest = (written[k] for k in ("routing table", "audit", "honest gains"))
+    sure = {"gain": -math.inf, "low": -math.inf, "high": math.inf}
+    record, change = replace(record, risks={"generic": math.inf}, **sure), replace(change, **sure)
+    gain = replace(audit.rationality[0], **sure)
+    honest = replace(honest, overall=replace(honest.overall, **sure), groups={"inf": honest.worst})
+    table = replace(table, groups=(record, *table.groups[1:]), history=(change,))
+    audit = replace(audit, rationality=(replace(gain, group="inf", reason="-inf"),))
+    card = Card(table, audit, None, honest, "inf")
+    for document in (record, change, table, audit, honest, card):
+        text = document.to_json()
+        again = type(document).from_json(text)
+        assert again == document
+        assert again.to_json() == text
+        assert {"Infinity", "NaN"}.isdisjoint(text.replace("-", " ").split())
+        assert '"-inf"' in text
+    assert again.table.groups[0].gain == -math.inf
+    assert again.audit.rationality[0].group == "inf"
+    with pytest.raises(ValueError, match="Out of range float"):
+        replace(record, gain=math.nan).to_json()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("text", ["NaN", '{"gain": Infinity}', "[" * 200_000], ids=len)
+def test_what_no_document_holds(kind, text):
+    with pytest.raises(ValueError, match=f"^text is not an? {kind} as to_dict|^text is not {kind}"):
+        KINDS[kind].from_json(text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fields_of_a_later_version_are_passed_over(documents, written, kind):
+    assert READERS[kind]({**documents[kind], "later": 1}) == written[kind]
+
+
+def test_a_number_that_is_a_text(documents):
+    data = documents["group's record"]
+    for wrong in ("nan", "1.0", "Infinity", [1.0]):
+        with pytest.raises(ValueError, match=r"^data is not a group's record .*TypeError"):
+            GroupRecord.from_dict({**data, "gain": wrong})
 
 
 @pytest.mark.parametrize("kind", READERS)
@@ -60,13 +151,11 @@ def test_a_part_that_is_missing_or_a_number(documents, kind):
                 READERS[kind]({**documents[kind], name: 5})
 
 
-@pytest.mark.parametrize(
-    ("reader", "argument"), [(RoutingTable.from_json, "text"), (Audit.from_json, "document")]
-)
-def test_text_that_is_no_json(reader, argument):
-    with pytest.raises(ValueError, match=f"^{argument} is not an? .*JSONDecodeError"):
+@pytest.mark.parametrize("reader", [kind.from_json for kind in KINDS.values()])
+def test_text_that_is_no_json(reader):
+    with pytest.raises(ValueError, match=r"^text is not .*JSONDecodeError"):
         reader("{")
-    with pytest.raises(ValueError, match=f"^{argument} is not an? .*TypeError"):
+    with pytest.raises(ValueError, match=r"^text is not .*TypeError"):
         reader(None)
 
 

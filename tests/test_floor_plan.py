@@ -44,6 +44,14 @@ def modules():
 MODULES = dict(modules())
 
 
+# libraries that one idea hides from all others
+HIDDEN = {
+    "json": {"documents"},
+    "textwrap": {"grids", "cli.console"},
+    "html": {"grids", "card.page"},
+}
+
+
 def imported(path: Path):
     """Modules of the package that a file imports anywhere, also for types alone."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -98,6 +106,33 @@ def test_no_module_comes_through_the_door_of_its_own_package():
     for name, others in ARROWS.items():
         own = [other for other in others if name.startswith(f"{other}.")]
         assert not own, f"{name} imports {own}: name the module in it"
+
+
+def defined(path: Path):
+    """Names of the functions, classes and constants of a file, without their underscores."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            yield node.name.lstrip("_")
+        elif isinstance(node, ast.Assign):
+            yield from (t.id.lstrip("_") for t in node.targets if isinstance(t, ast.Name))
+
+
+@pytest.mark.parametrize("library", HIDDEN)
+def test_tables_and_documents_are_written_in_one_place(library):
+    users = {
+        name
+        for name, path in MODULES.items()
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if (isinstance(node, ast.ImportFrom) and node.module == library)
+        or (isinstance(node, ast.Import) and library in (alias.name for alias in node.names))
+    }
+    assert users == HIDDEN[library]
+
+
+@pytest.mark.parametrize("name", ["WIDTH", "clip", "Grid", "plain", "write_json", "read_json"])
+def test_helpers_are_defined_once(name):
+    homes = [module for module, path in MODULES.items() if name in defined(path)]
+    assert len(homes) == 1, homes
 
 
 def functions():

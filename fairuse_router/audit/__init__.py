@@ -1,4 +1,8 @@
-"""Audits: what every group gains, how sure that is, and whether any has cause to complain."""
+"""Audits: what every group gains, how sure that is, and whether any has cause to complain.
+
+Here lives what is asked of predictions, the records of the answers, and how they are shown. No
+model is fitted here, no route chosen: predictions come in, from wherever they are.
+"""
 
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit

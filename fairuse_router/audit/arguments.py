@@ -16,8 +16,8 @@ from fairuse_router.metrics import METRICS, Metric, get_metric
 __all__ = [
     "AuditSettings",
     "check_level",
-    "check_settings",
     "check_target_kind",
+    "check_testing",
     "read_metrics",
     "read_tests",
 ]
@@ -94,7 +94,7 @@ def check_level(alpha: Any) -> None:
         )
 
 
-def check_settings(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm") -> None:
+def check_testing(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm") -> None:
     """Refuse settings that no test can work with."""
     check_level(alpha)
     if not (isinstance(n_resamples, _NUMBERS) and n_resamples >= 2 / alpha):
@@ -149,6 +149,6 @@ class AuditSettings:
         ValueError, TypeError
             For settings that no test can work with, or tests of metrics that are not among these.
         """
-        check_settings(self.alpha, self.n_resamples, self.correction)
+        check_testing(self.alpha, self.n_resamples, self.correction)
         read_tests(self.tests, metrics)
         return self

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
-
 from fairuse_router.audit.interventions import intervene
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
@@ -12,12 +10,21 @@ from fairuse_router.audit.records import (
     GainRecord,
     InterventionRecord,
 )
+from fairuse_router.grids import Column, Grid, clip, fill, numbers
 from fairuse_router.metrics import Metric, named_metric
 
-__all__ = ["audit_text", "interventions_text", "partial_text", "untested_text", "used_tests"]
+__all__ = [
+    "MOST_GROUPS",
+    "audit_text",
+    "interval_text",
+    "interventions_text",
+    "partial_text",
+    "summary_rows",
+    "untested_text",
+    "used_tests",
+]
 
-_WIDTH = 80
-_MOST_GROUPS = 20
+MOST_GROUPS = 20
 _MOST_CASES = 5
 _FAMILY = "over all tests of a candidate and metric, truthfulness apart"
 _CORRECTIONS = {
@@ -42,10 +49,10 @@ def audit_text(audit: AuditRecords) -> str:
         head += " These rows also chose the routes, which flatters them: no claim."
     if audit.evidence == REAUDIT:
         head += " By these rows routes were withdrawn, which flatters the others: no claim."
-    blocks = ["\n".join(textwrap.fill(part, _WIDTH) for part in (head, used_tests(audit)) if part)]
+    blocks = ["\n".join(fill(part) for part in (head, used_tests(audit)) if part)]
     for name in audit.metrics:
         metric = named_metric(name)
-        note = textwrap.fill(untested_text(audit, metric), _WIDTH)
+        note = fill(untested_text(audit, metric))
         blocks.append("\n".join(filter(None, [_summary_block(audit, metric), note])))
         shown = ["routed"] if "routed" in audit.candidates else list(audit.candidates)
         blocks += [_group_block(audit, metric, c) for c in shown if c != audit.baseline]
@@ -75,23 +82,14 @@ def untested_text(audit: AuditRecords, metric: Metric) -> str:
     return f"Envy-freeness is not tested in {metric.name}{but}."
 
 
-def _clip(value: str, width: int) -> str:
-    """Cut a text to a width."""
-    return value if len(value) <= width else value[: width - 1] + "…"
-
-
 def _title(metric: Metric) -> str:
     """Name of the metric and which way is better."""
     return "AUC (higher is better)" if metric.name == "auc" else f"{metric.name} (lower is better)"
 
 
-def _summary_block(audit: AuditRecords, metric: Metric) -> str:
-    """One line per candidate."""
-    lines = [
-        _title(metric),
-        f"{'candidate':<14}{'all':>7}{'gain':>8}{'worst':>8}{'best':>8}"
-        f"{'rational':>11}{'envy-free':>12}{'truthful':>12}",
-    ]
+def summary_rows(audit: AuditRecords, metric: Metric) -> list[list[str]]:
+    """One row per candidate: its risk, its gain, the worst and the best of a group, and counts."""
+    rows = []
     for record in audit.summary():
         if record.metric != metric.name:
             continue
@@ -103,12 +101,23 @@ def _summary_block(audit: AuditRecords, metric: Metric) -> str:
             "" if kind is None else str(kind)
             for kind in (record.rationality, record.envy_freeness, record.truthfulness)
         ]
-        line = (
-            f"{_clip(record.candidate, 13):<14}{metric.format(record.risk):>7}"
-            f"{gains[0]:>8}{gains[1]:>8}{gains[2]:>8}{counts[0]:>11}{counts[1]:>12}{counts[2]:>12}"
-        )
-        lines.append(line.rstrip())
-    return "\n".join(lines)
+        rows.append([record.candidate, metric.format(record.risk), *gains, *counts])
+    return rows
+
+
+def interval_text(metric: Metric, low: float | None, high: float | None) -> str:
+    """Write both limits of an interval, where there is one."""
+    return "" if low is None else f"{metric.format_gain(low)} {metric.format_gain(high)}"
+
+
+def _summary_block(audit: AuditRecords, metric: Metric) -> str:
+    """One line per candidate."""
+    columns = [
+        Column("candidate", 14, left=True),
+        *numbers({"all": 7, "gain": 8, "worst": 8, "best": 8}),
+        *numbers({"rational": 11, "envy-free": 12, "truthful": 12}),
+    ]
+    return "\n".join([_title(metric), *Grid(columns, summary_rows(audit, metric)).lines()])
 
 
 def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
@@ -116,26 +125,31 @@ def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
     records = [r for r in audit.rationality if (r.metric, r.candidate) == (metric.name, candidate)]
     risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
     shown = records
-    if len(records) > _MOST_GROUPS:
+    if len(records) > MOST_GROUPS:
         order = sorted(records, key=lambda r: (r.gain is None, r.gain))
-        shown = order[:_MOST_GROUPS]
-    lines = [
-        f"{_clip(candidate, 60)}, by group",
-        f"{'group':<20}{'rows':>7}{_clip(audit.baseline, 8):>9}{_clip(candidate, 8):>9}"
-        f"{'gain':>8}{'interval':>16} verdict",
+        shown = order[:MOST_GROUPS]
+    columns = [
+        Column("group", 20, left=True),
+        Column("rows", 7),
+        *(Column(clip(name, 8), 9) for name in (audit.baseline, candidate)),
+        *numbers({"gain": 8, "interval": 16}),
+        Column("verdict", left=True, gap=1),
     ]
-    for r in shown:
-        interval = ""
-        if r.low is not None:
-            interval = f"{metric.format_gain(r.low)} {metric.format_gain(r.high)}"
-        lines.append(
-            f"{_clip(r.group or '', 19):<20}{r.n:>7,}"
-            f"{metric.format(risks.get((audit.baseline, r.group))):>9}"
-            f"{metric.format(risks.get((candidate, r.group))):>9}"
-            f"{metric.format_gain(r.gain):>8}{interval:>16} {_verdict(r)}"
-        )
-        if r.reason:
-            lines.append(_clip(f"    {r.reason}", _WIDTH))
+    rows = [
+        [
+            r.group or "",
+            f"{r.n:,}",
+            *(metric.format(risks.get((name, r.group))) for name in (audit.baseline, candidate)),
+            metric.format_gain(r.gain),
+            interval_text(metric, r.low, r.high),
+            _verdict(r),
+        ]
+        for r in shown
+    ]
+    head, *table = Grid(columns, rows).lines()
+    lines = [f"{clip(candidate, 60)}, by group", head]
+    for line, r in zip(table, shown, strict=True):
+        lines += [line, clip(f"    {r.reason}")] if r.reason else [line]
     if len(shown) < len(records):
         lines.append(f"... and {len(records) - len(shown)} groups that gain more: see to_frame()")
     return "\n".join(lines)
@@ -180,7 +194,7 @@ def _case_blocks(audit: AuditRecords, metric: Metric) -> list[str]:
 def _case(metric: Metric, record: GainRecord) -> str:
     """One violation as a sentence."""
     better = metric.format_gain(-(record.gain or 0.0))
-    return _clip(f"  {record.group}: {better} by reporting {record.other}", _WIDTH)
+    return clip(f"  {record.group}: {better} by reporting {record.other}")
 
 
 def interventions_text(
@@ -198,7 +212,7 @@ def interventions_text(
         f"decoupled the best of {audit.baseline}, the candidate and {decoupled}; best assigns that "
         "best to every group. It is chosen on these very rows, which flatters it."
     )
-    blocks = [textwrap.fill(head, _WIDTH)]
+    blocks = [fill(head)]
     for name in audit.metrics:
         for personalized in dict.fromkeys(r.candidate for r in records):
             mine = [r for r in records if (r.metric, r.candidate) == (name, personalized)]
@@ -208,21 +222,17 @@ def interventions_text(
 
 def _remedy_block(metric: Metric, candidate: str, records: list[InterventionRecord]) -> str:
     """One line per group, all rows last."""
-    lines = [
-        f"{_title(metric)}: {_clip(candidate, 40)}",
-        f"{'group':<19}{'rows':>7}{'risk':>8}{'gain':>8}  {'generic':>8}{'decoupled':>10}"
-        f"{'best':>8} which is",
+    columns = [
+        Column("group", 19, left=True),
+        *numbers({"rows": 7, "risk": 8, "gain": 8, "": 2}),
+        *numbers({"generic": 8, "decoupled": 10, "best": 8}),
+        Column("which is", left=True, gap=1),
     ]
+    rows = []
     for r in records:
-        line = (
-            f"{_clip(r.group or 'all', 18):<19}{r.n:>7,}{metric.format(r.risk):>8}"
-            f"{metric.format_gain(r.gain):>8} {'!' if r.violated else ' '}"
-        )
-        if r.group is not None:
-            line += (
-                f"{metric.format_gain(r.assign_generic):>8}"
-                f"{metric.format_gain(r.assign_decoupled):>10}"
-                f"{metric.format_gain(r.best_of_three):>8} {_clip(r.best or '', 9)}"
-            )
-        lines.append(line.rstrip())
-    return "\n".join(lines)
+        told = [f"{r.n:,}", metric.format(r.risk), metric.format_gain(r.gain)]
+        gains = (r.assign_generic, r.assign_decoupled, r.best_of_three)
+        remedies = ["" if r.group is None else metric.format_gain(gain) for gain in gains]
+        best = clip(r.best or "", 9)
+        rows.append([r.group or "all", *told, "!" if r.violated else "", *remedies, best])
+    return "\n".join([f"{_title(metric)}: {clip(candidate, 40)}", *Grid(columns, rows).lines()])

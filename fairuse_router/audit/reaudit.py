@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,8 +11,10 @@ from numpy.typing import NDArray
 
 from fairuse_router.audit.build import count_rows
 from fairuse_router.audit.judge import whole_rows
-from fairuse_router.audit.records import number, to_plain
+from fairuse_router.audit.records import number
 from fairuse_router.audit.shifts import Shift, find_shifts
+from fairuse_router.documents import Written, plain
+from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.metrics import Metric, named_metric
@@ -22,7 +22,6 @@ from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import TrainingRows
 
-_WIDTH = 80
 _MOST_SHOWN = 20
 
 
@@ -68,7 +67,7 @@ class RouteReview:
 
 
 @dataclass(frozen=True)
-class Reaudit:
+class Reaudit(Written):
     """The routes of a deployed router, re-audited. Print it.
 
     The chance of withdrawing any route that is no worse than generic is at most alpha, by exact
@@ -109,31 +108,17 @@ class Reaudit:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the re-audit as JSON can hold it, but for the table."""
-        plain = {name: getattr(self, name) for name in ("n", "n_partial", "metric", "test")}
-        return {
-            **plain,
-            "alpha": self.alpha,
-            "updated": self.updated,
-            "routes": [to_plain(r) for r in self.routes],
-            "shifts": [to_plain(s) for s in self.shifts],
-        }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict` as JSON with sorted keys and no NaN."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
+        return plain({name: v for name, v in vars(self).items() if name != "table"})
 
     def __str__(self) -> str:
         return "\n".join([*self._head(), *self._routes(), "", *self._moved(), *self._end()])
 
     def _head(self) -> Iterator[str]:
         partial = f"; {self.n_partial:,} more withhold something" if self.n_partial else ""
-        yield from textwrap.wrap(
+        yield from wrap(
             f"Re-audit on {self.n:,} rows from deployment{partial}: {self.metric}, {self.test}, "
             f"one-sided verdicts at {100 * self.alpha:g}%, Holm over {_routes(len(self.routes))}, "
-            f"intervals {100 * (1 - self.alpha):g}%. Gains are over generic, positive is better.",
-            _WIDTH,
+            f"intervals {100 * (1 - self.alpha):g}%. Gains are over generic, positive is better."
         )
 
     def _routes(self) -> Iterator[str]:
@@ -141,7 +126,12 @@ class Reaudit:
             yield from ("", "Generic serves every group: there is no route to re-audit.")
             return
         metric = named_metric(self.metric)
-        yield from ("", f"{'group':<28}{'rows':>7}{'then':>8}{'now':>8}{'interval':>16} verdict")
+        columns = [
+            Column("group", 28, left=True),
+            *numbers({"rows": 7, "then": 8, "now": 8, "interval": 16}),
+            Column("verdict", left=True, gap=1),
+        ]
+        rows = []
         order = {"violated": 0, "undetermined": 1, "holds": 2}
         for r in sorted(self.routes, key=lambda r: order[r.verdict])[:_MOST_SHOWN]:
             then, now, low, high = (
@@ -150,8 +140,8 @@ class Reaudit:
             told = r.verdict
             if told == "undetermined":
                 told = f"? +{r.rows_needed:,}" if r.rows_needed else "?"
-            name = r.group if len(r.group) < 28 else f"{r.group[:26]}…"
-            yield f"{name:<28}{r.n:>7,}{then:>8}{now:>8}{f'{low} {high}'.strip():>16} {told}"
+            rows.append([r.group, f"{r.n:,}", then, now, f"{low} {high}".strip(), told])
+        yield from ("", *Grid(columns, rows).lines())
         if len(self.routes) > _MOST_SHOWN:
             yield f"... and {len(self.routes) - _MOST_SHOWN} more: see routes"
 
@@ -164,15 +154,14 @@ class Reaudit:
         )
         if not tested:
             title = "Whether group sizes and class rates moved cannot be told from these rows."
-        yield from textwrap.wrap(title, _WIDTH)
+        yield from wrap(title)
         for s in moved[:_MOST_SHOWN]:
             what = "share of all rows" if s.kind == "group size" else f"share of class {s.label}"
-            yield from textwrap.wrap(
+            yield from wrap(
                 f"{s.group}: {what} from {s.then:.1%} of {s.n_then:,} to {s.now:.1%} of "
                 f"{s.n_now:,} (p = {s.p:.2g})",
-                _WIDTH,
-                initial_indent="  ",
-                subsequent_indent="    ",
+                "  ",
+                "    ",
             )
         if len(moved) > _MOST_SHOWN:
             yield f"  ... and {len(moved) - _MOST_SHOWN} more: see shifts"
@@ -182,7 +171,7 @@ class Reaudit:
             return
         names = "; ".join(f"({name})" for name in self.violated)
         done = "Went back to generic" if self.updated else 'To withdraw: update="withdraw"'
-        yield from ("", *textwrap.wrap(f"{done}: {names}.", _WIDTH))
+        yield from ("", *wrap(f"{done}: {names}."))
 
 
 def reaudit(

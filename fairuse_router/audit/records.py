@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
-from typing import Any, Self, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from fairuse_router.documents import reading
+from fairuse_router.documents import Document, number
 
 __all__ = [
     "OUT_OF_FOLD",
@@ -19,12 +17,9 @@ __all__ = [
     "InterventionRecord",
     "RiskRecord",
     "SummaryRecord",
-    "from_plain",
     "number",
-    "to_plain",
 ]
 
-Record = TypeVar("Record")
 HELD_OUT = "held-out rows"  # evidence that supports a claim
 OUT_OF_FOLD = "out-of-fold rows"  # evidence that has also chosen the routes
 GAIN_TABLES = ("overall", "rationality", "envy_freeness", "truthfulness")
@@ -194,50 +189,12 @@ class InterventionRecord:
     best: str | None
 
 
-def number(value: Any) -> float | None:
-    """Return a float, None for nan."""
-    value = float(value)
-    return None if math.isnan(value) else value
-
-
-def to_plain(record: Any) -> dict[str, Any]:
-    """Return a record as JSON can hold it: infinities become the texts ``inf``, ``-inf``."""
-    plain = asdict(record)
-    return {
-        name: str(value) if isinstance(value, float) and math.isinf(value) else value
-        for name, value in plain.items()
-    }
-
-
-def from_plain(kind: type[Record], plain: Mapping[str, Any]) -> Record:
-    """Inverse of `to_plain`.
-
-    Raises
-    ------
-    ValueError
-        If fields are missing or unknown.
-    """
-    names = [field.name for field in fields(kind)]  # type: ignore[arg-type]
-    if set(names) != set(plain):
-        raise ValueError(
-            f"{kind.__name__}: got fields {sorted(plain)}, expected {sorted(names)}; the file was "
-            "written by another version or is damaged."
-        )
-    infinite = {"inf": math.inf, "-inf": -math.inf}
-    texts = {"metric", "candidate", "group", "other", "reason", "test", "verdict"}
-    return kind(
-        **{
-            name: infinite.get(value, value)
-            if isinstance(value, str) and name not in texts
-            else value
-            for name, value in plain.items()
-        }
-    )
-
-
 @dataclass(frozen=True)
-class AuditRecords:
+class AuditRecords(Document):
     """What an audit holds; `Audit` says what each of it is, and shows it."""
+
+    _KIND = "an audit"
+    _LATER = frozenset({"n_partial"})
 
     metrics: tuple[str, ...]
     candidates: tuple[str, ...]
@@ -297,46 +254,6 @@ class AuditRecords:
             envy_freeness=_count(envy),
             truthfulness=_count(mine(self.truthfulness)),
         )
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the audit as JSON can hold it."""
-        plain = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        for name in ("metrics", "candidates", "attributes", "groups"):
-            plain[name] = list(plain[name])
-        for name in ("risks", *GAIN_TABLES):
-            plain[name] = [to_plain(record) for record in plain[name]]
-        return plain
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Self:
-        """Inverse of `to_dict`; `n_partial` may be missing, as in older files.
-
-        Raises
-        ------
-        ValueError
-            If fields are missing or unknown.
-        """
-        with reading("plain", "an audit"):
-            shell = from_plain(cls, {"n_partial": 0, **plain})
-            values = {name: getattr(shell, name) for name in cls.__dataclass_fields__}
-            for name in ("metrics", "candidates", "attributes", "groups"):
-                values[name] = tuple(values[name])
-            values["risks"] = tuple(from_plain(RiskRecord, r) for r in plain["risks"])
-            for name in GAIN_TABLES:
-                values[name] = tuple(from_plain(GainRecord, r) for r in plain[name])
-            return cls(**values)
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return the audit as JSON with sorted keys and no NaN."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
-
-    @classmethod
-    def from_json(cls, document: str) -> Self:
-        """Inverse of `to_json`; refuses what `from_dict` does."""
-        with reading("document", "an audit"):
-            return cls.from_dict(json.loads(document))
 
 
 def _count(records: Sequence[GainRecord]) -> Counts | None:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import textwrap
 from dataclasses import dataclass
 
+from fairuse_router.audit.display import MOST_GROUPS, interval_text
 from fairuse_router.audit.records import AuditRecords, GainRecord
+from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.metrics import named_metric
 
 __all__ = ["Temptation", "temptation_text", "temptations"]
-
-_WIDTH = 80
-_MOST_GROUPS = 20
 
 
 @dataclass(frozen=True)
@@ -136,34 +134,28 @@ def _metric_lines(audit: AuditRecords, name: str, own: list[Temptation]) -> list
         f"included: the best of them, on {audit.n:,} {audit.evidence}. Shown means at "
         f"{100 * audit.alpha:g}%, correction: {audit.correction}."
     )
-    lines = [
-        *textwrap.wrap(head, _WIDTH),
-        f"{'group':<20}{'best other report':<22}{'gain':>8}{'interval':>16} what it is",
+    columns = [
+        Column("group", 20, left=True),
+        Column("best other report", 22, left=True),
+        *numbers({"gain": 8, "interval": 16}),
+        Column("what it is", left=True, gap=1),
     ]
     order = {"gain left": 0, "noise": 1, "none": 2}
-    for t in sorted(own, key=lambda t: (order[t.kind], -(t.gain or 0.0)))[:_MOST_GROUPS]:
+    rows = []
+    for t in sorted(own, key=lambda t: (order[t.kind], -(t.gain or 0.0)))[:MOST_GROUPS]:
         if t.report is None:
-            lines.append(f"{_clip(t.group, 19):<20}cannot be compared")
+            rows.append([t.group, "cannot be compared", "", "", ""])
             continue
-        interval = ""
-        if t.low is not None:
-            interval = f"{metric.format_gain(t.low)} {metric.format_gain(t.high)}"
-        what = {"none": "none", "noise": "noise?", "gain left": "gain left"}[t.kind]
-        lines.append(
-            f"{_clip(t.group, 19):<20}{_clip(t.report, 21):<22}{metric.format_gain(t.gain):>8}"
-            f"{interval:>16} {what}"
-        )
-    if len(own) > _MOST_GROUPS:
-        lines.append(f"... and {len(own) - _MOST_GROUPS} groups that could gain less")
-    counts = [sum(t.kind == kind for t in own) for kind in ("gain left", "noise", "none")]
-    lines += textwrap.wrap(
+        interval = interval_text(metric, t.low, t.high)
+        what = "noise?" if t.kind == "noise" else t.kind
+        rows.append([t.group, t.report, metric.format_gain(t.gain), interval, what])
+    lines = [*wrap(head), *Grid(columns, rows).lines()]
+    if len(own) > MOST_GROUPS:
+        lines.append(f"... and {len(own) - MOST_GROUPS} groups that could gain less")
+    counts = [sum(t.kind == kind for t in own) for kind in order]
+    lines += wrap(
         f"A gain still to be had, by the model of another report, is shown in {counts[0]} of "
         f"{len(own)} groups. In {counts[1]} it may be sampling noise, as the best of many is the "
-        f"luckiest; in {counts[2]} nothing beats the truth.",
-        _WIDTH,
+        f"luckiest; in {counts[2]} nothing beats the truth."
     )
     return lines
-
-
-def _clip(text: str, width: int) -> str:
-    return text if len(text) <= width else f"{text[: width - 1]}…"

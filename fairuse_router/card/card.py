@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from fairuse_router.audit import Audit
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
-from fairuse_router.documents import check_path, check_target, reading, write_whole
+from fairuse_router.documents import (
+    Document,
+    check_path,
+    check_target,
+    plain,
+    read,
+    reading,
+    write_whole,
+)
 from fairuse_router.routing.deployed import check_router
 from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 
 
 @dataclass(frozen=True)
-class Card:
+class Card(Document):
     """A router on one page.
 
     Parameters
@@ -44,6 +52,8 @@ class Card:
     >>> print(Card.of(router, title="Positive or not").to_markdown()[:17])
     # Positive or not
     """
+
+    _KIND = "a card"
 
     table: RoutingTable
     audit: Audit | None = None
@@ -103,17 +113,11 @@ class Card:
 
     def to_dict(self) -> dict[str, Any]:
         """Return all that the card's numbers come from, as JSON can hold it."""
-        return {
-            "title": self.title,
-            "description": self.description,
-            "routing_table": self.table.to_dict(),
-            "audit": None if self.audit is None else self.audit.to_dict(),
-            "selection": None if self.selection is None else self.selection.to_dict(),
-            "honest_gains": None if self.honest is None else self.honest.to_dict(),
-        }
+        names = {"table": "routing_table", "honest": "honest_gains"}
+        return plain({names.get(name, name): value for name, value in vars(self).items()})
 
     @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Card:
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
         """Inverse of `to_dict`.
 
         Raises
@@ -121,22 +125,15 @@ class Card:
         ValueError
             If parts are missing or malformed.
         """
-        with reading("plain", "a card"):
-            audit, selection, honest = (plain[k] for k in ("audit", "selection", "honest_gains"))
+        with reading("data", cls._KIND):
             return cls(
-                RoutingTable.from_dict(plain["routing_table"]),
-                None if audit is None else Audit.from_dict(audit),
-                None if selection is None else Audit.from_dict(selection),
-                None if honest is None else HonestGains.from_dict(honest),
-                plain["title"],
-                plain["description"],
+                RoutingTable.from_dict(data["routing_table"]),
+                read(Audit | None, data["audit"]),
+                read(Audit | None, data["selection"]),
+                read(HonestGains | None, data["honest_gains"]),
+                data["title"],
+                data["description"],
             )
-
-    def to_json(self, indent: int | None = 1) -> str:
-        """Return `to_dict` as JSON with sorted keys and no NaN."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the card as its file's ending says: .md, .html or .json.
@@ -146,7 +143,12 @@ class Card:
         ValueError
             For another ending.
         """
-        writers = {".md": self.to_markdown, ".html": self.to_html, ".json": self.to_json}
+        json = partial(self.to_json, indent=1)
+        writers: dict[str, Callable[[], str]] = {
+            ".md": self.to_markdown,
+            ".html": self.to_html,
+            ".json": json,
+        }
         ending = check_path(path).suffix.lower()
         if ending not in writers:
             raise ValueError(

@@ -6,7 +6,7 @@ import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fairuse_router.grids import Grid, _html_table, _markdown_table, _plain
+from fairuse_router.grids import Grid, escape
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -41,14 +41,14 @@ class Page:
 
     def to_markdown(self) -> str:
         """Render as GitHub's Markdown; texts of the data cannot make tables, HTML or links."""
-        blocks = [f"# {_plain(self.title)}"]
+        blocks = [f"# {escape(self.title)}"]
         for section in self.sections:
-            blocks.append(f"## {_plain(section.title)}")
-            blocks += [_plain(p) for p in section.paragraphs]
+            blocks.append(f"## {escape(section.title)}")
+            blocks += [escape(p) for p in section.paragraphs]
             if section.points:
-                blocks.append("\n".join(f"- {_plain(p)}" for p in section.points))
+                blocks.append("\n".join(f"- {escape(p)}" for p in section.points))
             if section.grid is not None:
-                blocks.append(_markdown_table(section.grid))
+                blocks.append(section.grid.to_markdown())
         return "\n\n".join(blocks) + "\n"
 
     def to_html(self) -> str:
@@ -61,7 +61,7 @@ class Page:
                 items = "".join(f"<li>{html.escape(p)}</li>" for p in section.points)
                 body.append(f"<ul>{items}</ul>")
             if section.grid is not None:
-                body.append(_html_table(section.grid))
+                body.append(section.grid.to_html())
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
             f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>"

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
-from fairuse_router.audit.display import partial_text, untested_text, used_tests
+from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
+from fairuse_router.candidates.names import ROUTED
 from fairuse_router.card.page import Section
-from fairuse_router.grids import Grid
+from fairuse_router.grids import Column, Grid
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.honest import HonestGain, HonestGains
 from fairuse_router.routing.policies.promises import promise_of
 from fairuse_router.routing.table import RoutingTable
 
-ROUTED = "routed"
 _LIMITS = (
     "A gain is a mean over a group, on the chosen metric: no promise to each of its members, and "
     "no reason by itself to collect a sensitive attribute.",
@@ -84,7 +84,16 @@ def _routes(table: RoutingTable) -> Section:
             "Whoever withholds an attribute is served by the generic model, unless all groups that "
             "the report may come from share a route.",
         ],
-        grid=Grid(["group", "training rows", "served by", "gain", "why"], rows, frozenset({2, 4})),
+        grid=Grid(
+            [
+                "group",
+                "training rows",
+                Column("served by", left=True),
+                "gain",
+                Column("why", left=True),
+            ],
+            rows,
+        ),
     )
 
 
@@ -121,21 +130,8 @@ def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
     note = _evidence(audit, is_claim)
     for name in audit.metrics:
         metric = named_metric(name)
-        rows = []
-        for record in audit.summary():
-            if record.metric != name:
-                continue
-            own = record.candidate == audit.baseline
-            gains = [
-                "" if own else metric.format_gain(g)
-                for g in (record.gain, record.worst_gain, record.best_gain)
-            ]
-            counts = [
-                "" if c is None else str(c)
-                for c in (record.rationality, record.envy_freeness, record.truthfulness)
-            ]
-            rows.append([record.candidate, metric.format(record.risk), *gains, *counts])
         head = ["model", "all", "gain", "worst group", "best group"]
+        head += ["rationality", "envy-freeness", "truthfulness"]
         yield Section(
             f"Audit: {name}",
             [
@@ -143,7 +139,7 @@ def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
                 f"correction: {audit.correction}.",
                 " ".join(filter(None, [used_tests(audit, name), untested_text(audit, metric)])),
             ],
-            grid=Grid([*head, "rationality", "envy-freeness", "truthfulness"], rows),
+            grid=Grid(head, summary_rows(audit, metric)),
         )
         candidate = ROUTED if ROUTED in audit.candidates else audit.candidates[-1]
         yield _groups(audit, metric, candidate)
@@ -174,11 +170,11 @@ def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
         pair = [metric.format(risks.get((c, r.group))) for c in (audit.baseline, candidate)]
         gain = gain_with_interval(metric, r.gain, r.low, r.high)
         rows.append([r.group or "", f"{r.n:,}", *pair, gain, verdict_text(r)])
-    head = ["group", "rows", audit.baseline, candidate, "gain", "verdict"]
+    heads = ("group", "rows", audit.baseline, candidate, "gain")
     return Section(
         f"Each group: {metric.name}",
         points=_violations(audit, metric),
-        grid=Grid(head, rows, frozenset({5})),
+        grid=Grid([*heads, Column("verdict", left=True)], rows),
     )
 
 
@@ -249,8 +245,14 @@ def _remedies(audit: Audit) -> Iterator[Section]:
                 "(Suriyakumar et al. 2023, Table 2). Chosen on the rows shown, which flatters them."
             ],
             grid=Grid(
-                ["group", "one-hot", "assign generic", "assign decoupled", "best of three", "best"],
+                [
+                    "group",
+                    "one-hot",
+                    "assign generic",
+                    "assign decoupled",
+                    "best of three",
+                    Column("best", left=True),
+                ],
                 rows,
-                frozenset({5}),
             ),
         )

@@ -1,5 +1,6 @@
 """The command line ``fairuse-router``: demo, fit, predict, inspect.
 
+Here lives what turns files and flags into calls, and answers into lines; nothing is computed here.
 Every command is imported when it is asked for, so that serving a bundle loads no scikit-learn.
 """
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-WIDTH = 80
+from fairuse_router.grids import WIDTH, wrap
 
 
 class UsageError(ValueError):
@@ -25,24 +25,12 @@ def complain(error: BaseException | str) -> None:
 
 def note(text: str) -> None:
     """Tell something that the user did not ask for, and should know."""
-    lines = textwrap.wrap(f"note: {text}", WIDTH, subsequent_indent="      ")
-    print("\n".join(lines), file=sys.stderr)
+    print("\n".join(wrap(f"note: {text}", then="      ")), file=sys.stderr)
 
 
 def progress(text: str) -> None:
     """Say what is being done where it may take longer than a second."""
     print(text, file=sys.stderr, flush=True)
-
-
-def count(number: int, noun: str) -> str:
-    """A number and what it counts.
-
-    Examples
-    --------
-    >>> count(1, "row"), count(1200, "row")
-    ('1 row', '1,200 rows')
-    """
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def paragraph(text: str) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.cli.console import count, listing, note
+from fairuse_router.cli.console import listing, note
 from fairuse_router.cli.csvfile import Cells, to_number, to_numbers
 from fairuse_router.cli.target import to_labels, to_measurements
+from fairuse_router.grids import count
 
 _FEW_TEXTS = 20  # so many distinct texts are categories, however few rows there are
 

@@ -11,7 +11,6 @@ from fairuse_router.candidates.names import GENERIC, KNOWN
 from fairuse_router.cli.console import (
     UsageError,
     certified,
-    count,
     listing,
     note,
     paragraph,
@@ -24,6 +23,7 @@ from fairuse_router.cli.data import TrainingData, hold_out, prepare
 from fairuse_router.cli.estimators import make_estimator
 from fairuse_router.cli.parser import MEASURES
 from fairuse_router.documents import check_target
+from fairuse_router.grids import count
 from fairuse_router.groups import GroupSchema
 from fairuse_router.router import FairUseRouter
 from fairuse_router.routing.policies.rules import POLICIES

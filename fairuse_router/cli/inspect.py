@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from fairuse_router.bundle import Bundle
-from fairuse_router.cli.console import certified, count, paragraph, size
+from fairuse_router.cli.console import certified, paragraph, size
+from fairuse_router.documents import write_json
+from fairuse_router.grids import count
 
 
 def run(args: argparse.Namespace) -> None:
@@ -71,5 +72,5 @@ def _origin(bundle: Bundle) -> str:
 
 def _quoted(texts: Sequence[Any]) -> str:
     """Levels as JSON writes them, so that blanks and quotes are seen."""
-    shown = ", ".join(json.dumps(text, ensure_ascii=False) for text in texts[:10])
+    shown = ", ".join(write_json(text) for text in texts[:10])
     return f"{shown} and {len(texts) - 10} more" if len(texts) > 10 else shown

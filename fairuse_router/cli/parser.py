@@ -8,11 +8,11 @@ import math
 from collections.abc import Callable
 
 import fairuse_router
+from fairuse_router.candidates.names import CANDIDATES
 
 ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
 METRICS = ("error", "log_loss", "brier", "auc", "ece")
 MEASURES = ("squared_error", "absolute_error")  # of regressions
-CANDIDATES = "generic,onehot,intersectional,decoupled"  # the router's default
 
 _DESCRIPTION = """\
 Give every group the model that serves it. A router trains a generic model,
@@ -47,44 +47,86 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _command(
-    commands: argparse._SubParsersAction, name: str, module: str, text: str
-) -> argparse.ArgumentParser:
+def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
+    """Add a command, run by the module of its name."""
     parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.set_defaults(module=module)
+    parser.set_defaults(module=name)
     return parser
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands, "demo", "demo", "the whole job on the embedded heart disease data, in a minute"
-    )
-    parser.add_argument(
-        "--out", default="heart_router.onnx", metavar="FILE", help="bundle to write (%(default)s)"
-    )
+    text = "the whole job on the embedded heart disease data, in a minute"
+    parser = _command(commands, "demo", text)
+    _add_bundle_out(parser, "heart_router.onnx")
     parser.add_argument(
         "--estimator", choices=ESTIMATORS, default="logistic", help="model to train (%(default)s)"
     )
-    _add_model(parser, METRICS)
+    _add_model(parser)
 
 
-def _add_model(parser: argparse.ArgumentParser, metrics: tuple[str, ...]) -> None:
+def _add_fit(commands: argparse._SubParsersAction) -> None:
+    text = "train and audit a router on a CSV file, and write it as a bundle"
+    parser = _command(commands, "fit", text)
+    parser.epilog = (
+        "Empty cells, ?, NA, N/A, NaN and null are missing. A column whose other cells are all "
+        "numbers is a number, any other a text. Names with commas: quote them as in a CSV file, "
+        "--groups '\"height, cm\",sex', or use --group."
+    )
+    parser.add_argument("data", metavar="DATA.csv", help="table with a header line")
+    parser.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
+    _add_names(parser, "--groups", "group attributes: columns people may withhold")
+    parser.add_argument(
+        "--group",
+        dest="groups",
+        action="append",
+        metavar="COLUMN",
+        help="one group attribute, its name taken as it is; may be repeated",
+    )
+    _add_bundle_out(parser, "router.onnx")
+    parser.add_argument(
+        "--estimator",
+        choices=("logistic", "ridge", *ESTIMATORS[1:]),
+        default=None,
+        help="model to train (logistic for classes, ridge for measurements)",
+    )
+    _add_model(parser, MEASURES)
+    _add_rows(parser)
+    _add_names(parser, "--drop", "columns to leave out")
+    _add_sep(parser)
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "predict", "predict the rows of a CSV file from a bundle alone")
+    _add_bundle(parser)
+    parser.add_argument("data", metavar="DATA.csv", help="table with the training columns")
+    parser.add_argument(
+        "--out", default=None, metavar="FILE", help="CSV file to write (standard output)"
+    )
+    _add_sep(parser)
+
+
+def _add_inspect(commands: argparse._SubParsersAction) -> None:
+    text = "show the routing table and all else a bundle says of itself"
+    _add_bundle(_command(commands, "inspect", text))
+
+
+def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) -> None:
+    """Add what the router's own arguments are; `measures` are metrics of regressions, if any."""
     parser.add_argument(
         "--candidates",
         type=split_names,
-        default=CANDIDATES,
+        default=",".join(CANDIDATES),
         metavar="A,B",
         help="models to compare, generic always among them; multilevel may be added, and policy "
         "slope adds it by itself (%(default)s)",
     )
+    more = f"; to predict measurements: {', '.join(measures)}" if measures else ""
     parser.add_argument(
         "--metric",
-        choices=metrics,
+        choices=(*METRICS, *measures),
         default="error",
         metavar="METRIC",
-        help=f"what a group is to gain: {', '.join(METRICS)}"
-        + (f"; to predict measurements: {', '.join(MEASURES)}" if metrics != METRICS else "")
-        + " (%(default)s)",
+        help=f"what a group is to gain: {', '.join(METRICS)}{more} (%(default)s)",
     )
     parser.add_argument(
         "--policy",
@@ -109,42 +151,8 @@ def _add_model(parser: argparse.ArgumentParser, metrics: tuple[str, ...]) -> Non
     )
 
 
-def _add_fit(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands, "fit", "fit", "train and audit a router on a CSV file, and write it as a bundle"
-    )
-    parser.epilog = (
-        "Empty cells, ?, NA, N/A, NaN and null are missing. A column whose other cells are all "
-        "numbers is a number, any other a text. Names with commas: quote them as in a CSV file, "
-        "--groups '\"height, cm\",sex', or use --group."
-    )
-    parser.add_argument("data", metavar="DATA.csv", help="table with a header line")
-    parser.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
-    parser.add_argument(
-        "--groups",
-        type=split_names,
-        action="extend",
-        default=[],
-        metavar="A,B",
-        help="group attributes: columns people may withhold",
-    )
-    parser.add_argument(
-        "--group",
-        dest="groups",
-        action="append",
-        metavar="COLUMN",
-        help="one group attribute, its name taken as it is; may be repeated",
-    )
-    parser.add_argument(
-        "--out", default="router.onnx", metavar="FILE", help="bundle to write (%(default)s)"
-    )
-    parser.add_argument(
-        "--estimator",
-        choices=("logistic", "ridge", *ESTIMATORS[1:]),
-        default=None,
-        help="model to train (logistic for classes, ridge for measurements)",
-    )
-    _add_model(parser, (*METRICS, *MEASURES))
+def _add_rows(parser: argparse.ArgumentParser) -> None:
+    """Add which rows serve for what, and how their groups are read."""
     parser.add_argument(
         "--cv", type=_folds, default=5, metavar="K", help="folds for choosing (%(default)s)"
     )
@@ -167,37 +175,21 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
         default="error",
         help="level of a group attribute that training did not hold (%(default)s)",
     )
+
+
+def _add_names(parser: argparse.ArgumentParser, flag: str, text: str) -> None:
     parser.add_argument(
-        "--drop",
-        type=split_names,
-        action="extend",
-        default=[],
-        metavar="A,B",
-        help="columns to leave out",
+        flag, type=split_names, action="extend", default=[], metavar="A,B", help=text
     )
-    _add_sep(parser)
 
 
-def _add_predict(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands, "predict", "predict", "predict the rows of a CSV file from a bundle alone"
-    )
+def _add_bundle(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="ROUTER.onnx", help="written by fairuse-router fit")
-    parser.add_argument("data", metavar="DATA.csv", help="table with the training columns")
-    parser.add_argument(
-        "--out", default=None, metavar="FILE", help="CSV file to write (standard output)"
-    )
-    _add_sep(parser)
 
 
-def _add_inspect(commands: argparse._SubParsersAction) -> None:
-    parser = _command(
-        commands,
-        "inspect",
-        "inspect",
-        "show the routing table and all else a bundle says of itself",
-    )
-    parser.add_argument("bundle", metavar="ROUTER.onnx", help="written by fairuse-router fit")
+def _add_bundle_out(parser: argparse.ArgumentParser, name: str) -> None:
+    text = "bundle to write (%(default)s)"
+    parser.add_argument("--out", default=name, metavar="FILE", help=text)
 
 
 def _add_sep(parser: argparse.ArgumentParser) -> None:

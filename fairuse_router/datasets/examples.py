@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from fairuse_router.datasets.worked import TOTAL, Example, Outcome, Rows
+from fairuse_router.datasets.worked import TOTAL, Example, ExampleRows, Outcome
 
 # levels of the group, features, positives, negatives
 Cell = tuple[tuple[str, ...], tuple[float, ...], int, int]
@@ -83,14 +83,16 @@ def load_example(name: str) -> Example:
     return _BUILDERS[name]()
 
 
-def _rows(cells: Iterable[Cell]) -> Rows:
+def _rows(cells: Iterable[Cell]) -> ExampleRows:
     """Write counts out as rows, the positives of a cell first."""
     features, groups, y = [], [], []
     for levels, x, positives, negatives in cells:
         features += [x] * (positives + negatives)
         groups += [levels] * (positives + negatives)
         y += [1] * positives + [0] * negatives
-    return Rows(np.array(features, dtype=float), np.array(groups), np.array(y, dtype=np.int64))
+    return ExampleRows(
+        np.array(features, dtype=float), np.array(groups), np.array(y, dtype=np.int64)
+    )
 
 
 def _outcomes(errors: Sequence[tuple[str, int, int, int]]) -> tuple[Outcome, ...]:
@@ -100,7 +102,7 @@ def _outcomes(errors: Sequence[tuple[str, int, int, int]]) -> tuple[Outcome, ...
     return tuple(Outcome(group, n, h0, h, h0 - h) for group, n, h0, h in rows)
 
 
-def _the_same(rows: Rows, outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
+def _the_same(rows: ExampleRows, outcomes: tuple[Outcome, ...]) -> dict[str, Any]:
     """Parts of an example whose deployment is its training."""
     return {
         "training": rows,
@@ -352,7 +354,7 @@ def _apnea() -> Example:
     )
 
 
-def _draw_standin(rng: np.random.Generator, copies: int) -> Rows:
+def _draw_standin(rng: np.random.Generator, copies: int) -> ExampleRows:
     """Draw people with the published group sizes, times `copies`."""
     # sex, age group, rows, mean of x, constant of the logit
     law = [
@@ -369,7 +371,7 @@ def _draw_standin(rng: np.random.Generator, copies: int) -> Rows:
     x = rng.normal(mean, 1.0)
     y = rng.random(len(group)) < 1 / (1 + np.exp(-(constant + 1.8 * x)))
     names = np.array([part[:2] for part in law])
-    return Rows(x[:, None], names[group], y.astype(np.int64))
+    return ExampleRows(x[:, None], names[group], y.astype(np.int64))
 
 
 _BUILDERS: dict[str, Callable[[], Example]] = {

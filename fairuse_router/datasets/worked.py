@@ -35,7 +35,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, eq=False)
-class Rows:
+class ExampleRows:
     """Rows of an example.
 
     Parameters
@@ -68,12 +68,12 @@ class Rows:
         """Return features and groups as one object array, shape (n, d + k)."""
         return np.column_stack([self.features.astype(object), self.groups.astype(object)])
 
-    def repeat(self, copies: int) -> Rows:
+    def repeat(self, copies: int) -> ExampleRows:
         """Return every row `copies` times: more people in exactly the same proportions."""
         if copies < 1:
             raise ValueError(f"copies={copies} is not allowed; repeat every row at least once.")
         index = np.tile(np.arange(len(self)), copies)
-        return Rows(self.features[index], self.groups[index], self.y[index])
+        return ExampleRows(self.features[index], self.groups[index], self.y[index])
 
     def errors(self, labels: ArrayLike) -> dict[str, int]:
         """Return how many of the labels (n,) are wrong in each group, groups as they appear.
@@ -113,7 +113,7 @@ class Example:
     feature_names, group_attributes : tuple of str
     technique : {"onehot", "intersectional"}
         How the personalized model is told of the group.
-    training, deployment : Rows
+    training, deployment : ExampleRows
         One object where nothing differs.
     harmed : tuple of str
         Groups whom the personalized model serves worse than the generic one, in deployment.
@@ -141,8 +141,8 @@ class Example:
     feature_names: tuple[str, ...]
     group_attributes: tuple[str, ...]
     technique: str
-    training: Rows
-    deployment: Rows
+    training: ExampleRows
+    deployment: ExampleRows
     harmed: tuple[str, ...]
     copies: int
     outcomes: tuple[Outcome, ...] = ()

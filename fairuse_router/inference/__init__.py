@@ -1,5 +1,8 @@
 """Paired comparisons of two models on one group: arrays in, numbers out.
 
+Here live the statistics: tests, intervals, corrections, shrinkage, the rows still needed. No model,
+no dataframe, no group attribute and no sentence may come in; rows and groups are numbers.
+
 A *gain* is risk of the reference minus risk of the model: positive when the model is better.
 Every test answers both questions at once, because not rejecting one proves nothing:
 

@@ -9,7 +9,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-Grid = NDArray[np.int64]
+Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _TIE = 1e-9  # of the weight of all: sums in another order are no reason to prefer a question
 
@@ -29,7 +29,7 @@ class Questions:
         People under the report.
     """
 
-    ask: Grid
+    ask: Ints
     cost: Floats
     weight: Floats
 
@@ -64,7 +64,7 @@ def spread(values: NDArray, how: Callable[..., NDArray], declined: Collection[in
     return values
 
 
-def settled(grid: Grid, declined: Collection[int] = ()) -> NDArray[np.bool_]:
+def settled(grid: Ints, declined: Collection[int] = ()) -> NDArray[np.bool_]:
     """Whether nothing that may still be told changes the route, for every report.
 
     Parameters

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import html
-import textwrap
-
 import numpy as np
 
+from fairuse_router.grids import WIDTH, Column, Grid, wrap
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.records import GroupRecord
 
-WIDTH = 80
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")
 _HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
 _PARTS = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "all"}
@@ -44,26 +41,25 @@ def as_text(table: RoutingGrid) -> str:
     metric, names = named_metric(table.metric), risk_names(table)
     longest = 10 if len(names) <= 5 else 7
     heads = [_HEADS.get(name, name)[:longest] for name in names]
-    widths = [max(7, len(head)) for head in heads]
-    label = max(16, WIDTH - 6 - sum(w + 1 for w in widths))
+    cells = [Column(head, max(7, len(head)), gap=1) for head in heads]
+    label = max(16, WIDTH - 6 - sum(c.width + 1 for c in cells))
     share = f"{100 * (1 - table.alpha):.0f}%"
     rows = "on rows opened once" if table.policy == "certified" else "out of fold"
     title = (
         f"Routing table: {table.policy!r} policy, {metric.name} {rows}, {share} intervals. "
         "Gain is over generic, positive is better."
     )
-    lines = [*textwrap.wrap(title, WIDTH), ""]
-    lines.append(_row("group", "rows", heads, widths, label))
-    lines.append("-" * len(lines[-1]))
-    for name, record in zip(table.schema.group_names(), table.groups, strict=True):
-        risks = [_risk(metric, record.risks.get(n)) for n in names]
-        lines.append(_row(name, _count(record.rows), risks, widths, label))
-        lines += textwrap.wrap(
-            f"-> {record.candidate}{_gain_text(metric, record)}: {record.reason}",
-            WIDTH,
-            initial_indent="   ",
-            subsequent_indent="      ",
-        )
+    head, *shown = Grid(
+        [Column("group", label + 1, left=True), Column("rows", 5), *cells],
+        [
+            [name, _count(r.rows), *(_risk(metric, r.risks.get(n)) for n in names)]
+            for name, r in zip(table.schema.group_names(), table.groups, strict=True)
+        ],
+    ).lines()
+    lines = [*wrap(title), "", head, "-" * len(head)]
+    for line, record in zip(shown, table.groups, strict=True):
+        text = f"-> {record.candidate}{_gain_text(metric, record)}: {record.reason}"
+        lines += [line, *wrap(text, "   ", "      ")]
     lines += ["", *_withholding(table), *_changes(table)]
     return "\n".join(lines)
 
@@ -76,12 +72,6 @@ def risk_names(table: RoutingGrid) -> list[str]:
     names = {name for record in table.groups for name in record.risks}
     own = sorted(names - {*_ORDER, "routed"})
     return [name for name in (*_ORDER, *own, "routed") if name in names]
-
-
-def _row(group: str, rows: str, cells: list[str], widths: list[int], label: int) -> str:
-    group = group if len(group) <= label else group[: label - 1] + "…"
-    cells = [f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True)]
-    return " ".join([f"{group:<{label}}", f"{rows:>5}", *cells])
 
 
 def _count(rows: int | None) -> str:
@@ -113,7 +103,7 @@ def _withholding(table: RoutingGrid) -> list[str]:
             for code in own[:5]
         )
         text = f"Whoever withholds an attribute is served by generic, except {shown}."
-    return textwrap.wrap(text, WIDTH)
+    return wrap(text)
 
 
 def _changes(table: RoutingGrid) -> list[str]:
@@ -125,7 +115,7 @@ def _changes(table: RoutingGrid) -> list[str]:
         for change in table.history[:5]
     )
     more = f" and {len(table.history) - 5} more" if len(table.history) > 5 else ""
-    return textwrap.wrap(f"Since then back to generic: {shown}{more}.", WIDTH)
+    return wrap(f"Since then back to generic: {shown}{more}.")
 
 
 def as_html(table: RoutingGrid) -> str:
@@ -141,15 +131,8 @@ def as_html(table: RoutingGrid) -> str:
             interval = f"{metric.format_gain(record.low)} to {metric.format_gain(record.high)}"
         cells = [*record.report, _count(record.rows), record.candidate, *risks, gain, interval]
         rows.append([*cells, record.reason])
-    body = "".join(
-        "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-    )
-    head = "".join(f"<th>{html.escape(h)}</th>" for h in heads)
     caption = f"Routing table ({table.policy} policy, {metric.name} out of fold)"
-    return (
-        f'<table class="fairuse-routing-table"><caption>{html.escape(caption)}</caption>'
-        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    )
+    return Grid(heads, rows).to_html("fairuse-routing-table", caption)
 
 
 def as_columns(table: RoutingGrid) -> dict[str, list[object]]:

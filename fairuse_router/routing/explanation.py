@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
-import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.documents import Written, plain
+from fairuse_router.grids import wrap
 from fairuse_router.routing.routed import Unknown
 from fairuse_router.routing.table import RoutingTable
 
 Codes = NDArray[np.int64]
 Serve = Callable[[Codes, str], NDArray[Any]]  # (report codes, method) -> answers
-
-_WIDTH = 80
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class PersonExplanation:
 
 
 @dataclass(frozen=True)
-class Explanation:
+class Explanation(Written):
     """Predictions explained, one person after the other. Print it.
 
     A gain is a mean over a group; it does not say that this person's prediction is the better one
@@ -117,25 +114,15 @@ class Explanation:
 
         Infinities become the texts ``inf``, ``-inf``, as in a routing table; nan becomes None.
         """
-        return {
-            "attributes": list(self.attributes),
-            "classes": None if self.classes is None else list(self.classes),
-            "people": [_plain(asdict(person)) for person in self.people],
-        }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict` as JSON with sorted keys."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
+        return plain(vars(self), undefined=True)
 
     def _person(self, i: int, person: PersonExplanation) -> Iterator[str]:
         """One person's explanation in lines of at most 80 columns."""
         told = self._told(person)
         others = person.others
         head = f"Row {i} reports {told or 'nothing'}: predicted {self._shown(person.given)}."
-        yield from textwrap.wrap(head, _WIDTH)
-        yield from textwrap.wrap(person.reason, _WIDTH, initial_indent="  ", subsequent_indent="  ")
+        yield from wrap(head)
+        yield from wrap(person.reason, "  ")
         if not others:
             else_ = " else" if person.unknown else ""
             yield f"  Nothing{else_} was told that could be withheld."
@@ -143,12 +130,11 @@ class Explanation:
             yield "  Withholding any or all of it would change nothing."
         else:
             for less, answer in self._distinct(person):
-                yield from textwrap.wrap(
+                yield from wrap(
                     f"Without {less}: {self._shown(answer)} by {answer.candidate}; "
                     f"{self._difference(person.given, answer)}.",
-                    _WIDTH,
-                    initial_indent="  ",
-                    subsequent_indent="    ",
+                    "  ",
+                    "    ",
                 )
 
     def _distinct(self, person: PersonExplanation) -> Iterator[tuple[str, Answer]]:
@@ -186,17 +172,6 @@ class Explanation:
         sign = "" if self.classes is not None and len(self.classes) > 2 else "+"
         what = "telling it changed the prediction and" if flipped else "telling it"
         return f"{what} moved it by {answer.change:{sign}.3f}"
-
-
-def _plain(value: Any) -> Any:
-    """Nested data as JSON can hold it."""
-    if isinstance(value, Mapping):
-        return {name: _plain(v) for name, v in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(v) for v in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None if math.isnan(value) else str(value)
-    return value
 
 
 def _same(given: Answer, answer: Answer) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -12,15 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
-from fairuse_router.documents import reading
+from fairuse_router.documents import Document, plain, read, reading
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import combine_intervals
 from fairuse_router.routing.records import Change, GroupRecord, Route
 
 
 @dataclass(frozen=True, eq=False)
-class RoutingGrid:
+class RoutingGrid(Document):
     """Report -> route, with the evidence per group; `RoutingTable` says more, and shows it."""
+
+    _KIND = "a routing table"
 
     schema: GroupSchema
     routes: tuple[Route, ...]
@@ -154,16 +155,7 @@ class RoutingGrid:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data: what the bundle carries and `from_dict` reads."""
-        return {
-            "schema": self.schema.to_dict(),
-            "policy": self.policy,
-            "metric": self.metric,
-            "alpha": self.alpha,
-            "routes": [route.to_dict() for route in self.routes],
-            "grid": self.grid.ravel().tolist(),
-            "groups": [group.to_dict() for group in self.groups],
-            "history": [change.to_dict() for change in self.history],
-        }
+        return plain({**vars(self), "grid": self.grid.ravel().tolist()})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -174,7 +166,7 @@ class RoutingGrid:
         ValueError
             If parts are missing, malformed, or contradict each other.
         """
-        with reading("data", "a routing table"):
+        with reading("data", cls._KIND):
             schema = GroupSchema.from_dict(data["schema"])
             grid = np.array(data["grid"], dtype=np.int64)
             if grid.shape != (schema.n_reports,):
@@ -183,24 +175,14 @@ class RoutingGrid:
                 )
             return cls(
                 schema,
-                tuple(Route.from_dict(r) for r in data["routes"]),
+                read(tuple[Route, ...], data["routes"]),
                 grid.reshape(schema.shape),
-                tuple(GroupRecord.from_dict(g) for g in data["groups"]),
+                read(tuple[GroupRecord, ...], data["groups"]),
                 data["policy"],
                 data["metric"],
                 data["alpha"],
-                tuple(Change.from_dict(c) for c in data.get("history", ())),
+                read(tuple[Change, ...], data.get("history", [])),
             )
-
-    def to_json(self) -> str:
-        """JSON text with sorted keys; `from_json` reads it back."""
-        return json.dumps(self.to_dict(), sort_keys=True, allow_nan=False)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        """Inverse of `to_json`; refuses what `from_dict` does."""
-        with reading("text", "a routing table"):
-            return cls.from_dict(json.loads(text))
 
 
 def _or_nan(value: float | None) -> float:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
-from fairuse_router.documents import reading
+from fairuse_router.documents import Document
+from fairuse_router.grids import Column, Grid
 from fairuse_router.inference import bbc
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.policies.evidence import Evidence
@@ -38,7 +39,7 @@ class HonestGain:
 
 
 @dataclass(frozen=True)
-class HonestGains:
+class HonestGains(Document):
     """Gains of the routing over generic, corrected for choosing.
 
     Parameters
@@ -55,6 +56,9 @@ class HonestGains:
     alpha : float
     """
 
+    _KIND = "honest gains"
+    _LATER = frozenset({"metric", "n_resamples", "alpha"})
+
     overall: HonestGain
     worst: HonestGain
     groups: Mapping[str, HonestGain] = field(default_factory=dict)
@@ -65,40 +69,25 @@ class HonestGains:
     def __str__(self) -> str:
         show = named_metric(self.metric).format_gain
 
-        level = f"{100 * (1 - self.alpha):.0f}%"
+        columns = [
+            Column("", 31, left=True),
+            Column("naive", 9),
+            Column("honest", 9, gap=1),
+            Column(f"{100 * (1 - self.alpha):.0f}% interval", 20, gap=1),
+        ]
+        named = {"all groups": self.overall, "group that gains least": self.worst, **self.groups}
+        rows = [
+            [name, show(gain.naive), show(gain.gain), f"{show(gain.low)} {show(gain.high)}"]
+            for name, gain in named.items()
+        ]
         lines = [
             f"Gain of the routing over generic ({self.metric}), as it looked when the routes were",
             f"chosen, and corrected for choosing (BBC-CV, {self.n_resamples} resamples):",
-            f"{'':<30} {'naive':>9} {'honest':>9} {level + ' interval':>20}",
-        ]
-        named = {"all groups": self.overall, "group that gains least": self.worst, **self.groups}
-        for name, gain in named.items():
-            name = name if len(name) <= 30 else name[:29] + "…"
-            interval = f"{show(gain.low)} {show(gain.high)}"
-            lines.append(f"{name:<30} {show(gain.naive):>9} {show(gain.gain):>9} {interval:>20}")
-        lines += [
+            *Grid(columns, rows).lines(),
             "The group that gains least is found anew in every resample; the honest gain of a",
             "single group may be less.",
         ]
         return "\n".join(lines)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> HonestGains:
-        """Inverse of `to_dict`.
-
-        Raises
-        ------
-        ValueError
-            If parts are missing or malformed.
-        """
-        with reading("plain", "honest gains"):
-            groups = {name: HonestGain(**gain) for name, gain in plain["groups"].items()}
-            own = {name: HonestGain(**plain[name]) for name in ("overall", "worst")}
-            return cls(**{**plain, **own, "groups": groups})
 
 
 def honest_gains(

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import math
-import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.documents import Written, number, plain
+from fairuse_router.grids import Grid, clip, count, numbers, wrap
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.asking import Questions, order_questions, settled, spread
@@ -21,7 +21,6 @@ from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.picture import draw_tree
 
-_WIDTH = 80
 _MOST_LINES = 60
 
 
@@ -54,7 +53,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class DisclosurePlan:
+class DisclosurePlan(Written):
     """What each person needs to be asked, in which order, and where to stop.
 
     No order of questions asks less of the training rows' groups and ends at the same routes
@@ -149,17 +148,11 @@ class DisclosurePlan:
             "attributes": list(schema.attributes),
             "levels": [list(levels) for levels in schema.levels],
             "asked_per_person": self.asked_per_person,
-            "given_up": _number(cost.given_up),
-            "given_up_at_most": _number(cost.at_most),
+            "given_up": plain(number(cost.given_up)),
+            "given_up_at_most": plain(number(cost.at_most)),
             "metric": self.table.metric,
-            "tree": _plain(self._whole_tree()),
+            "tree": plain(self._whole_tree()),
         }
-
-    def to_json(self, indent: int | None = None) -> str:
-        """Return `to_dict` as JSON with sorted keys."""
-        return json.dumps(
-            self.to_dict(), indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False
-        )
 
     def plot(self, ax: Any = None) -> Any:
         """Draw the tree of questions.
@@ -250,7 +243,7 @@ class DisclosurePlan:
         return self._tree(np.zeros(len(self.table.schema.levels), dtype=np.int64), frozenset())
 
     def _tree(self, code: NDArray[np.int64], declined: frozenset[int]) -> dict[str, Any]:
-        """One node and all below it; its gain and interval are numbers, nan where undefined."""
+        """One node and all below it; its gain and interval are numbers, None where undefined."""
         step = self._step(code, declined)
         node: dict[str, Any] = {
             "report": list(step.report),
@@ -260,7 +253,7 @@ class DisclosurePlan:
             "rows": step.rows,
         }
         for name, value in zip(("gain", "low", "high"), self.table.standing(code)[1:], strict=True):
-            node[name] = value
+            node[name] = number(value)
         if step.ask is not None:
             j = self.table.schema.attributes.index(step.ask)
             branches = {}
@@ -279,16 +272,16 @@ class DisclosurePlan:
         if asked == 0:
             text = (
                 "Disclosure plan: nobody need be asked anything; one model serves everyone. "
-                f"{_plural(k, 'question')} saved per person."
+                f"{count(k, 'question')} saved per person."
             )
         else:
             text = (
-                f"Disclosure plan: {asked:.2f} of {_plural(k, 'attribute')} asked per person, the "
+                f"Disclosure plan: {asked:.2f} of {count(k, 'attribute')} asked per person, the "
                 "least that leads everybody to the same route as a full report."
             )
         if self.price.groups:
             text += f" {self._collapsed()}"
-        return textwrap.wrap(text, _WIDTH)
+        return wrap(text)
 
     def _collapsed(self) -> str:
         metric, names = named_metric(self.table.metric), self.table.schema.group_names()
@@ -317,33 +310,26 @@ class DisclosurePlan:
         if len(points) == 1:
             return ["No question can be saved by giving up gain."]
         metric = named_metric(self.table.metric)
-        lines = [
-            *textwrap.wrap(
-                f"To ask less (means per person, {metric.name}; tolerance: the collapse= that "
-                "leads there):",
-                _WIDTH,
-            ),
-            f"{'asked':>7}{'gain':>10}{'given up':>10}{'at most':>10}{'tolerance':>12}",
-        ]
+        title = (
+            f"To ask less (means per person, {metric.name}; tolerance: the collapse= that "
+            "leads there):"
+        )
+        heads = {"asked": 7, "gain": 10, "given up": 10, "at most": 10, "tolerance": 12, "": 0}
+        rows = []
         for point in points:
             gains = [metric.format_gain(v) for v in (point.gain, -point.given_up, -point.at_most)]
             here = "  <- this plan" if point.groups == self.price.groups else ""
-            lines.append(
-                f"{point.asked:>7.2f}{gains[0]:>10}{gains[1]:>10}{gains[2]:>10}"
-                f"{_round_up(point.at_most):>12}{here}"
-            )
-        return lines
+            rows.append([f"{point.asked:.2f}", *gains, _round_up(point.at_most), here])
+        return [*wrap(title), *Grid(numbers(heads), rows).lines()]
 
 
 def _node_lines(node: Mapping[str, Any], name: str, indent: str, metric: str) -> Iterator[str]:
     """One node and all below it, as lines of text."""
-    who = f"{indent}{name} ({_plural(node['rows'], 'row')})"
+    who = f"{indent}{name} ({count(node['rows'], 'row')})"
     if "ask" not in node:
-        yield from textwrap.wrap(
-            f"{who} -> {_end(node, metric)}", _WIDTH, subsequent_indent=f"{indent}      "
-        )
+        yield from wrap(f"{who} -> {_end(node, metric)}", then=f"{indent}      ")
         return
-    yield _clip(f"{who}: ask {node['ask']}")
+    yield clip(f"{who}: ask {node['ask']}")
     for level, after in node["branches"].items():
         yield from _node_lines(after, level, f"{indent}  ", metric)
     declined = node["declined"]
@@ -357,33 +343,9 @@ def _end(node: Mapping[str, Any], metric: str) -> str:
         return "generic"
     shown = [named_metric(metric).format_gain(node[name]) for name in ("gain", "low", "high")]
     who = server_in_words(node["candidate"], node["strength"])
-    if math.isnan(node["low"]):
+    if node["low"] is None:
         return f"{who}, gain {shown[0]}"
     return f"{who}, gain {shown[0]} [{shown[1]}, {shown[2]}]"
-
-
-def _plain(node: Mapping[str, Any]) -> dict[str, Any]:
-    """A node of the tree and all below it, as JSON can hold them."""
-    plain = {**node, **{name: _number(node[name]) for name in ("gain", "low", "high")}}
-    if "ask" in node:
-        plain["branches"] = {level: _plain(after) for level, after in node["branches"].items()}
-        plain["declined"] = _plain(node["declined"])
-    return plain
-
-
-def _number(value: float) -> float | str | None:
-    """A number as JSON can hold it."""
-    if np.isnan(value):
-        return None
-    return float(value) if np.isfinite(value) else str(value)
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
-
-
-def _clip(line: str) -> str:
-    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 1]}…"
 
 
 def _round_up(tolerance: float) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from fairuse_router.documents import Document
+
 
 @dataclass(frozen=True)
-class Route:
+class Route(Document):
     """Where a report is sent.
 
     Parameters
@@ -22,22 +23,15 @@ class Route:
         In (0, 1]: how much of the candidate's margin is used, the rest being generic's.
     """
 
+    _KIND = "a route"
+
     candidate: str
     group: int | None = None
     strength: float = 1.0
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {"candidate": self.candidate, "group": self.group, "strength": self.strength}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Route:
-        """Inverse of `to_dict`."""
-        return cls(data["candidate"], data["group"], data["strength"])
-
 
 @dataclass(frozen=True)
-class GroupRecord:
+class GroupRecord(Document):
     """What is known of one group: its rows, its risks, its route, and why.
 
     Parameters
@@ -63,6 +57,9 @@ class GroupRecord:
         all; posterior mean, and its interval.
     """
 
+    _KIND = "a group's record"
+    _LATER = frozenset({"unavailable", "strength", "real"})
+
     report: tuple[str, ...]
     rows: int | None
     candidate: str
@@ -77,32 +74,14 @@ class GroupRecord:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain data for JSON; without `real` where no policy weighed it."""
-        return {
-            "report": list(self.report),
-            "rows": self.rows,
-            "candidate": self.candidate,
-            "reason": self.reason,
-            "risks": {name: _to_plain(risk) for name, risk in self.risks.items()},
-            "gain": _to_plain(self.gain),
-            "low": _to_plain(self.low),
-            "high": _to_plain(self.high),
-            "unavailable": dict(self.unavailable),
-            "strength": self.strength,
-            **({} if self.real is None else {"real": list(self.real)}),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> GroupRecord:
-        """Inverse of `to_dict`."""
-        numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
-        risks = {name: _from_plain(risk) for name, risk in data["risks"].items()}
-        real = data.get("real")
-        known = {"report": tuple(data["report"]), "risks": risks, "real": real and tuple(real)}
-        return cls(**{**data, **numbers, **known})
+        plain = super().to_dict()
+        if self.real is None:
+            del plain["real"]
+        return plain
 
 
 @dataclass(frozen=True)
-class Change:
+class Change(Document):
     """One group that was sent back to generic after the routes had been chosen.
 
     Parameters
@@ -121,6 +100,8 @@ class Change:
         Gain over generic that was given up, and its interval, on those rows.
     """
 
+    _KIND = "a change"
+
     event: str
     report: tuple[str, ...]
     candidate: str
@@ -129,29 +110,3 @@ class Change:
     gain: float | None = None
     low: float | None = None
     high: float | None = None
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return {
-            **{name: getattr(self, name) for name in ("event", "candidate", "reason", "rows")},
-            "report": list(self.report),
-            "gain": _to_plain(self.gain),
-            "low": _to_plain(self.low),
-            "high": _to_plain(self.high),
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Change:
-        """Inverse of `to_dict`."""
-        numbers = {name: _from_plain(data[name]) for name in ("gain", "low", "high")}
-        return cls(**{**data, **numbers, "report": tuple(data["report"])})
-
-
-def _to_plain(value: float | None) -> float | str | None:
-    """A number as JSON can hold it: infinities become the texts ``inf``, ``-inf``."""
-    return str(value) if value is not None and math.isinf(value) else value
-
-
-def _from_plain(value: float | str | None) -> float | None:
-    """Inverse of `_to_plain`."""
-    return None if value is None else float(value)

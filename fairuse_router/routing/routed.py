@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.candidates.names import GENERIC
+from fairuse_router.grids import clip, wrap
 from fairuse_router.groups import GroupSchema
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
@@ -102,7 +102,7 @@ class RoutedRows:
     def __str__(self) -> str:
         lines = []
         for i, text in enumerate(self.words[:_MOST_SHOWN]):
-            lines += textwrap.wrap(f"{i}: {text}", 80, subsequent_indent="   ")
+            lines += wrap(f"{i}: {text}", then="   ")
         if len(self) > _MOST_SHOWN:
             lines.append(f"... and {len(self) - _MOST_SHOWN:,} more rows: see to_frame()")
         return "\n".join(lines)
@@ -192,15 +192,11 @@ def say_unknown(reasons: NDArray[Any], unknown: Unknown) -> NDArray[np.str_]:
 
 def _unknown_words(levels: Mapping[str, str]) -> str:
     """That some levels of one row were not known in training and count as withheld."""
-    told = [f"{name} = {_clip(text)}" for name, text in levels.items()]
+    told = [f"{name} = {clip(text, _LONGEST)}" for name, text in levels.items()]
     if len(told) == 1:
         return f"{told[0]} was not known in training and counts as withheld"
     listed = f"{', '.join(told[:-1])} and {told[-1]}"
     return f"{listed} were not known in training and count as withheld"
-
-
-def _clip(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
 
 
 def _sureness(low: float, high: float) -> str:

@@ -10,7 +10,7 @@ from benchmarks import failure_modes
 from benchmarks.failure_modes import fit_both, fit_router, model_of, routes
 from benchmarks.linear_erm import LinearERM, best_labelings, separator
 from fairuse_router import GroupSchema, audit_predictions
-from fairuse_router.datasets import EXAMPLES, Rows, load_example
+from fairuse_router.datasets import EXAMPLES, ExampleRows, load_example
 
 EXACT = ["interaction", "slopes", "small_sample", "label_shift"]  # linear, by the error itself
 COUNTED = [name for name in EXAMPLES if name != "apnea"]
@@ -256,7 +256,7 @@ def test_the_fewest_errors_are_those_on_the_outlier_alone(technique):
 
 def test_without_the_outlier_no_support_vector_machine_errs():
     rows = load_example("surrogate").training
-    inliers = Rows(rows.features[:-1], rows.groups[:-1], rows.y[:-1])
+    inliers = ExampleRows(rows.features[:-1], rows.groups[:-1], rows.y[:-1])
     for technique in (None, "onehot"):
         points, positives, _, which = points_of(inliers, technique)
         model = model_of("surrogate").fit(points[which], inliers.y)

@@ -7,27 +7,21 @@ readers pass over what they do not know. Files of every version since 1 can be r
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle.file.claims import check_claims
-from fairuse_router.routing.records import Change, GroupRecord
+from fairuse_router.documents import read_json
+from fairuse_router.documents import write_json as to_json  # noqa: F401  used as metadata.to_json
 from fairuse_router.routing.table import RoutingTable
 
 FORMAT_VERSION = 1
 READABLE = range(1, FORMAT_VERSION + 1)
 PREFIX = "fairuse_router."
 KEYS = ("audit", "candidates", "certificate", "classes", "features", "routing_table", "schema")
-
-
-def to_json(data: Any) -> str:
-    """JSON text with sorted keys; infinities and NaN are refused."""
-    return json.dumps(data, sort_keys=True, allow_nan=False, ensure_ascii=False)
 
 
 def read(properties: Mapping[str, str]) -> dict[str, Any]:
@@ -56,11 +50,8 @@ def read(properties: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _from_json(text: str, key: str) -> Any:
-    def refuse(constant: str) -> Any:
-        raise ValueError(f"{constant} is no number")
-
     try:
-        return json.loads(text, parse_constant=refuse)
+        return read_json(text)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"its metadata {key} is no JSON ({str(error)[:80]})") from None
 
@@ -148,13 +139,7 @@ def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> d
 
 def read_table(data: Mapping[str, Any]) -> RoutingTable:
     """Routing table of a file."""
-    table = data["routing_table"]
-    known = {field.name for field in fields(GroupRecord)}
-    groups = [{k: v for k, v in group.items() if k in known} for group in table["groups"]]
-    known = {field.name for field in fields(Change)}
-    history = [{k: v for k, v in c.items() if k in known} for c in table.get("history", [])]
-    plain = {**table, "groups": groups, "history": history, "schema": data["schema"]}
-    return RoutingTable.from_dict(plain)
+    return RoutingTable.from_dict({**data["routing_table"], "schema": data["schema"]})
 
 
 def suppress(data: Any, hidden: frozenset[str], min_cell: int) -> Any:

@@ -1,0 +1,62 @@
+"""One table, three ways to show it; texts of the data stay texts in each."""
+
+import html.parser
+
+import pytest
+
+from fairuse_router.grids import WIDTH, Column, Grid, clip, fill, numbers, wrap
+
+NASTY = ["<b>|", "a" * 30, "*x* [y](z)", "", "  two\nlines "]
+
+
+def grid():
+    columns = [Column("group", 12, left=True), *numbers({"rows": 6}), Column("why", left=True)]
+    return Grid(columns, [[text, str(i), text] for i, text in enumerate(NASTY)])
+
+
+def test_plain_text_is_aligned_and_cut_on_the_left_only():
+    lines = list(Grid(grid().columns[:2], [[t, "1234567"] for t in NASTY[:2]]).lines())
+    assert lines == ["group         rows", "<b>|        1234567", f"{'a' * 10}… 1234567"]
+    gap = Grid(["a", Column("b", 3, gap=1)], [["x", "12345"], ["x", "1"]])
+    assert list(gap.lines()) == ["a   b", "x 12345", "x   1"]
+
+
+def test_no_line_ends_in_blanks():
+    assert not [line for line in grid().lines() if line != line.rstrip()]
+
+
+def test_markdown_has_a_row_a_line_and_no_markup_of_the_data():
+    head, rules, *rows = grid().to_markdown().splitlines()
+    assert (head, rules) == ("| group | rows | why |", "| --- | ---: | --- |")
+    assert len(rows) == len(NASTY)
+    assert rows[0] == r"| \<b\>\| | 0 | \<b\>\| |"
+    assert rows[4] == "| two lines | 4 | two lines |"
+
+
+def test_html_gives_back_the_texts_and_no_tags_of_the_data():
+    tags, texts = [], []
+    reader = html.parser.HTMLParser()
+    reader.handle_starttag = lambda tag, attributes: tags.append((tag, *attributes))
+    reader.handle_data = texts.append
+    reader.feed(grid().to_html("mine", "<i>"))
+    assert tags[0] == ("table", ("class", "mine"))
+    assert {tag for tag, *_ in tags} == {*("table", "caption", "thead", "tbody", "tr", "th", "td")}
+    assert texts == ["<i>", "group", "rows", "why"] + [
+        t for i, text in enumerate(NASTY) for t in (text, str(i), text) if t
+    ]
+    assert [tag for tag in tags if len(tag) > 1][1:3] == [("th", ("class", "text"))] * 2
+
+
+def test_rows_fit_their_head():
+    with pytest.raises(ValueError, match="shorter"):
+        list(Grid(["a", "b"], [["1"]]).lines())
+
+
+def test_texts_fit_the_terminal():
+    assert clip("x" * WIDTH) == "x" * WIDTH
+    assert clip("x" * (WIDTH + 1)) == "x" * (WIDTH - 1) + "…"
+    text = "word " * 60
+    assert max(map(len, fill(text).splitlines())) <= WIDTH
+    assert [line[:3] for line in wrap(text, "- ", "  ")][:2] == ["- w", "  w"]
+    assert {line[:3] for line in wrap(text, "  ")} == {"  w"}
+    assert wrap("") == []
