@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 from skl2onnx import update_registered_converter
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import (
     BooleanTensorType,
     DoubleTensorType,
@@ -29,7 +30,6 @@ from fairuse_router.bundle.file.arguments import OLDEST, OPSETS
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.graph.builder import ML, Graph, value_info
 from fairuse_router.bundle.graph.routes import same_rows
-from fairuse_router.router import FairUseRouter
 
 _KINDS = {
     StringTensorType: object,
@@ -61,6 +61,7 @@ def parse(scope: Any, router: Any, inputs: list[Any], custom_parsers: Any = None
 
 def outputs_of(router: Any) -> list[tuple[str, Any]]:
     """Names and types of the outputs, by skl2onnx's names: ``variable`` is a regression's."""
+    _allow_options(type(router))
     route = ("route", Int64TensorType([None]))
     if not is_classifier(router):
         return [("variable", FloatTensorType([None, 1])), route]
@@ -238,6 +239,9 @@ def _prefix(graph: Any, prefix: str) -> None:
                 _prefix(attribute.g, prefix)
 
 
-update_registered_converter(
-    FairUseRouter, _ALIAS, calculate_shapes, convert, parser=parse, options={"zipmap": [False]}
-)
+def _allow_options(kind: type) -> None:
+    """Register a kind of router once it is met: of others skl2onnx takes no ``zipmap=False``."""
+    if kind not in sklearn_operator_name_map:
+        update_registered_converter(
+            kind, _ALIAS, calculate_shapes, convert, parser=parse, options={"zipmap": [False]}
+        )

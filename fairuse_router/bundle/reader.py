@@ -15,7 +15,7 @@ from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import check_count
 from fairuse_router.bundle.file.digest import is_intact
 from fairuse_router.bundle.file.layout import JOINED, REPORT, Layout
-from fairuse_router.bundle.file.session import PROVIDERS, check_settings, open_session, watch
+from fairuse_router.bundle.file.session import PROVIDERS, check_options, open_session, watch
 from fairuse_router.documents import check_path
 from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
@@ -86,7 +86,7 @@ class Bundle:
         session_options: Mapping[str, Any] | None = None,
         providers: Sequence[str] = PROVIDERS,
     ) -> None:
-        check_settings(session_options, providers)
+        check_options(session_options, providers)
         self._model = model
         self._source = source
         self._options = dict(session_options or {})

@@ -22,7 +22,7 @@ from fairuse_router.bundle.file.arguments import (
 from fairuse_router.bundle.file.digest import BLANK, KEY, seal
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
-from fairuse_router.bundle.refused import note_untaken
+from fairuse_router.bundle.refused import note_refused
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.documents import check_target, write_whole
 from fairuse_router.routing.deployment import check_router
@@ -117,7 +117,7 @@ def export_bundle(
     layout.check(table)
     if tables.shape(table)[0] == 0:
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
-    layout = note_untaken(router, table, layout)
+    layout = note_refused(router, table, layout)
     draft = Draft(router, layout, opsets)
     model, parity = draft.settle(table, tolerance, max_checks)
     certificate = _certificate(draft, parity, precision, tolerance)

@@ -22,7 +22,7 @@ from fairuse_router.bundle.families.kernels import answer_kernel_machine, is_ker
 from fairuse_router.bundle.families.linear import answer_head, head_of
 from fairuse_router.bundle.families.nets import answer_net, is_net
 from fairuse_router.bundle.families.numeric import NUMERIC, transform_numbers
-from fairuse_router.bundle.families.register import teach_skl2onnx
+from fairuse_router.bundle.families.register import register_keep_last
 from fairuse_router.bundle.families.trees import TREE_MODELS, answer_trees, trees_of
 from fairuse_router.bundle.file.names import feature_text
 from fairuse_router.bundle.file.session import open_session
@@ -30,7 +30,7 @@ from fairuse_router.bundle.graph.blocks import Answer, Block, Part, flat, merge,
 from fairuse_router.bundle.graph.builder import ML, Graph
 from fairuse_router.candidates.injection import is_estimator
 
-teach_skl2onnx()
+register_keep_last()
 
 
 def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:

@@ -1,4 +1,4 @@
-"""What skl2onnx is taught: the wrapper that lets added columns pass by a Pipeline's steps."""
+"""The wrapper that lets added columns pass by a Pipeline's steps, registered with skl2onnx."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _convert(scope: Any, operator: Any, container: Any) -> None:
     _never(scope, operator, container)
 
 
-def teach_skl2onnx() -> None:
+def register_keep_last() -> None:
     """Register the wrapper, so that skl2onnx converts estimators that hold it."""
     update_registered_converter(
         KeepLast, "FairUseRouterKeepLast", _shape, _convert, parser=_parse_keep_last
