@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from fairuse_router import tables
+from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import NUMBERS, OPSETS
 from fairuse_router.bundle.file.layout import Layout
@@ -85,16 +86,11 @@ class Draft:
 
     def assemble(self) -> onnx.ModelProto:
         """Write the graph."""
-        plan = choose_plan(
-            self.served,
-            self.model_of_route,
-            self.layout,
-            self.router_classes,
-            self.method,
-            self.opsets,
-        )
+        number = np.dtype(self.layout.number)
+        request = Request(self.router_classes, self.method, number, self.opsets)
+        routed = Routed(self.served, self.model_of_route, self.layout)
         return assemble(
-            plan,
+            choose_plan(routed, request),
             self.router.routing_table_,
             self.layout,
             self.labels,

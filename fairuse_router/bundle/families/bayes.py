@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.naive_bayes import GaussianNB
 
-from fairuse_router.bundle.families.columns import Column, walk
-from fairuse_router.bundle.families.finish import finish_scores
+from fairuse_router.bundle.families.columns import Column, follow
+from fairuse_router.bundle.families.finish import LOGISTIC, SOFTMAX
+from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.families.submodels import Told, model_sources
 from fairuse_router.bundle.file.layout import JOINED
-from fairuse_router.bundle.graph.blocks import pick_scores
+from fairuse_router.bundle.graph.blocks import Answer, pick_scores
 from fairuse_router.bundle.graph.builder import Graph
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.tables import InputColumn
@@ -72,18 +73,14 @@ class NaiveBayes:
         return self.n_classes
 
     @classmethod
-    def of(
-        cls,
-        served: Sequence[ServedModel],
-        model_of_route: NDArray[np.int64],
-        features: Sequence[InputColumn],
-        classes: NDArray[Any] | None,
-        kind: Any,
-    ) -> NaiveBayes | None:
+    def of(cls, routed: Routed, request: Request) -> NaiveBayes | None:
         """Join all models, or return None where one is another, or squares would cancel."""
-        n_classes = 0 if classes is None else len(classes)
+        if not routed.layout.joined or request.method != "predict_proba":
+            return None
+        served, features, kind = routed.served, routed.layout.columns, request.number
+        n_classes = 0 if request.classes is None else len(request.classes)
         routes = []
-        for r, m in enumerate(model_of_route.tolist()):
+        for r, m in enumerate(routed.model_of_route.tolist()):
             normal = _normal_of(served[m], r, features)
             if normal is None or len(normal.constant) != n_classes:
                 return None
@@ -106,8 +103,8 @@ class NaiveBayes:
             bias = np.diff(bias)[::2]
         return cls(centre, used, linear, squared, bias, n_classes)
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append the answers: label index [n] and probabilities [n, K]."""
+    def write(self, graph: Graph, route: str) -> Answer:
+        """Append the answers."""
         rows, centre = JOINED, self.centre
         if not self.used.all():
             rows = graph.op("Gather", rows, graph.constant(np.flatnonzero(self.used)), axis=1)
@@ -116,10 +113,10 @@ class NaiveBayes:
         scores = graph.op("Gemm", rows, graph.numbers(self.linear), graph.numbers(self.bias))
         squares = graph.op("Mul", rows, rows)
         scores = graph.op("Gemm", squares, graph.numbers(self.squared), scores)
-        size, finish = (1, "logistic") if self.n_classes == 2 else (self.n_classes, "softmax")
+        size, finish = (1, LOGISTIC) if self.n_classes == 2 else (self.n_classes, SOFTMAX)
         own = np.arange(len(self.bias)).reshape(-1, size)
         scores = pick_scores(graph, scores, own, route)
-        return finish_scores(graph, scores, size, finish)
+        return finish.write(graph, scores)
 
 
 def _centre(
@@ -144,7 +141,7 @@ def _centre(
 def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) -> _Normal | None:
     """Densities as one route sees them, in the user's columns; None for any other model."""
     sources = model_sources(model, features)
-    reached = walk(model.estimator, [Column(j) for j in range(len(sources))])
+    reached = follow(model.estimator, [Column(j) for j in range(len(sources))])
     if reached is None or type(reached[0]) is not GaussianNB:
         return None
     final, columns = reached

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 
-from fairuse_router.bundle.families.columns import Coded, Column, Text, walk
+from fairuse_router.bundle.families.columns import Coded, Column, Text, follow
+from fairuse_router.bundle.families.finish import Finish, mean_of
 from fairuse_router.bundle.families.linear import Head, head_of
 from fairuse_router.bundle.families.lookups import Lookup, Lookups, in_sum, side_by_side
 
@@ -32,8 +33,7 @@ class Fold:
         What its scalers take for 0.
     used, filled : ndarray of bool, shape (n_columns,)
         Columns that reach the model; columns whose missing values are filled in.
-    finish : str
-        What is made of the scores, see `linear.Head`.
+    finish : Finish
     lookups : dict of int to Lookup
         Columns of texts.
     """
@@ -44,7 +44,7 @@ class Fold:
     centre: NDArray[np.float64]
     used: NDArray[np.bool_]
     filled: NDArray[np.bool_]
-    finish: str
+    finish: Finish
     lookups: Lookups
 
 
@@ -70,7 +70,7 @@ def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | 
 def _fold(
     estimator: Any, columns: Sequence[Column | Text], n_columns: int, method: str | None
 ) -> Fold | None:
-    reached = walk(estimator, columns)
+    reached = follow(estimator, columns)
     if reached is None:
         return None
     final, found = reached
@@ -137,6 +137,6 @@ def _fold_calibrated(
         first.centre,
         first.used,
         first.filled,
-        "mean",
+        mean_of(len(parts)),
         side_by_side(lookups, [1] * len(parts)),
     )

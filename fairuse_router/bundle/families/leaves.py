@@ -19,11 +19,11 @@ from sklearn.impute import SimpleImputer
 from fairuse_router.bundle.families.columns import Column
 from fairuse_router.bundle.families.encoders import ENCODERS, encode
 from fairuse_router.bundle.families.kernels import answer_kernel_machine, is_kernel_machine
-from fairuse_router.bundle.families.linear import answer_head, head_of
-from fairuse_router.bundle.families.nets import answer_net, is_net
+from fairuse_router.bundle.families.linear import Head, head_of
+from fairuse_router.bundle.families.nets import Net, net_of
 from fairuse_router.bundle.families.numeric import NUMERIC, transform_numbers
 from fairuse_router.bundle.families.register import register_keep_last
-from fairuse_router.bundle.families.trees import TREE_MODELS, answer_trees, trees_of
+from fairuse_router.bundle.families.trees import in_one_sum, trees_of
 from fairuse_router.bundle.file.names import feature_text
 from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.graph.blocks import Answer, Block, Part, flat, merge, text_codes
@@ -52,65 +52,63 @@ def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
     return (Part(tensor, width or _output_width(estimator), text),)
 
 
-def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
-    """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
-    part = _numbers_of(graph, block, estimator)
-    own = _own_nodes(graph, estimator, part.tensor, method)
-    if own is not None:
-        label, values = own
-        return label, values
-    raw = {"raw_scores": True} if method == "decision_function" else {}
-    indexed = _with_index_labels(estimator)
-    model = _convert(graph, indexed, part, raw)
-    label, values = graph.inline(model, [part.tensor])
-    label = _class_index(graph, label, indexed)
-    if method is None:
-        return label, None
-    values = graph.cast(values, graph.kind)
-    if method == "predict_proba":
-        _try_weighted_neighbours(estimator, model, "predict_proba")
-        shape = [-1, len(estimator.classes_)]
-        return label, graph.op("Reshape", values, graph.constant(shape, np.int64))
-    return label, _as_decisions(graph, estimator, model, values)
-
-
-def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
-    """Predictions of one fitted regressor, shape (n, 1)."""
-    part = _numbers_of(graph, block, estimator)
-    own = _own_nodes(graph, estimator, part.tensor, "predict")
-    if own is not None:
-        return own[0]
-    model = _convert(graph, estimator, part, {})
-    _try_weighted_neighbours(estimator, model, "predict")
-    values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
-    return graph.op("Reshape", values, graph.constant([-1, 1], np.int64))
-
-
-def _own_nodes(graph: Graph, estimator: Any, tensor: str, method: str | None) -> list[str] | None:
-    """Answer of a model that is written without skl2onnx; None for any other."""
-    head = head_of(estimator, method)
-    if head is not None:
-        return answer_head(graph, head, tensor)
-    if type(estimator) in TREE_MODELS:
-        columns = [Column(j) for j in range(estimator.n_features_in_)]
-        trees = trees_of(estimator, columns, method, graph.kind)
-        return None if trees is None else answer_trees(graph, trees, tensor)
-    if is_net(estimator):
-        return answer_net(graph, estimator, tensor)
-    if graph.kind == np.float64 and is_kernel_machine(estimator, method):
-        return answer_kernel_machine(graph, estimator, tensor)
-    return None
-
-
-def _numbers_of(graph: Graph, block: Block, estimator: Any) -> Part:
-    """Join a block for an estimator that takes numbers only."""
+def answer_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
+    """Answer by one fitted classifier or regressor, see `compose.answer`."""
     part = merge(graph, block, estimator)
     if part.text:
         raise ValueError(
             f"text columns reach {type(estimator).__name__}; encode them first, in a "
             "ColumnTransformer"
         )
-    return part
+    own = _own_answer(graph, estimator, part.tensor, method)
+    if own is not None:
+        return own
+    if method == "predict":
+        return _regress(graph, estimator, part)
+    return _classify(graph, estimator, part, method)
+
+
+def scored_of(estimator: Any, method: str | None) -> Head | Net | None:
+    """Return a model that gives scores, of which its finish makes the answer; else None."""
+    return head_of(estimator, method) or net_of(estimator)
+
+
+def _own_answer(graph: Graph, estimator: Any, tensor: str, method: str | None) -> Answer | None:
+    """Answer of a model that is written without skl2onnx; None for any other."""
+    scored = scored_of(estimator, method)
+    if scored is not None:
+        return scored.finish.write(graph, scored.score(graph, tensor))
+    columns = [Column(j) for j in range(getattr(estimator, "n_features_in_", 0))]
+    trees = trees_of(estimator, columns, method, graph.kind)
+    if trees is not None:
+        trees = in_one_sum(trees, graph.kind)
+        return trees.answer(graph, trees.score(graph, tensor))
+    if graph.kind == np.float64 and is_kernel_machine(estimator, method):
+        return answer_kernel_machine(graph, estimator, tensor)
+    return None
+
+
+def _classify(graph: Graph, estimator: Any, part: Part, method: str | None) -> Answer:
+    raw = {"raw_scores": True} if method == "decision_function" else {}
+    indexed = _with_index_labels(estimator)
+    model = _convert(graph, indexed, part, raw)
+    label, values = graph.inline(model, [part.tensor])
+    label = _class_index(graph, label, indexed)
+    if method is None:
+        return Answer(label)
+    values = graph.cast(values, graph.kind)
+    if method == "predict_proba":
+        _try_weighted_neighbours(estimator, model, "predict_proba")
+        shape = graph.constant([-1, len(estimator.classes_)], np.int64)
+        return Answer(label, graph.op("Reshape", values, shape))
+    return Answer(label, _as_decisions(graph, estimator, model, values))
+
+
+def _regress(graph: Graph, estimator: Any, part: Part) -> Answer:
+    model = _convert(graph, estimator, part, {})
+    _try_weighted_neighbours(estimator, model, "predict")
+    values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
+    return Answer(values=graph.op("Reshape", values, graph.constant([-1, 1], np.int64)))
 
 
 def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> ModelProto:

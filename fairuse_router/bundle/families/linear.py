@@ -41,7 +41,18 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
-from fairuse_router.bundle.families.finish import finish_scores
+from fairuse_router.bundle.families.finish import (
+    EXP,
+    HUBER,
+    HUBER_OF_TWO,
+    LARGEST,
+    LOGISTIC,
+    NUMBER,
+    REST,
+    SIGN,
+    SOFTMAX,
+    Finish,
+)
 from fairuse_router.bundle.graph.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
@@ -69,17 +80,21 @@ class Head:
     ----------
     weights : ndarray of shape (width, S)
     bias : ndarray of shape (S,)
-    finish : str
-        ``"logistic"`` (S = 1), ``"softmax"``, ``"rest"`` (one against the rest: sigmoids, divided
-        by their sum), ``"huber"`` (scores clipped to -1 and 1 in place of the sigmoids) and
-        ``"mean"`` (the mean of S sigmoids) give labels and probabilities;
-        ``"sign"`` (S = 1) and ``"largest"`` labels and the scores; ``"identity"`` and ``"exp"``
-        are regressions.
+    finish : Finish
     """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
-    finish: str
+    finish: Finish
+
+    @property
+    def width(self) -> int:
+        """Scores a row."""
+        return len(self.bias)
+
+    def score(self, graph: Graph, tensor: str) -> str:
+        """Append the scores of a tensor of its columns, shape (n, S)."""
+        return graph.op("Gemm", tensor, graph.numbers(self.weights), graph.numbers(self.bias))
 
 
 def head_of(estimator: Any, method: str | None) -> Head | None:
@@ -92,21 +107,22 @@ def head_of(estimator: Any, method: str | None) -> Head | None:
         What is wanted beside the label; ``"predict"`` for a regressor.
     """
     if type(estimator) in LINEAR_REGRESSORS:
-        finish = "exp" if _has_log_link(estimator) else "identity"
-        return Head(
-            np.reshape(estimator.coef_, (-1, 1)), np.reshape(estimator.intercept_, 1), finish
-        )
+        weights, bias = np.reshape(estimator.coef_, (-1, 1)), np.reshape(estimator.intercept_, 1)
+        return Head(weights, bias, EXP if _has_log_link(estimator) else NUMBER)
     if type(estimator) not in LINEAR:  # a subclass may decide otherwise
         return None
     weights = np.atleast_2d(estimator.coef_).T
     bias = np.broadcast_to(np.ravel(estimator.intercept_), (weights.shape[1],))
+    one = weights.shape[1] == 1
     if method != "predict_proba":
-        return Head(weights, bias, "sign" if weights.shape[1] == 1 else "largest")
-    if getattr(estimator, "loss", None) == "modified_huber":
-        return Head(weights, bias, "huber")
-    if weights.shape[1] == 1:
-        return Head(weights, bias, "logistic")
-    return Head(weights, bias, "softmax" if isinstance(estimator, _BY_SOFTMAX) else "rest")
+        finish = SIGN if one else LARGEST
+    elif getattr(estimator, "loss", None) == "modified_huber":
+        finish = HUBER_OF_TWO if one else HUBER
+    elif one:
+        finish = LOGISTIC
+    else:
+        finish = SOFTMAX if isinstance(estimator, _BY_SOFTMAX) else REST
+    return Head(weights, bias, finish)
 
 
 def centre_to_take_off(
@@ -126,12 +142,6 @@ def centre_to_take_off(
     if np.abs(weights * centre[:, None]).sum(axis=0).max() <= _LARGEST_OFFSET[np.dtype(kind)]:
         return np.zeros_like(centre)
     return centre.astype(kind).astype(np.float64)
-
-
-def answer_head(graph: Graph, head: Head, tensor: str) -> list[str]:
-    """Answer by a head from a tensor of its columns: see `finish_scores`."""
-    scores = graph.op("Gemm", tensor, graph.numbers(head.weights), graph.numbers(head.bias))
-    return finish_scores(graph, scores, len(head.bias), head.finish)
 
 
 def _has_log_link(estimator: Any) -> bool:

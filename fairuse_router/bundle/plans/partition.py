@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.families.finish import finish_scores
-from fairuse_router.bundle.families.submodels import Source, SubModel, Told
+from fairuse_router.bundle.families.request import Request, Routed
+from fairuse_router.bundle.families.scores import common_finish
+from fairuse_router.bundle.families.submodels import Source, SubModel, Told, build_submodel
 from fairuse_router.bundle.file.layout import JOINED, Layout, runs_of
-from fairuse_router.bundle.graph.blocks import by_route, unknown_level, unsort
+from fairuse_router.bundle.graph.blocks import Answer, by_route, unknown_level, unsort
 from fairuse_router.bundle.graph.builder import Graph
 
 
@@ -33,6 +34,20 @@ class Partition:
     model_of_route: NDArray[np.int64]
     layout: Layout
 
+    @classmethod
+    def of(cls, routed: Routed, request: Request) -> Partition:
+        """Write all models one by one.
+
+        Raises
+        ------
+        ValueError
+            If one cannot be written; the message names its candidate.
+        """
+        layout, estimators = routed.layout, [model.estimator for model in routed.served]
+        finish = common_finish(estimators, request)
+        submodels = [build_submodel(m, layout.columns, request, finish) for m in routed.served]
+        return cls(submodels, routed.model_of_route, layout)
+
     @property
     def looks_up_routes(self) -> bool:
         """Whether a route that does not exist would be noticed."""
@@ -43,17 +58,16 @@ class Partition:
         """Values a row."""
         return self.submodels[0].width
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append the answers, as far as there are any: label index [n] and values [n, width]."""
+    def write(self, graph: Graph, route: str) -> Answer:
+        """Append the answers."""
         packs = _pack(graph, self.layout)
         first = self.submodels[0]
         if len(self.submodels) == 1:
-            answers = _score(graph, first, packs, route)
+            outputs = _score(graph, first, packs, route)
         else:
-            answers = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
-        if first.finish is None:
-            return answers
-        return finish_scores(graph, answers[0], first.finish.width, first.finish.name)
+            outputs = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
+        answer = first.named(outputs)
+        return answer if first.finish is None else first.finish.write(graph, answer.values)
 
 
 Packs = Mapping[tuple[int, ...], str]  # features side by side, and the tensor that holds them
@@ -102,7 +116,7 @@ def _score_own_rows(
 
 
 def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[str]:
-    """Label index and values of some rows, by one model, as far as it has them."""
+    """Outputs of one model for some rows."""
 
     def run(inside: Graph) -> list[str]:
         own = [_gather_run(inside, run, packs, route, submodel.kind) for run in submodel.runs]

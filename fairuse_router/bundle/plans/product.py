@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.families.finish import finish_scores
+from fairuse_router.bundle.families.corrected import one_model_per_route
+from fairuse_router.bundle.families.finish import Finish
 from fairuse_router.bundle.families.fold import Fold, fold
 from fairuse_router.bundle.families.linear import centre_to_take_off
 from fairuse_router.bundle.families.lookups import Lookups, look_up, side_by_side
+from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.families.submodels import Source, Told, model_sources, numeric_sources
 from fairuse_router.bundle.file.layout import JOINED, Layout
-from fairuse_router.bundle.graph.blocks import by_route, pick_scores
+from fairuse_router.bundle.graph.blocks import Answer, by_route, pick_scores
 from fairuse_router.bundle.graph.builder import Graph
-from fairuse_router.candidates.candidate import ServedModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,9 +32,7 @@ class Product:
         The scores of each route.
     centre : ndarray of shape (d,)
     used, filled : ndarray of bool, shape (d,)
-    finish : str
-    n_classes : int or None
-        None for a regression.
+    finish : Finish
     lookups : dict of int to Lookup
         Features that are texts.
     layout : Layout
@@ -47,8 +45,7 @@ class Product:
     centre: NDArray[np.float64]
     used: NDArray[np.bool_]
     filled: NDArray[np.bool_]
-    finish: str
-    n_classes: int | None
+    finish: Finish
     lookups: Lookups
     layout: Layout
 
@@ -57,38 +54,30 @@ class Product:
     @property
     def width(self) -> int | None:
         """Values a row."""
-        if self.n_classes is None or self.finish in ("sign", "largest"):
-            return int(self.scores_of_route.shape[1])
-        return self.n_classes
+        return self.finish.values(self.scores_of_route.shape[1])
 
     @classmethod
-    def of(
-        cls,
-        served: Sequence[ServedModel],
-        model_of_route: NDArray[np.int64],
-        layout: Layout,
-        classes: NDArray[Any] | None,
-        method: str | None,
-    ) -> Product | None:
+    def of(cls, routed: Routed, request: Request) -> Product | None:
         """Fold all models, or return None where that cannot be done alike for all of them."""
-        features = layout.columns
+        routed = one_model_per_route(routed)
+        features, classes = routed.layout.columns, request.classes
         found: list[tuple[Fold, tuple[Source, ...]]] = []
-        for model in served:
+        for model in routed.served:
             sources = model_sources(model, features)
-            folded = fold(model.estimator, numeric_sources(sources, features), method)
+            folded = fold(model.estimator, numeric_sources(sources, features), request.method)
             if folded is None:
                 return None
             if classes is not None and not np.array_equal(model.estimator.classes_, classes):
                 return None
             found.append((folded, sources))
         routes = []
-        for r, m in enumerate(model_of_route.tolist()):
+        for r, m in enumerate(routed.model_of_route.tolist()):
             folded, sources = found[m]
             routes.append(_route(folded, sources, len(features), r))
         first = routes[0]
         for route in routes[1:]:
             same = (route.used == first.used).all() and (route.filled == first.filled).all()
-            if not same or route.finish != first.finish or len(route.bias) != len(first.bias):
+            if not same or route.finish is not first.finish or len(route.bias) != len(first.bias):
                 return None
         if not all(np.isfinite(route.bias).all() for route in routes):
             return None
@@ -105,13 +94,12 @@ class Product:
             first.used,
             first.filled,
             first.finish,
-            None if classes is None else len(classes),
             side_by_side([route.lookups for route in kept], [size] * len(kept)),
-            layout,
+            routed.layout,
         )
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append the answers: label index [n] and values [n, width]; of a regression the values."""
+    def write(self, graph: Graph, route: str) -> Answer:
+        """Append the answers."""
         size, bias = self.scores_of_route.shape[1], self.bias
         scores = self._of_numbers(graph)
         if scores is None:
@@ -123,7 +111,7 @@ class Product:
             for j, lookup in self.lookups.items():
                 added = look_up(graph, lookup, self.layout.inputs[j], block, size)
                 scores = graph.op("Add", scores, added)
-        return finish_scores(graph, scores, size, self.finish)
+        return self.finish.write(graph, scores)
 
     def _of_numbers(self, graph: Graph) -> str | None:
         """Scores of all routes by the features that are numbers; None if none of those is used."""
