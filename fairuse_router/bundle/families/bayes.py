@@ -12,11 +12,9 @@ from sklearn.naive_bayes import GaussianNB
 
 from fairuse_router.bundle.families.columns import Column, follow
 from fairuse_router.bundle.families.finish import LOGISTIC, SOFTMAX
+from fairuse_router.bundle.families.fold import Fold
 from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.families.submodels import Told, model_sources
-from fairuse_router.bundle.file.layout import JOINED
-from fairuse_router.bundle.graph.blocks import Answer, pick_scores
-from fairuse_router.bundle.graph.builder import Graph
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.tables import InputColumn
 
@@ -43,80 +41,46 @@ class _Normal:
     constant: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class NaiveBayes:
-    """All routes as one matrix over the columns and their squares.
-
-    Parameters
-    ----------
-    centre : ndarray of shape (d_used,)
-        Taken off the columns first.
-    used : ndarray of bool, shape (d,)
-    linear, squared : ndarray of shape (d_used, n_scores)
-        Weights of the columns used and of their squares.
-    bias : ndarray of shape (n_scores,)
-    n_classes : int
-    """
-
-    centre: NDArray[np.float64]
-    used: NDArray[np.bool_]
-    linear: NDArray[np.float64]
-    squared: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    n_classes: int
-
-    looks_up_routes = True
-
-    @property
-    def width(self) -> int:
-        """Values a row."""
-        return self.n_classes
-
-    @classmethod
-    def of(cls, routed: Routed, request: Request) -> NaiveBayes | None:
-        """Join all models, or return None where one is another, or squares would cancel."""
-        if not routed.layout.joined or request.method != "predict_proba":
+def fold_bayes(routed: Routed, request: Request) -> list[Fold] | None:
+    """Fold the model of every route; None where one is another, or squares would cancel."""
+    classes = request.classes
+    if classes is None or request.method != "predict_proba" or not routed.layout.joined:
+        return None
+    routes = []
+    for r, m in enumerate(routed.model_of_route.tolist()):
+        route = _normal_of(routed.served[m], r, routed.layout.columns)
+        if route is None or len(route.constant) != len(classes):
             return None
-        served, features, kind = routed.served, routed.layout.columns, request.number
-        n_classes = 0 if request.classes is None else len(request.classes)
-        routes = []
-        for r, m in enumerate(routed.model_of_route.tolist()):
-            normal = _normal_of(served[m], r, features)
-            if normal is None or len(normal.constant) != n_classes:
-                return None
-            routes.append(normal)
-        looked_at = [route.precision.any(axis=0) for route in routes]
-        used = np.array(looked_at[0])
-        if not used.any() or any((own != used).any() for own in looked_at):
-            return None
-        mean = np.concatenate([route.mean for route in routes])[:, used]
-        precision = np.concatenate([route.precision for route in routes])[:, used]
-        bias = np.concatenate([route.constant for route in routes])
-        centre = _centre(mean, precision, np.dtype(kind))
-        if centre is None or not np.isfinite(bias).all():
-            return None
-        off = mean - centre
-        linear, squared = (off * precision).T, -precision.T / 2
-        bias = bias - (off**2 * precision).sum(axis=1) / 2
-        if n_classes == 2:  # only their difference counts
-            linear, squared = np.diff(linear)[:, ::2], np.diff(squared)[:, ::2]
-            bias = np.diff(bias)[::2]
-        return cls(centre, used, linear, squared, bias, n_classes)
+        routes.append(route)
+    used = np.array(routes[0].precision.any(axis=0))
+    if not used.any() or any((r.precision.any(axis=0) != used).any() for r in routes):
+        return None
+    mean = np.concatenate([route.mean for route in routes])[:, used]
+    precision = np.concatenate([route.precision for route in routes])[:, used]
+    centre = _centre(mean, precision, request.number)
+    return None if centre is None else [_fold(route, used, centre) for route in routes]
 
-    def write(self, graph: Graph, route: str) -> Answer:
-        """Append the answers."""
-        rows, centre = JOINED, self.centre
-        if not self.used.all():
-            rows = graph.op("Gather", rows, graph.constant(np.flatnonzero(self.used)), axis=1)
-        if centre.any():
-            rows = graph.op("Sub", rows, graph.numbers(centre[None, :]))
-        scores = graph.op("Gemm", rows, graph.numbers(self.linear), graph.numbers(self.bias))
-        squares = graph.op("Mul", rows, rows)
-        scores = graph.op("Gemm", squares, graph.numbers(self.squared), scores)
-        size, finish = (1, LOGISTIC) if self.n_classes == 2 else (self.n_classes, SOFTMAX)
-        own = np.arange(len(self.bias)).reshape(-1, size)
-        scores = pick_scores(graph, scores, own, route)
-        return finish.write(graph, scores)
+
+def _fold(route: _Normal, used: NDArray[np.bool_], centre: NDArray[np.float64]) -> Fold:
+    """Log-likelihoods as weights of the columns, off their centre, and of their squares."""
+    off, precision = route.mean[:, used] - centre, route.precision[:, used]
+    size = len(route.constant)
+    weights, squares, centres = *np.zeros((2, len(used), size)), np.zeros(len(used))
+    weights[used], squares[used], centres[used] = (off * precision).T, -precision.T / 2, centre
+    bias = route.constant - (off**2 * precision).sum(axis=1) / 2
+    if size == 2:  # only their difference counts
+        weights, squares, bias = np.diff(weights), np.diff(squares), np.diff(bias)
+    return Fold(
+        weights,
+        np.zeros_like(weights),
+        bias,
+        centres,
+        used,
+        np.zeros_like(used),
+        LOGISTIC if size == 2 else SOFTMAX,
+        {},
+        squares,
+    )
 
 
 def _centre(

@@ -30,12 +30,14 @@ class Fold:
         Added where a column is missing and counts as 0.
     bias : ndarray of shape (S,)
     centre : ndarray of shape (n_columns,)
-        What its scalers take for 0.
+        What its scalers take for 0; with squares, what is taken off the columns.
     used, filled : ndarray of bool, shape (n_columns,)
         Columns that reach the model; columns whose missing values are filled in.
     finish : Finish
     lookups : dict of int to Lookup
         Columns of texts.
+    squares : ndarray of shape (n_columns, S) or None, default=None
+        Weights of the squares of what is left of the columns.
     """
 
     weights: NDArray[np.float64]
@@ -46,6 +48,7 @@ class Fold:
     filled: NDArray[np.bool_]
     finish: Finish
     lookups: Lookups
+    squares: NDArray[np.float64] | None = None
 
 
 def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fairuse_router.bundle.families.bayes import NaiveBayes
 from fairuse_router.bundle.families.corrected import share_base
 from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.plans.assemble import Plan
@@ -20,6 +19,8 @@ def choose_plan(routed: Routed, request: Request) -> Plan:
         If a model cannot be written; the message names its candidate.
     """
     routed = share_base(routed)
-    plan: Plan | None = Product.of(routed, request)
-    plan = plan or NaiveBayes.of(routed, request) or MergedTrees.of(routed, request)
-    return plan or Partition.of(routed, request)
+    for kind in (Product, MergedTrees):
+        plan: Plan | None = kind.of(routed, request)
+        if plan is not None:
+            return plan
+    return Partition.of(routed, request)
