@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +12,7 @@ from sklearn.naive_bayes import GaussianNB
 from fairuse_router.bundle.families.columns import Column, follow
 from fairuse_router.bundle.families.finish import LOGISTIC, SOFTMAX
 from fairuse_router.bundle.families.fold import Fold
-from fairuse_router.bundle.families.request import Request, Routed
-from fairuse_router.bundle.families.submodels import Told, model_sources
-from fairuse_router.candidates.candidate import ServedModel
-from fairuse_router.tables import InputColumn
+from fairuse_router.bundle.families.request import Request, Routed, Told
 
 # squares of far-off columns cancel each other; where they may add up to more than this, what is
 # left of single or double precision is not enough, and the models are written one by one
@@ -48,7 +44,7 @@ def fold_bayes(routed: Routed, request: Request) -> list[Fold] | None:
         return None
     routes = []
     for r, m in enumerate(routed.model_of_route.tolist()):
-        route = _normal_of(routed.served[m], r, routed.layout.columns)
+        route = _normal_of(routed, m, r)
         if route is None or len(route.constant) != len(classes):
             return None
         routes.append(route)
@@ -102,9 +98,10 @@ def _centre(
     return None
 
 
-def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) -> _Normal | None:
+def _normal_of(routed: Routed, m: int, route: int) -> _Normal | None:
     """Densities as one route sees them, in the user's columns; None for any other model."""
-    sources = model_sources(model, features)
+    model = routed.served[m]
+    sources = routed.sources(model)
     reached = follow(model.estimator, [Column(j) for j in range(len(sources))])
     if reached is None or type(reached[0]) is not GaussianNB:
         return None
@@ -113,7 +110,7 @@ def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) 
     spread = np.log(2 * np.pi * final.var_).sum(axis=1).astype(np.float64)
     constant = np.log(final.class_prior_).astype(np.float64) - spread / 2
     theta, var = final.theta_.astype(np.float64), final.var_.astype(np.float64)
-    mean, precision = np.zeros((2, len(constant), len(features)))
+    mean, precision = np.zeros((2, len(constant), len(routed.layout.columns)))
     for j, column in enumerate(columns):
         source = sources[column.source]
         if column.slope == 0 or not np.isnan(column.at_missing):  # a gap has no density

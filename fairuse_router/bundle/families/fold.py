@@ -51,6 +51,32 @@ class Fold:
     squares: NDArray[np.float64] | None = None
 
 
+def are_alike(folds: Sequence[Fold]) -> bool:
+    """Whether functions of the same columns have one finish, of equally many scores."""
+    first = folds[0]
+    return all(
+        np.array_equal(each.used, first.used)
+        and np.array_equal(each.filled, first.filled)
+        and each.finish is first.finish
+        and len(each.bias) == len(first.bias)
+        for each in folds
+    )
+
+
+def join_folds(folds: Sequence[Fold]) -> Fold:
+    """Return functions that are alike as one, their scores side by side."""
+    first, sizes = folds[0], [len(each.bias) for each in folds]
+    squares = [each.squares for each in folds if each.squares is not None]
+    return replace(
+        first,
+        weights=np.concatenate([each.weights for each in folds], axis=1),
+        gaps=np.concatenate([each.gaps for each in folds], axis=1),
+        bias=np.concatenate([each.bias for each in folds]),
+        lookups=side_by_side([each.lookups for each in folds], sizes),
+        squares=np.concatenate(squares, axis=1) if squares else None,
+    )
+
+
 def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | None:
     """Fold scalers, imputers, selections and encoders into a linear model.
 
@@ -127,19 +153,16 @@ def _fold_calibrated(
         inner = _fold(part.estimator, columns, n_columns, "decision_function")
         if part.method != "sigmoid" or len(part.classes) != 2 or inner is None:
             return None
-        slope, shift = -part.calibrators[0].a_, -part.calibrators[0].b_
-        parts.append((inner, slope, slope * inner.bias + shift))
-    first = parts[0][0]
-    if any((p.used != first.used).any() or (p.filled != first.filled).any() for p, _, _ in parts):
-        return None
-    lookups = [{j: one.scaled(slope) for j, one in p.lookups.items()} for p, slope, _ in parts]
-    return Fold(
-        np.concatenate([slope * p.weights for p, slope, _ in parts], axis=1),
-        np.concatenate([slope * p.gaps for p, slope, _ in parts], axis=1),
-        np.concatenate([bias for _, _, bias in parts]),
-        first.centre,
-        first.used,
-        first.filled,
-        mean_of(len(parts)),
-        side_by_side(lookups, [1] * len(parts)),
+        parts.append(_on_line(inner, -part.calibrators[0].a_, -part.calibrators[0].b_))
+    return replace(join_folds(parts), finish=mean_of(len(parts))) if are_alike(parts) else None
+
+
+def _on_line(fold: Fold, slope: float, shift: float) -> Fold:
+    """Scores times a slope, and shifted."""
+    return replace(
+        fold,
+        weights=slope * fold.weights,
+        gaps=slope * fold.gaps,
+        bias=slope * fold.bias + shift,
+        lookups={j: lookup.scaled(slope) for j, lookup in fold.lookups.items()},
     )

@@ -1,4 +1,4 @@
-"""What is asked of the models of a bundle, all alike."""
+"""What is asked of the models of a bundle, and what they read."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.file.layout import Layout
+from fairuse_router import tables
+from fairuse_router.bundle.file.layout import Layout, cells
+from fairuse_router.bundle.file.names import feature_text
 from fairuse_router.candidates.candidate import ServedModel
 
 
@@ -36,6 +38,27 @@ class Request:
 
 
 @dataclass(frozen=True, eq=False)
+class Told:
+    """A column that a model is told beside the features: one value per route.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n_routes,)
+        Numbers, or strings of dtype object.
+    """
+
+    values: NDArray[Any]
+
+    @property
+    def numeric(self) -> bool:
+        """Numbers; else text."""
+        return self.values.dtype.kind != "O"
+
+
+Source = int | Told  # a feature by position among the features, or a column told
+
+
+@dataclass(frozen=True, eq=False)
 class Routed:
     """The models that serve, and the route to each.
 
@@ -51,3 +74,27 @@ class Routed:
     served: Sequence[ServedModel]
     model_of_route: NDArray[np.int64]
     layout: Layout
+
+    def sources(self, model: ServedModel) -> tuple[Source, ...]:
+        """Where each column of a model's input comes from."""
+        own: list[Source] = list(range(len(self.layout.columns)))
+        if model.added is None:
+            return tuple(own)
+        told = [_told(model.added, j) for j in range(tables.shape(model.added)[1])]
+        if model.positions is None:
+            return (*own, *told)
+        at = dict(zip(model.positions, told, strict=True))
+        rest = iter(own)
+        return tuple(at[j] if j in at else next(rest) for j in range(len(own) + len(told)))
+
+    def are_numbers(self, sources: Sequence[Source]) -> list[bool]:
+        """Which columns of a model's input are numbers; the others are texts."""
+        features = self.layout.columns
+        return [(s if isinstance(s, Told) else features[s]).numeric for s in sources]
+
+
+def _told(table: tables.Table, position: int) -> Told:
+    values = cells(tables.column(table, position))
+    if tables.is_numeric(table, position):
+        return Told(np.asarray(values, dtype=np.float64))
+    return Told(np.array([feature_text(v) for v in values], dtype=object))

@@ -10,43 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from fairuse_router import tables
 from fairuse_router.bundle.families.compose import answer
 from fairuse_router.bundle.families.corrected import answer_corrected
 from fairuse_router.bundle.families.finish import Finish
-from fairuse_router.bundle.families.request import Request
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
 from fairuse_router.bundle.families.scores import score
 from fairuse_router.bundle.families.walk import nest_of
-from fairuse_router.bundle.file.layout import cells, runs_of
-from fairuse_router.bundle.file.names import feature_text
+from fairuse_router.bundle.file.layout import runs_of
 from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.graph.blocks import Answer, Block, Part, spread
 from fairuse_router.bundle.graph.builder import Graph, all_nodes, value_info
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.candidates.corrected import Corrected
-from fairuse_router.tables import InputColumn
-
-
-@dataclass(frozen=True, eq=False)
-class Told:
-    """A column that a model is told beside the features: one value per route.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_routes,)
-        Numbers, or strings of dtype object.
-    """
-
-    values: NDArray[Any]
-
-    @property
-    def numeric(self) -> bool:
-        """Numbers; else text."""
-        return self.values.dtype.kind != "O"
-
 
 CODE = "code"
-Source = int | Told  # a feature by position among the features, or a column told
 
 
 @dataclass(frozen=True)
@@ -55,8 +32,6 @@ class SubModel:
 
     Parameters
     ----------
-    name : str
-        Candidate it belongs to.
     model : ModelProto
         Inputs: one tensor [N, width] per run, then codes int64 [N] if it has any. Outputs:
         ``label`` int64 [N], the position among the router's classes, and ``values`` [N, S], as far
@@ -73,7 +48,6 @@ class SubModel:
         It breaks on zero rows, so that it must not be run on them.
     """
 
-    name: str
     model: ModelProto
     runs: tuple[tuple[Source, ...], ...]
     kind: np.dtype[Any]
@@ -106,7 +80,7 @@ class SubModel:
 
 
 def build_submodel(
-    served: ServedModel, features: Sequence[InputColumn], request: Request, finish: Finish | None
+    served: ServedModel, routed: Routed, request: Request, finish: Finish | None
 ) -> SubModel:
     """Convert one fitted estimator.
 
@@ -114,8 +88,7 @@ def build_submodel(
     ----------
     served : ServedModel
         The estimator, and what it is told.
-    features : sequence of InputColumn
-        Feature columns of the user's X.
+    routed : Routed
     request : Request
     finish : Finish or None
         To be left to the caller.
@@ -125,13 +98,13 @@ def build_submodel(
     ValueError
         If skl2onnx, or the runtime, cannot do it; the message names the candidate.
     """
-    sources = model_sources(served, features)
+    sources = routed.sources(served)
     codes = None
     if isinstance(served.estimator, Corrected):
         sources, code = sources[:-1], sources[-1]
         assert isinstance(code, Told)
         codes = code.values.astype(np.int64)
-    numeric = numeric_sources(sources, features)
+    numeric = routed.are_numbers(sources)
     runs = runs_of(numeric)
     shapes = [(numeric[run[0]], len(run)) for run in runs]
     try:
@@ -140,32 +113,7 @@ def build_submodel(
     except Exception as error:
         raise ValueError(_refusal(served, error)) from error
     own = tuple(tuple(sources[j] for j in run) for run in runs)
-    return SubModel(served.candidate, model, own, request.number, finish, codes, guarded)
-
-
-def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
-    """Where each column of a model's input comes from."""
-    own: list[Source] = list(range(len(features)))
-    if served.added is None:
-        return tuple(own)
-    told = [_told(served.added, j) for j in range(tables.shape(served.added)[1])]
-    if served.positions is None:
-        return (*own, *told)
-    at = dict(zip(served.positions, told, strict=True))
-    rest = iter(own)
-    return tuple(at[j] if j in at else next(rest) for j in range(len(own) + len(told)))
-
-
-def numeric_sources(sources: Sequence[Source], features: Sequence[InputColumn]) -> list[bool]:
-    """Which columns of a model's input are numbers; the others are texts."""
-    return [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
-
-
-def _told(table: tables.Table, position: int) -> Told:
-    values = cells(tables.column(table, position))
-    if tables.is_numeric(table, position):
-        return Told(np.asarray(values, dtype=np.float64))
-    return Told(np.array([feature_text(v) for v in values], dtype=object))
+    return SubModel(model, own, request.number, finish, codes, guarded)
 
 
 def _inputs(graph: Graph, shapes: Sequence[tuple[bool, int]]) -> tuple[list[Any], Block]:

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.bundle.families.columns import Column, Text, follow
 from fairuse_router.bundle.families.ensemble import Tree, under_one_root
-from fairuse_router.bundle.families.request import Request, Routed
-from fairuse_router.bundle.families.submodels import Told, model_sources
+from fairuse_router.bundle.families.request import Request, Routed, Told
 from fairuse_router.bundle.families.trees import VOTES, Trees, in_one_sum, trees_of
 from fairuse_router.bundle.file.layout import JOINED
 from fairuse_router.bundle.graph.blocks import Answer, by_route, unsort
@@ -51,7 +50,7 @@ class MergedTrees:
         features = routed.layout.columns
         for each in routed.served:
             columns: list[Column | Text] = []
-            for source in model_sources(each, features):
+            for source in routed.sources(each):
                 if isinstance(source, Told):
                     told.append(source.values)
                     columns.append(Column(len(features) + len(told) - 1))

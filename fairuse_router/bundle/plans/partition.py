@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.families.request import Request, Routed
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
 from fairuse_router.bundle.families.scores import common_finish
-from fairuse_router.bundle.families.submodels import Source, SubModel, Told, build_submodel
+from fairuse_router.bundle.families.submodels import SubModel, build_submodel
 from fairuse_router.bundle.file.layout import JOINED, Layout, runs_of
 from fairuse_router.bundle.graph.blocks import Answer, by_route, unknown_level, unsort
 from fairuse_router.bundle.graph.builder import Graph
@@ -43,10 +43,9 @@ class Partition:
         ValueError
             If one cannot be written; the message names its candidate.
         """
-        layout, estimators = routed.layout, [model.estimator for model in routed.served]
-        finish = common_finish(estimators, request)
-        submodels = [build_submodel(m, layout.columns, request, finish) for m in routed.served]
-        return cls(submodels, routed.model_of_route, layout)
+        finish = common_finish([model.estimator for model in routed.served], request)
+        submodels = [build_submodel(model, routed, request, finish) for model in routed.served]
+        return cls(submodels, routed.model_of_route, routed.layout)
 
     @property
     def looks_up_routes(self) -> bool:

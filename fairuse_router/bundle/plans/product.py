@@ -10,11 +10,10 @@ from numpy.typing import NDArray
 
 from fairuse_router.bundle.families.bayes import fold_bayes
 from fairuse_router.bundle.families.corrected import one_model_per_route
-from fairuse_router.bundle.families.fold import Fold, fold
+from fairuse_router.bundle.families.fold import Fold, are_alike, fold, join_folds
 from fairuse_router.bundle.families.linear import centre_to_take_off
-from fairuse_router.bundle.families.lookups import look_up, side_by_side
-from fairuse_router.bundle.families.request import Request, Routed
-from fairuse_router.bundle.families.submodels import Source, Told, model_sources, numeric_sources
+from fairuse_router.bundle.families.lookups import look_up
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
 from fairuse_router.bundle.file.layout import JOINED, Layout
 from fairuse_router.bundle.graph.blocks import Answer, by_route, pick_scores
 from fairuse_router.bundle.graph.builder import Graph
@@ -48,14 +47,16 @@ class Product:
     def of(cls, routed: Routed, request: Request) -> Product | None:
         """Fold all models, or return None where that cannot be done alike for all of them."""
         routes = _fold_linear(one_model_per_route(routed), request) or fold_bayes(routed, request)
-        if routes is None or not all(_are_alike(route, routes[0]) for route in routes):
+        if routes is None or not are_alike(routes):
+            return None
+        if not all(np.isfinite(route.bias).all() for route in routes):
             return None
         distinct: dict[bytes, int] = {}
         number = [distinct.setdefault(_content(route), len(distinct)) for route in routes]
         kept = [routes[number.index(i)] for i in range(len(distinct))]
         size = len(routes[0].bias)
         scores_of_route = np.array(number)[:, None] * size + np.arange(size)
-        return cls(_side_by_side(kept), scores_of_route, routed.layout)
+        return cls(join_folds(kept), scores_of_route, routed.layout)
 
     def write(self, graph: Graph, route: str) -> Answer:
         """Append the answers."""
@@ -109,42 +110,18 @@ class Product:
 
 def _fold_linear(routed: Routed, request: Request) -> list[Fold] | None:
     """Fold the linear model of every route; None where one is another."""
-    features, classes = routed.layout.columns, request.classes
+    width, classes = len(routed.layout.columns), request.classes
     found = []
     for model in routed.served:
-        sources = model_sources(model, features)
-        folded = fold(model.estimator, numeric_sources(sources, features), request.method)
+        sources = routed.sources(model)
+        folded = fold(model.estimator, routed.are_numbers(sources), request.method)
         if folded is None:
             return None
         if classes is not None and not np.array_equal(model.estimator.classes_, classes):
             return None
         found.append((folded, sources))
     routes = enumerate(routed.model_of_route.tolist())
-    return [_route(found[m][0], found[m][1], len(features), r) for r, m in routes]
-
-
-def _are_alike(route: Fold, first: Fold) -> bool:
-    """Whether two routes can be one product, and that of the first is finite."""
-    return (
-        np.array_equal(route.used, first.used)
-        and np.array_equal(route.filled, first.filled)
-        and route.finish is first.finish
-        and len(route.bias) == len(first.bias)
-        and bool(np.isfinite(route.bias).all())
-    )
-
-
-def _side_by_side(routes: Sequence[Fold]) -> Fold:
-    first = routes[0]
-    squares = [route.squares for route in routes if route.squares is not None]
-    return replace(
-        first,
-        weights=np.concatenate([route.weights for route in routes], axis=1),
-        gaps=np.concatenate([route.gaps for route in routes], axis=1),
-        bias=np.concatenate([route.bias for route in routes]),
-        lookups=side_by_side([route.lookups for route in routes], [len(first.bias)] * len(routes)),
-        squares=np.concatenate(squares, axis=1) if squares else None,
-    )
+    return [_route(found[m][0], found[m][1], width, r) for r, m in routes]
 
 
 def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
