@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.bundle.file.layout import REPORT
 from fairuse_router.bundle.file.metadata import onnx_labels
-from fairuse_router.bundle.parity import compare, gap_of_rows
+from fairuse_router.bundle.parity import Answering, gap_of_rows, measure_parity, spaced_rows
 
 _ALONE = 100
 _OF_ROUTER = {"probabilities": "predict_proba", "scores": "decision_function"}
@@ -27,8 +27,7 @@ def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
     """
     tensors, grid = bundle.layout.features(table), bundle.schema.report_codes
     n = len(next(iter(tensors.values())))
-    per_report = n if n * len(grid) <= max_checks else max(1, max_checks // len(grid))
-    sample = np.linspace(0, n - 1, min(n, per_report)).round().astype(np.int64)
+    sample = spaced_rows(n, len(grid), max_checks)
     single = sample[:: max(1, len(sample) * len(grid) // _ALONE)]
     flips, gap, checks = 0, 0.0, 0
     for code in grid:
@@ -87,7 +86,8 @@ def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str
     else:
         labels = onnx_labels({"labels": bundle.classes_.tolist()})
     one_model = np.zeros(len(bundle.routing_table.routes), dtype=np.int64)
-    found = compare(bundle.session, router, X, bundle.layout, labels, one_model, method, max_checks)
+    answering = Answering(bundle.session, bundle.layout, labels, method)
+    found = measure_parity(answering, router, X, one_model, max_checks)
     return {
         "rows": found.rows,
         "reports": found.reports,

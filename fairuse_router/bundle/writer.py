@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -165,7 +165,7 @@ def _describe(
         "schema": table.schema.to_dict(),
         "features": layout.to_dict(),
         "classes": draft.classes,
-        "candidates": _candidates(draft.served),
+        "candidates": _candidates(draft.routed.served),
         "routing_table": metadata.write_table(table, hidden, min_cell),
         "audit": None if audit is None else metadata.suppress(audit.to_dict(), hidden, min_cell),
         "certificate": certificate,
@@ -174,7 +174,7 @@ def _describe(
     onnx.helper.set_model_props(model, {**properties, KEY: BLANK})
 
 
-def _candidates(served: list[ServedModel]) -> list[dict[str, Any]]:
+def _candidates(served: Sequence[ServedModel]) -> list[dict[str, Any]]:
     """The candidates that serve, and the kind of their models."""
     found: dict[str, dict[str, Any]] = {}
     for model in served:

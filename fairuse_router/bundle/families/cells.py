@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fairuse_router.bundle.families.leaves import transform_leaf
-from fairuse_router.bundle.graph.blocks import Block, Part, known_width, merge, select
+from fairuse_router.bundle.graph.blocks import Block, Part, known_width, select
 from fairuse_router.bundle.graph.builder import Graph
 
 
@@ -55,10 +55,6 @@ class Cells:
         tensors = [self.graph.op("Mul", part.tensor, weights) for part in self.block]
         parts = zip(tensors, self.block, strict=True)
         return replace(self, block=tuple(Part(tensor, part.width) for tensor, part in parts))
-
-    def whole(self, reader: Any) -> Cells:
-        """Return the columns in one piece, as an estimator reads them."""
-        return replace(self, block=(merge(self.graph, self.block, reader),))
 
     def through(self, step: Any) -> Cells:
         """Return what a transformer with nothing inside makes of the columns."""

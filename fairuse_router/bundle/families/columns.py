@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
 from sklearn.preprocessing import (
     MaxAbsScaler,
@@ -147,12 +148,10 @@ class Columns:
         """Refuse weights."""
         raise Mixed
 
-    def whole(self, reader: Any) -> Columns:
-        """Return the columns, of which any estimator may read any."""
-        return self
-
     def through(self, step: Any) -> Columns:
         """Return the columns with what a scaler, an imputer or an encoder does to each."""
+        if isinstance(step, SelectorMixin):
+            return self.select(step.get_support(indices=True).tolist())
         if type(step) in ENCODERS:  # a subclass may encode otherwise
             return Columns(_encode(step, self.each))
         if any(isinstance(column, Text) for column in self.each):

@@ -51,20 +51,20 @@ def one_model_per_route(routed: Routed) -> Routed:
     index: dict[int, int] = {}
     for route, m in enumerate(routed.model_of_route.tolist()):
         model = routed.served[m]
-        blended = (
-            _linear(model.estimator, route) if isinstance(model.estimator, Corrected) else None
-        )
+        blended = _linear(model.estimator, route)
         if blended is not None:
-            models.append(ServedModel(model.candidate, blended))
-        elif m not in index:
+            model, m = ServedModel(model.candidate, blended), -1 - route
+        if m not in index:
             index[m] = len(models)
             models.append(model)
-        of_route[route] = len(models) - 1 if blended is not None else index[m]
+        of_route[route] = index[m]
     return replace(routed, served=models, model_of_route=of_route)
 
 
-def _linear(model: Corrected, code: int) -> Any:
-    """Return the base model with one correction in its coefficients, if it is linear, else None."""
+def _linear(model: Any, code: int) -> Any:
+    """Return the base of a correction with that in its coefficients; None if it is not linear."""
+    if not isinstance(model, Corrected):
+        return None
     twin = copy.deepcopy(model.base)
     final = nest_of(twin, shallow=True)[1]
     if not (has_log_odds(final) or type(final) in (LinearRegression, Ridge, RidgeCV)):

@@ -14,6 +14,7 @@ from skl2onnx import convert_sklearn
 from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common._registration import get_converter
 from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
+from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
 
 from fairuse_router.bundle.families.columns import Column
@@ -26,7 +27,7 @@ from fairuse_router.bundle.families.register import register_keep_last
 from fairuse_router.bundle.families.trees import in_one_sum, trees_of
 from fairuse_router.bundle.file.names import feature_text
 from fairuse_router.bundle.file.session import open_session
-from fairuse_router.bundle.graph.blocks import Answer, Block, Part, flat, merge, text_codes
+from fairuse_router.bundle.graph.blocks import Answer, Block, Part, flat, merge, select, text_codes
 from fairuse_router.bundle.graph.builder import ML, Graph
 from fairuse_router.candidates.injection import is_estimator
 
@@ -38,6 +39,8 @@ def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
     if isinstance(estimator, ENCODERS):
         return encode(graph, estimator, block)
     part = merge(graph, block, estimator)
+    if isinstance(estimator, SelectorMixin):
+        return select(graph, (part,), estimator.get_support(indices=True).tolist())
     if type(estimator) in NUMERIC and not part.text:
         return (Part(*transform_numbers(graph, estimator, part.tensor)),)
     if isinstance(estimator, SimpleImputer):

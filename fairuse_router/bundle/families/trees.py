@@ -44,8 +44,10 @@ from fairuse_router.bundle.families.limits import Limits
 from fairuse_router.bundle.graph.blocks import Answer, best, two_classes
 from fairuse_router.bundle.graph.builder import Graph
 
-FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
-_FOREST_REGRESSORS = (RandomForestRegressor, ExtraTreesRegressor)
+_FORESTS = (
+    *(RandomForestClassifier, ExtraTreesClassifier),
+    *(RandomForestRegressor, ExtraTreesRegressor),
+)
 _HISTOGRAM = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _GRADIENT = (GradientBoostingClassifier, GradientBoostingRegressor)
 _SINGLE = (
@@ -53,7 +55,7 @@ _SINGLE = (
     *(DecisionTreeRegressor, ExtraTreeRegressor),
 )
 VOTES = Finish(LARGEST.write)  # mean probabilities of K classes
-TREE_MODELS = (*FORESTS, *_FOREST_REGRESSORS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
+_TREE_MODELS = (*_FORESTS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,7 +113,7 @@ def trees_of(
     ValueError
         For an init estimator or categorical splits.
     """
-    if type(estimator) not in TREE_MODELS:
+    if type(estimator) not in _TREE_MODELS:
         return None
     if not all(column.slope >= 0 for column in columns):
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
 from sklearn.compose import ColumnTransformer
-from sklearn.feature_selection import RFE, SelectorMixin
+from sklearn.feature_selection import RFE
 from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
@@ -36,9 +36,6 @@ class Table(Protocol):
 
     def weigh(self, weight: float) -> Self:
         """Return all columns times a number."""
-
-    def whole(self, reader: Any) -> Self:
-        """Return the columns in one piece, as an estimator reads them."""
 
     def through(self, step: Any) -> Self:
         """Return what a transformer with nothing inside makes of the columns."""
@@ -109,8 +106,6 @@ def transform(step: Any, table: T) -> T:
         return table
     if isinstance(step, _Kept):
         return table.select(step.columns)
-    if isinstance(step, SelectorMixin):
-        return table.whole(step).select(step.get_support(indices=True).tolist())
     return table.through(step)
 
 
