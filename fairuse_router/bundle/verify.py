@@ -9,11 +9,16 @@ from numpy.typing import NDArray
 
 from fairuse_router.bundle.file.layout import REPORT
 from fairuse_router.bundle.file.metadata import onnx_labels
-from fairuse_router.bundle.parity import Answering, gap_of_rows, measure_parity, spaced_rows
+from fairuse_router.bundle.parity import (
+    METHODS,
+    Answering,
+    gap_of_rows,
+    measure_parity,
+    spaced_rows,
+)
 
 _ALONE = 100
-_OF_ROUTER = {"probabilities": "predict_proba", "scores": "decision_function"}
-_METHOD_OF = {**_OF_ROUTER, "prediction": "predict"}
+_METHOD_OF = {output: method for method, output in METHODS.items()}
 
 
 def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
@@ -79,12 +84,9 @@ def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str
 
     check_router(router)
     outputs = [output["name"] for output in bundle.outputs]
-    method = next((m for name, m in _OF_ROUTER.items() if name in outputs), None)
-    labels = None
-    if bundle.classes_ is None:
-        method = "predict"
-    else:
-        labels = onnx_labels({"labels": bundle.classes_.tolist()})
+    method = next((m for m, output in METHODS.items() if output in outputs), None)
+    classes = bundle.classes_
+    labels = None if classes is None else onnx_labels({"labels": classes.tolist()})
     one_model = np.zeros(len(bundle.routing_table.routes), dtype=np.int64)
     answering = Answering(bundle.session, bundle.layout, labels, method)
     found = measure_parity(answering, router, X, one_model, max_checks)

@@ -15,14 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
-from sklearn.preprocessing import (
-    MaxAbsScaler,
-    MinMaxScaler,
-    RobustScaler,
-    StandardScaler,
-)
 
 from fairuse_router.bundle.families.encoders import ENCODERS, code_table, text_keys
+from fairuse_router.bundle.families.numeric import NUMERIC, operations_of
 from fairuse_router.bundle.families.walk import walk
 
 _OPERATIONS = {"sub": np.subtract, "div": np.divide, "mul": np.multiply, "add": np.add}
@@ -196,26 +191,12 @@ def _encode(step: Any, columns: list[Any]) -> list[Any]:
 
 def _scale(step: Any, columns: list[Column]) -> list[Column]:
     """Columns after a scaler or an imputer."""
-    kind = type(step)
-    if kind is SimpleImputer:
+    if type(step) is SimpleImputer:
         return _fill(step, columns)
-    if getattr(step, "clip", False):
+    if type(step) not in NUMERIC or getattr(step, "clip", False):
         raise Mixed
-    rows: list[tuple[str, Any]]
-    if kind is MinMaxScaler:
-        rows = [("mul", step.scale_), ("add", step.min_)]
-    elif kind is MaxAbsScaler:
-        rows = [("div", step.scale_)]
-    elif kind is StandardScaler:
-        rows = [("sub", step.mean_ if step.with_mean else None), ("div", step.scale_)]
-    elif kind is RobustScaler:
-        rows = [("sub", step.center_), ("div", step.scale_)]
-    else:
-        raise Mixed
-    return [
-        column.then(*((op, values[j]) for op, values in rows if values is not None))
-        for j, column in enumerate(columns)
-    ]
+    rows = operations_of(step)
+    return [c.then(*((op, values[j]) for op, values in rows)) for j, c in enumerate(columns)]
 
 
 def _fill(imputer: SimpleImputer, columns: list[Column]) -> list[Column]:

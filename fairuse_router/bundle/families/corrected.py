@@ -12,8 +12,7 @@ from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
-from fairuse_router.bundle.families.cells import Cells
-from fairuse_router.bundle.families.compose import answer
+from fairuse_router.bundle.families.compose import Cells, answer
 from fairuse_router.bundle.families.finish import LOGISTIC
 from fairuse_router.bundle.families.linear import centre_to_take_off
 from fairuse_router.bundle.families.request import Routed

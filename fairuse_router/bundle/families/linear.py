@@ -56,10 +56,10 @@ from fairuse_router.bundle.families.finish import (
 from fairuse_router.bundle.graph.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
-LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
+_LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
 
 _BY_EXP = (PoissonRegressor, GammaRegressor, TweedieRegressor)
-LINEAR_REGRESSORS = (
+_REGRESSORS = (
     *_BY_EXP,
     *(ARDRegression, BayesianRidge, ElasticNet, ElasticNetCV, HuberRegressor, Lars, LarsCV),
     *(Lasso, LassoCV, LassoLars, LassoLarsCV, LassoLarsIC, LinearRegression, LinearSVR),
@@ -106,10 +106,10 @@ def head_of(estimator: Any, method: str | None) -> Head | None:
     method : {"predict_proba", "decision_function", "predict"} or None
         What is wanted beside the label; ``"predict"`` for a regressor.
     """
-    if type(estimator) in LINEAR_REGRESSORS:
+    if type(estimator) in _REGRESSORS:
         weights, bias = np.reshape(estimator.coef_, (-1, 1)), np.reshape(estimator.intercept_, 1)
         return Head(weights, bias, EXP if _has_log_link(estimator) else NUMBER)
-    if type(estimator) not in LINEAR:  # a subclass may decide otherwise
+    if type(estimator) not in _LINEAR:  # a subclass may decide otherwise
         return None
     weights = np.atleast_2d(estimator.coef_).T
     bias = np.broadcast_to(np.ravel(estimator.intercept_), (weights.shape[1],))

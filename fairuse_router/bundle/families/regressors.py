@@ -24,12 +24,6 @@ _INVERSES = {  # inverse functions of a target, by the operator that computes th
 }
 
 
-def _robust(
-    graph: Graph, estimator: RANSACRegressor, block: Block, method: str | None, ask: Ask
-) -> Answer:
-    return ask(estimator.estimator_, block, method)
-
-
 def _mean(
     graph: Graph, estimator: VotingRegressor, block: Block, method: str | None, ask: Ask
 ) -> Answer:
@@ -108,7 +102,7 @@ def _apply(graph: Graph, name: str, target: str) -> str:
 
 
 REGRESSORS = (
-    (RANSACRegressor, _robust),
+    (RANSACRegressor, lambda graph, e, block, method, ask: ask(e.estimator_, block, method)),
     (TransformedTargetRegressor, _transformed),
     (VotingRegressor, _mean),
     (BaggingRegressor, _bagged),

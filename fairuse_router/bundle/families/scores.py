@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fairuse_router.bundle.families.cells import Cells
 from fairuse_router.bundle.families.columns import Coded, Column, follow
+from fairuse_router.bundle.families.compose import Cells
 from fairuse_router.bundle.families.finish import NUMBER, Finish
 from fairuse_router.bundle.families.fold import fold_numbers
 from fairuse_router.bundle.families.leaves import scored_of

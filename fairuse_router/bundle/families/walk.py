@@ -1,12 +1,12 @@
 """The walk: from a nest of Pipelines and searches to the model inside, and what reaches it.
 
 It is walked over any kind of table: over columns that are followed one by one (`columns.Columns`)
-as long as no step mixes them, else over tensors of a graph (`cells.Cells`).
+as long as no step mixes them, else over tensors of a graph (`compose.Cells`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, Self, TypeVar
 
@@ -98,10 +98,8 @@ def transform(step: Any, table: T) -> T:
     if isinstance(step, KeepLast):
         head, last = table.cut(step.n_last)
         return table.join([transform(step.transformer_, head), last])
-    if isinstance(step, ColumnTransformer):
-        return _columns(step, table)
-    if isinstance(step, FeatureUnion):
-        return _union(step, table)
+    if isinstance(step, (ColumnTransformer, FeatureUnion)):
+        return table.join(_parts(step, table))
     if isinstance(step, FunctionTransformer) and step.func is None:
         return table
     if isinstance(step, _Kept):
@@ -109,24 +107,17 @@ def transform(step: Any, table: T) -> T:
     return table.through(step)
 
 
-def _columns(step: ColumnTransformer, table: T) -> T:
-    weights, parts = step.transformer_weights or {}, []
-    for name, inner, _ in step.transformers_:
-        columns = list(step._transformer_to_input_indices[name])
-        if columns and not _is_dropped(inner):
-            part = transform(inner, table.select(columns))
-            parts.append(part.weigh(weights[name]) if name in weights else part)
-    return table.join(parts)
-
-
-def _union(step: FeatureUnion, table: T) -> T:
-    weights, parts = step.transformer_weights or {}, []
-    for name, inner in step.transformer_list:
-        if not _is_dropped(inner):
-            part = transform(inner, table)
-            parts.append(part.weigh(weights[name]) if name in weights else part)
-    return table.join(parts)
-
-
-def _is_dropped(step: Any) -> bool:
-    return isinstance(step, str) and step == "drop"
+def _parts(step: ColumnTransformer | FeatureUnion, table: T) -> Iterator[T]:
+    """What each transformer makes of its columns."""
+    weights = step.transformer_weights or {}
+    members: list[tuple[str, Any, list[int] | None]]
+    if isinstance(step, FeatureUnion):
+        members = [(name, inner, None) for name, inner in step.transformer_list]
+    else:
+        places = step._transformer_to_input_indices
+        members = [(name, inner, list(places[name])) for name, inner, _ in step.transformers_]
+    for name, inner, columns in members:
+        if columns == [] or (isinstance(inner, str) and inner == "drop"):
+            continue
+        part = transform(inner, table if columns is None else table.select(columns))
+        yield part.weigh(weights[name]) if name in weights else part
