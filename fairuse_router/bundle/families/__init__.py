@@ -1,4 +1,4 @@
 """Families: one module for every kind of model; each matches it, folds it, and emits nodes.
 
-How routes share nodes is decided in `plans`; nothing here knows a file or a routing table.
+How routes share nodes is not decided here, but in `plans`; nothing here reads a routing table.
 """

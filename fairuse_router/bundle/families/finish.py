@@ -32,6 +32,25 @@ class Finish:
         return 2 if self.of_two else width
 
 
+class Scored:
+    """A model that gives scores, of which its finish makes the answer."""
+
+    finish: Finish
+
+    @property
+    def width(self) -> int:
+        """Scores a row."""
+        raise NotImplementedError
+
+    def score(self, graph: Graph, tensor: str) -> str:
+        """Append the scores of a tensor of its columns, shape (n, width)."""
+        raise NotImplementedError
+
+    def answer(self, graph: Graph, tensor: str) -> Answer:
+        """Append the answer for a tensor of its columns."""
+        return self.finish.write(graph, self.score(graph, tensor))
+
+
 def _exp(graph: Graph, scores: str) -> Answer:
     return Answer(values=graph.op("Exp", scores))
 
@@ -82,6 +101,17 @@ def mean_of(width: int) -> Finish:
         return Answer(best(graph, both), both)
 
     return Finish(write, of_two=True)
+
+
+@cache
+def of_mean(finish: Finish, count: int) -> Finish:
+    """Return a finish of sums that are divided by a count first."""
+    return finish if count == 1 else Finish(lambda g, sums: finish.write(g, divide(g, sums, count)))
+
+
+def divide(graph: Graph, sums: str, count: int) -> str:
+    """Divide sums by the number of what was added up."""
+    return sums if count == 1 else graph.op("Div", sums, graph.numbers(count))
 
 
 # regressions

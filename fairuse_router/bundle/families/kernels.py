@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,28 +15,33 @@ from fairuse_router.bundle.graph.builder import Graph
 _KINDS = (SVC, NuSVC, SVR, NuSVR)
 
 
-def is_kernel_machine(estimator: Any, method: str | None) -> bool:
-    """Whether `answer_kernel_machine` writes it: all but probabilities and kernels of the user."""
-    return (
-        type(estimator) in _KINDS
-        and estimator.kernel in ("linear", "poly", "rbf", "sigmoid")
-        and method != "predict_proba"
-    )
+@dataclass(frozen=True)
+class KernelMachine:
+    """A fitted machine."""
+
+    estimator: Any
+
+    def answer(self, graph: Graph, tensor: str) -> Answer:
+        """Append the answer for a tensor of its columns."""
+        estimator = self.estimator
+        vectors = np.asarray(estimator.support_vectors_, dtype=np.float64)
+        alike = _kernel(graph, estimator, tensor, vectors)
+        if len(getattr(estimator, "classes_", ())) > 2:
+            return _by_pairs(graph, estimator, alike)
+        weights = np.reshape(estimator.dual_coef_, (-1, 1))
+        bias = np.reshape(estimator.intercept_, 1)
+        scores = graph.op("Gemm", alike, graph.numbers(weights), graph.numbers(bias))
+        if not hasattr(estimator, "classes_"):
+            return Answer(values=scores)
+        second = graph.op("GreaterOrEqual", flat(graph, scores), graph.numbers(0))
+        return Answer(graph.cast(second, np.int64), scores)
 
 
-def answer_kernel_machine(graph: Graph, estimator: Any, tensor: str) -> Answer:
-    """Append the answer of a fitted machine."""
-    vectors = np.asarray(estimator.support_vectors_, dtype=np.float64)
-    alike = _kernel(graph, estimator, tensor, vectors)
-    if len(getattr(estimator, "classes_", ())) > 2:
-        return _by_pairs(graph, estimator, alike)
-    weights = np.reshape(estimator.dual_coef_, (-1, 1))
-    bias = np.reshape(estimator.intercept_, 1)
-    scores = graph.op("Gemm", alike, graph.numbers(weights), graph.numbers(bias))
-    if not hasattr(estimator, "classes_"):
-        return Answer(values=scores)
-    second = graph.op("GreaterOrEqual", flat(graph, scores), graph.numbers(0))
-    return Answer(graph.cast(second, np.int64), scores)
+def machine_of(estimator: Any, method: str | None, kind: Any) -> KernelMachine | None:
+    """Return a machine in double precision; None for probabilities, or a kernel of the user's."""
+    known = type(estimator) in _KINDS and estimator.kernel in ("linear", "poly", "rbf", "sigmoid")
+    written = known and method != "predict_proba" and np.dtype(kind) == np.float64
+    return KernelMachine(estimator) if written else None
 
 
 def _by_pairs(graph: Graph, estimator: Any, alike: str) -> Answer:

@@ -52,6 +52,7 @@ from fairuse_router.bundle.families.finish import (
     SIGN,
     SOFTMAX,
     Finish,
+    Scored,
 )
 from fairuse_router.bundle.graph.builder import Graph
 
@@ -73,7 +74,7 @@ _LARGEST_OFFSET = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 100.0}
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class Head(Scored):
     """A linear model: scores = columns @ weights + bias, and what is made of the scores.
 
     Parameters

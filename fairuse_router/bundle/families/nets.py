@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from fairuse_router.bundle.families.finish import EXP, LOGISTIC, NUMBER, SOFTMAX, Finish
+from fairuse_router.bundle.families.finish import EXP, LOGISTIC, NUMBER, SOFTMAX, Finish, Scored
 from fairuse_router.bundle.graph.builder import Graph
 
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "logistic": "Sigmoid", "identity": None}
@@ -16,7 +16,7 @@ _FINISHES = {"identity": NUMBER, "exp": EXP, "logistic": LOGISTIC, "softmax": SO
 
 
 @dataclass(frozen=True, eq=False)
-class Net:
+class Net(Scored):
     """A fitted net.
 
     Parameters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,13 +15,13 @@ from fairuse_router.bundle.families.meta import Ask
 from fairuse_router.bundle.graph.blocks import Answer, Block, Part, merge, select
 from fairuse_router.bundle.graph.builder import Graph
 
-_INVERSES = {  # inverse functions of a target, by the operator that computes them
-    np.exp: "Exp",
-    np.sqrt: "Sqrt",
-    np.log: "Log",
-    np.square: "square",
-    np.expm1: "expm1",
-    np.log1p: "log1p",
+_INVERSES: dict[Any, Callable[[Graph, str], str]] = {  # inverse functions of a target
+    np.exp: lambda graph, y: graph.op("Exp", y),
+    np.sqrt: lambda graph, y: graph.op("Sqrt", y),
+    np.log: lambda graph, y: graph.op("Log", y),
+    np.square: lambda graph, y: graph.op("Mul", y, y),
+    np.expm1: lambda graph, y: graph.op("Sub", graph.op("Exp", y), graph.numbers(1)),
+    np.log1p: lambda graph, y: graph.op("Log", graph.op("Add", y, graph.numbers(1))),
 }
 
 
@@ -81,24 +82,13 @@ def _invert(graph: Graph, transformer: Any, target: str) -> str:
         inverse = transformer.inverse_func
         if inverse is None:
             return target
-        name = _INVERSES.get(inverse)
-        if name is not None and not transformer.inv_kw_args:
-            return _apply(graph, name, target)
+        if inverse in _INVERSES and not transformer.inv_kw_args:
+            return _INVERSES[inverse](graph, target)
     raise ValueError(
         f"the inverse of the target's {type(transformer).__name__} cannot be written; transform "
         "the target by StandardScaler, MinMaxScaler, or numpy's exp, expm1, log, log1p, sqrt or "
         "square"
     )
-
-
-def _apply(graph: Graph, name: str, target: str) -> str:
-    if name == "square":
-        return graph.op("Mul", target, target)
-    if name == "expm1":
-        return graph.op("Sub", graph.op("Exp", target), graph.numbers(1))
-    if name == "log1p":
-        return graph.op("Log", graph.op("Add", target, graph.numbers(1)))
-    return graph.op(name, target)
 
 
 REGRESSORS = (

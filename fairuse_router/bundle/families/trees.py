@@ -39,6 +39,9 @@ from fairuse_router.bundle.families.finish import (
     SIGN_FROM_ZERO,
     SOFTMAX,
     Finish,
+    Scored,
+    divide,
+    of_mean,
 )
 from fairuse_router.bundle.families.limits import Limits
 from fairuse_router.bundle.graph.blocks import Answer, best, two_classes
@@ -54,26 +57,24 @@ _SINGLE = (
     *(DecisionTreeClassifier, ExtraTreeClassifier),
     *(DecisionTreeRegressor, ExtraTreeRegressor),
 )
-VOTES = Finish(LARGEST.write)  # mean probabilities of K classes
 _TREE_MODELS = (*_FORESTS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
 
 
 @dataclass(frozen=True, eq=False)
-class Trees:
-    """Trees whose leaves add up, and what is made of the sums.
+class Trees(Scored):
+    """Trees whose leaves add up to scores.
 
     Parameters
     ----------
     trees : tuple of Tree
     finish : Finish
-        Of the sums, or their means.
-    count : int, default=1
-        What the sums are divided by.
+    votes : int, default=0
+        Trees that vote on the classes, if the sums are those of votes.
     """
 
     trees: tuple[Tree, ...]
     finish: Finish
-    count: int = 1
+    votes: int = 0
 
     @property
     def width(self) -> int:
@@ -81,16 +82,12 @@ class Trees:
         return self.trees[0].values.shape[1]
 
     def score(self, graph: Graph, tensor: str) -> str:
-        """Append the sums of the leaves that rows reach, shape (n, width)."""
-        return sums(graph, self.trees, tensor, in_order=self.finish is VOTES)
-
-    def answer(self, graph: Graph, total: str) -> Answer:
-        """Append the answer of sums.
+        """Append the sums of the leaves that rows reach, shape (n, width).
 
         Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
         whole numbers, so that tied votes tie in float32, too.
         """
-        return self.finish.write(graph, _mean(graph, total, self.count))
+        return sums(graph, self.trees, tensor, in_order=self.votes > 0)
 
 
 def trees_of(
@@ -124,7 +121,16 @@ def trees_of(
         return _gradient_boosting(estimator, limits, method)
     members = estimator.estimators_ if hasattr(estimator, "estimators_") else [estimator]
     trees = tuple(_from_tree(member.tree_, limits) for member in members)
-    return Trees(trees, VOTES if hasattr(estimator, "classes_") else NUMBER, len(members))
+    if hasattr(estimator, "classes_"):
+        return Trees(trees, of_mean(LARGEST, len(members)), len(members))
+    return Trees(trees, of_mean(NUMBER, len(members)))
+
+
+def trees_alone(estimator: Any, method: str | None, kind: Any) -> Trees | None:
+    """Return the trees of an estimator whose columns come as they are, in as few sums as can be."""
+    columns = [Column(j) for j in range(getattr(estimator, "n_features_in_", 0))]
+    model = trees_of(estimator, columns, method, kind)
+    return None if model is None else in_one_sum(model, kind)
 
 
 def in_one_sum(model: Trees, kind: Any) -> Trees:
@@ -132,7 +138,7 @@ def in_one_sum(model: Trees, kind: Any) -> Trees:
 
     In double precision only whole votes, of which the rest is exact.
     """
-    if model.finish is not VOTES or model.width != 2:
+    if not model.votes or model.width != 2:
         return model
     leaves = np.concatenate([tree.values[tree.leaf] for tree in model.trees])
     whole = bool((leaves == np.round(leaves)).all())
@@ -141,7 +147,7 @@ def in_one_sum(model: Trees, kind: Any) -> Trees:
     if not np.allclose(leaves.sum(axis=1), 1, rtol=0, atol=1e-9):
         return model
     second = tuple(replace(tree, values=tree.values[:, 1:]) for tree in model.trees)
-    return Trees(second, _second_of(model.count))
+    return Trees(second, _second_of(model.votes))
 
 
 @cache
@@ -154,13 +160,9 @@ def _second_of(count: int) -> Finish:
         else:
             votes = graph.op("Gemm", total, graph.numbers([[-1, 1]]), graph.numbers([count, 0]))
             label = best(graph, votes)
-        return Answer(label, _mean(graph, votes, count))
+        return Answer(label, divide(graph, votes, count))
 
     return Finish(write, of_two=True)
-
-
-def _mean(graph: Graph, total: str, count: int) -> str:
-    return total if count == 1 else graph.op("Div", total, graph.numbers(count))
 
 
 def _finish_of(estimator: Any, width: int, method: str | None, from_zero: bool = False) -> Finish:

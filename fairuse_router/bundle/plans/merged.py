@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fairuse_router.bundle.families.columns import Column, Text, follow
 from fairuse_router.bundle.families.ensemble import Tree, under_one_root
 from fairuse_router.bundle.families.request import Request, Routed, Told
-from fairuse_router.bundle.families.trees import VOTES, Trees, in_one_sum, trees_of
+from fairuse_router.bundle.families.trees import Trees, in_one_sum, trees_of
 from fairuse_router.bundle.file.layout import JOINED
 from fairuse_router.bundle.graph.blocks import Answer, by_route, unsort
 from fairuse_router.bundle.graph.builder import Graph
@@ -62,7 +62,7 @@ class MergedTrees:
             models.append(model)
         first = models[0]
         if any(
-            (m.finish, m.count, m.width) != (first.finish, first.count, first.width) for m in models
+            (m.finish, m.votes, m.width) != (first.finish, first.votes, first.width) for m in models
         ):
             return None
         last = len(features) + len(told)
@@ -79,7 +79,8 @@ class MergedTrees:
         route, order = graph.ops("TopK", route, n, n_outputs=2, axis=0, largest=0)
         rows = graph.op("Gather", JOINED, order, axis=0)
         rows = graph.op("Concat", rows, by_route(graph, self.told, route), axis=1)
-        return self.model.answer(graph, unsort(graph, self.model.score(graph, rows), order))
+        total = unsort(graph, self.model.score(graph, rows), order)
+        return self.model.finish.write(graph, total)
 
 
 def _trees_of(estimator: Any, columns: Sequence[Column | Text], request: Request) -> Trees | None:
@@ -98,7 +99,7 @@ def _among(model: Trees, own: NDArray[Any], classes: NDArray[Any]) -> Trees | No
     """Return a model among all classes; None if it misses some and does not vote."""
     if len(own) == len(classes):
         return model
-    if model.finish is not VOTES:
+    if not model.votes:
         return None
     places = np.searchsorted(classes, own)
     return replace(model, trees=tuple(_spread(tree, places, len(classes)) for tree in model.trees))

@@ -62,10 +62,9 @@ class Partition:
         packs = _pack(graph, self.layout)
         first = self.submodels[0]
         if len(self.submodels) == 1:
-            outputs = _score(graph, first, packs, route)
+            answer = _score(graph, first, packs, route)
         else:
-            outputs = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
-        answer = first.named(outputs)
+            answer = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
         return answer if first.finish is None else first.finish.write(graph, answer.values)
 
 
@@ -89,7 +88,7 @@ def _score_own_rows(
     model_of_route: NDArray[np.int64],
     packs: Packs,
     route: str,
-) -> list[str]:
+) -> Answer:
     """Sort the rows by model, score every model's part, and put the answers back in order."""
     which = by_route(graph, model_of_route, route)
     n = graph.op("Shape", which, start=0, end=1)
@@ -108,14 +107,15 @@ def _score_own_rows(
         _score(graph, submodel, {run: own[m] for run, own in features.items()}, routes[m])
         for m, submodel in enumerate(submodels)
     ]
-    return [
-        unsort(graph, graph.op("Concat", *answers, axis=0), order)
-        for answers in zip(*parts, strict=True)
-    ]
+
+    def join(tensors: Sequence[str]) -> str:
+        return unsort(graph, graph.op("Concat", *tensors, axis=0), order) if all(tensors) else ""
+
+    return Answer(*(join(tensors) for tensors in zip(*parts, strict=True)))
 
 
-def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[str]:
-    """Outputs of one model for some rows."""
+def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> Answer:
+    """Answer of one model for some rows."""
 
     def run(inside: Graph) -> list[str]:
         own = [_gather_run(inside, run, packs, route, submodel.kind) for run in submodel.runs]
@@ -124,11 +124,12 @@ def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[s
         return inside.inline(submodel.model, own)
 
     if not submodel.guarded:
-        return run(graph)
+        return submodel.named(run(graph))
     nothing = submodel.nothing()
     some = graph.op("Greater", graph.op("Size", route), graph.constant(0, np.int64))
     types = [array.dtype for array in nothing]
-    return graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
+    outputs = graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
+    return submodel.named(outputs)
 
 
 def _codes(graph: Graph, codes: NDArray[np.int64], route: str) -> str:
