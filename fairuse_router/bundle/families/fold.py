@@ -17,6 +17,7 @@ from fairuse_router.bundle.families.columns import Coded, Column, Text, follow
 from fairuse_router.bundle.families.finish import Finish, mean_of
 from fairuse_router.bundle.families.linear import Head, head_of
 from fairuse_router.bundle.families.lookups import Lookup, Lookups, in_sum, side_by_side
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,28 +78,50 @@ def join_folds(folds: Sequence[Fold]) -> Fold:
     )
 
 
-def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | None:
-    """Fold scalers, imputers, selections and encoders into a linear model.
+def fold_linear(routed: Routed, request: Request) -> list[Fold] | None:
+    """Fold the linear model of every route; None where one is another."""
+    width, classes = len(routed.layout.columns), request.classes
+    found = []
+    for model in routed.served:
+        sources = routed.sources(model)
+        numeric = routed.are_numbers(sources)
+        columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
+        folded = _fold(model.estimator, columns, len(columns), request.method)
+        if folded is None:
+            return None
+        if classes is not None and not np.array_equal(model.estimator.classes_, classes):
+            return None
+        found.append((folded, sources))
+    routes = enumerate(routed.model_of_route.tolist())
+    return [_route(found[m][0], found[m][1], width, r) for r, m in routes]
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-    numeric : sequence of bool
-        Its input columns that are numbers; the others are texts.
-    method : {"predict_proba", "decision_function", "predict"} or None
 
-    Returns
-    -------
-    Fold or None
-        None for any other model.
-    """
-    columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
-    return _fold(estimator, columns, len(columns), method)
+def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
+    """A model as one route sees it: what it is told is constant, and joins the bias."""
+    place = {s: j for j, s in enumerate(sources) if not isinstance(s, Told)}
+    features = [place[j] for j in range(d)]
+    bias = model.bias.copy()
+    for j, source in enumerate(sources):
+        if isinstance(source, Told) and source.numeric:
+            bias += float(source.values[route]) * model.weights[j]
+        elif isinstance(source, Told) and j in model.lookups:
+            bias += model.lookups[j].of([source.values[route]])[0]
+    return replace(
+        model,
+        weights=model.weights[features],
+        gaps=model.gaps[features],
+        bias=bias,
+        centre=model.centre[features],
+        used=model.used[features],
+        filled=model.filled[features],
+        lookups={f: model.lookups[j] for f, j in enumerate(features) if j in model.lookups},
+    )
 
 
 def _fold(
     estimator: Any, columns: Sequence[Column | Text], n_columns: int, method: str | None
 ) -> Fold | None:
+    """Fold scalers, imputers, selections and encoders into a linear model; None for any other."""
     reached = follow(estimator, columns)
     if reached is None:
         return None

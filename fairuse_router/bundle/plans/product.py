@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle.families.bayes import fold_bayes
 from fairuse_router.bundle.families.corrected import one_model_per_route
-from fairuse_router.bundle.families.fold import Fold, are_alike, fold, join_folds
+from fairuse_router.bundle.families.fold import Fold, are_alike, fold_linear, join_folds
 from fairuse_router.bundle.families.linear import centre_to_take_off
 from fairuse_router.bundle.families.lookups import look_up
-from fairuse_router.bundle.families.request import Request, Routed, Source, Told
+from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.file.layout import JOINED, Layout
 from fairuse_router.bundle.graph.blocks import Answer, by_route, pick_scores
 from fairuse_router.bundle.graph.builder import Graph
@@ -46,7 +45,7 @@ class Product:
     @classmethod
     def of(cls, routed: Routed, request: Request) -> Product | None:
         """Fold all models, or return None where that cannot be done alike for all of them."""
-        routes = _fold_linear(one_model_per_route(routed), request) or fold_bayes(routed, request)
+        routes = fold_linear(one_model_per_route(routed), request) or fold_bayes(routed, request)
         if routes is None or not are_alike(routes):
             return None
         if not all(np.isfinite(route.bias).all() for route in routes):
@@ -106,44 +105,6 @@ class Product:
         if len(used) == len(self.layout.columns):
             return JOINED
         return graph.op("Gather", JOINED, graph.constant(used, np.int64), axis=1)
-
-
-def _fold_linear(routed: Routed, request: Request) -> list[Fold] | None:
-    """Fold the linear model of every route; None where one is another."""
-    width, classes = len(routed.layout.columns), request.classes
-    found = []
-    for model in routed.served:
-        sources = routed.sources(model)
-        folded = fold(model.estimator, routed.are_numbers(sources), request.method)
-        if folded is None:
-            return None
-        if classes is not None and not np.array_equal(model.estimator.classes_, classes):
-            return None
-        found.append((folded, sources))
-    routes = enumerate(routed.model_of_route.tolist())
-    return [_route(found[m][0], found[m][1], width, r) for r, m in routes]
-
-
-def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
-    """A model as one route sees it: what it is told is constant, and joins the bias."""
-    place = {s: j for j, s in enumerate(sources) if not isinstance(s, Told)}
-    features = [place[j] for j in range(d)]
-    bias = model.bias.copy()
-    for j, source in enumerate(sources):
-        if isinstance(source, Told) and source.numeric:
-            bias += float(source.values[route]) * model.weights[j]
-        elif isinstance(source, Told) and j in model.lookups:
-            bias += model.lookups[j].of([source.values[route]])[0]
-    return replace(
-        model,
-        weights=model.weights[features],
-        gaps=model.gaps[features],
-        bias=bias,
-        centre=model.centre[features],
-        used=model.used[features],
-        filled=model.filled[features],
-        lookups={f: model.lookups[j] for f, j in enumerate(features) if j in model.lookups},
-    )
 
 
 def _content(route: Fold) -> bytes:
