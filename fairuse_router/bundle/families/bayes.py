@@ -14,8 +14,7 @@ from fairuse_router.bundle.families.finish import LOGISTIC, SOFTMAX
 from fairuse_router.bundle.families.fold import Fold
 from fairuse_router.bundle.families.request import Request, Routed, Told
 
-# squares of far-off columns cancel each other; where they may add up to more than this, what is
-# left of single or double precision is not enough, and the models are written one by one
+# squares of far-off columns cancel; where they add up to more, too little of the precision is left
 _LARGEST_SUM = {np.dtype(np.float32): 64.0, np.dtype(np.float64): 1e4}
 
 

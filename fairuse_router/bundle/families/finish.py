@@ -91,7 +91,7 @@ def _huber_of_two(graph: Graph, scores: str) -> Answer:
 
 
 @cache
-def mean_of(width: int) -> Finish:
+def mean_of_sigmoids(width: int) -> Finish:
     """Probabilities of two classes from the mean of the sigmoids of `width` scores."""
 
     def write(graph: Graph, scores: str) -> Answer:
@@ -104,7 +104,7 @@ def mean_of(width: int) -> Finish:
 
 
 @cache
-def of_mean(finish: Finish, count: int) -> Finish:
+def averaged(finish: Finish, count: int) -> Finish:
     """Return a finish of sums that are divided by a count first."""
     return finish if count == 1 else Finish(lambda g, sums: finish.write(g, divide(g, sums, count)))
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 
 from fairuse_router.bundle.families.columns import Coded, Column, Text, follow
-from fairuse_router.bundle.families.finish import Finish, mean_of
+from fairuse_router.bundle.families.finish import Finish, mean_of_sigmoids
 from fairuse_router.bundle.families.linear import Head, head_of
 from fairuse_router.bundle.families.lookups import Lookup, Lookups, in_sum, side_by_side
 from fairuse_router.bundle.families.request import Request, Routed, Source, Told
@@ -177,7 +177,11 @@ def _fold_calibrated(
         if part.method != "sigmoid" or len(part.classes) != 2 or inner is None:
             return None
         parts.append(_on_line(inner, -part.calibrators[0].a_, -part.calibrators[0].b_))
-    return replace(join_folds(parts), finish=mean_of(len(parts))) if are_alike(parts) else None
+    return (
+        replace(join_folds(parts), finish=mean_of_sigmoids(len(parts)))
+        if are_alike(parts)
+        else None
+    )
 
 
 def _on_line(fold: Fold, slope: float, shift: float) -> Fold:

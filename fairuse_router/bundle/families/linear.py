@@ -68,8 +68,7 @@ _REGRESSORS = (
     *(SGDRegressor, TheilSenRegressor),
 )
 
-# folding a scaler of centre c into a weight w loses w * c units in the last place; above these
-# the centre is taken off the rows first, so that less than 1e-6 or 1e-14 is lost
+# above these, a centre folded into the weights would cost more than 1e-6 or 1e-14: taken off first
 _LARGEST_OFFSET = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 100.0}
 
 

@@ -40,8 +40,8 @@ from fairuse_router.bundle.families.finish import (
     SOFTMAX,
     Finish,
     Scored,
+    averaged,
     divide,
-    of_mean,
 )
 from fairuse_router.bundle.families.limits import Limits
 from fairuse_router.bundle.graph.blocks import Answer, best, two_classes
@@ -122,13 +122,15 @@ def trees_of(
     members = estimator.estimators_ if hasattr(estimator, "estimators_") else [estimator]
     trees = tuple(_from_tree(member.tree_, limits) for member in members)
     if hasattr(estimator, "classes_"):
-        return Trees(trees, of_mean(LARGEST, len(members)), len(members))
-    return Trees(trees, of_mean(NUMBER, len(members)))
+        return Trees(trees, averaged(LARGEST, len(members)), len(members))
+    return Trees(trees, averaged(NUMBER, len(members)))
 
 
 def trees_alone(estimator: Any, method: str | None, kind: Any) -> Trees | None:
     """Return the trees of an estimator whose columns come as they are, in as few sums as can be."""
-    columns = [Column(j) for j in range(getattr(estimator, "n_features_in_", 0))]
+    if type(estimator) not in _TREE_MODELS:
+        return None
+    columns = [Column(j) for j in range(estimator.n_features_in_)]
     model = trees_of(estimator, columns, method, kind)
     return None if model is None else in_one_sum(model, kind)
 
