@@ -1,6 +1,6 @@
 """The ONNX bundle: writing one from a fitted router, and reading it back.
 
-What writes is imported on first use, so that serving a bundle does not load scikit-learn.
+Serving loads no scikit-learn: what writes is imported on first use, and `file` knows none of it.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from onnx import helper
 from skl2onnx import update_registered_converter
+from skl2onnx._supported_operators import sklearn_operator_name_map
 from skl2onnx.common.data_types import (
     BooleanTensorType,
     DoubleTensorType,
@@ -29,7 +30,7 @@ from fairuse_router.bundle.file.arguments import OLDEST, OPSETS
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.graph.builder import ML, Graph, value_info
 from fairuse_router.bundle.graph.routes import same_rows
-from fairuse_router.router import FairUseRouter
+from fairuse_router.routing.deployed import Deployed
 
 _KINDS = {
     StringTensorType: object,
@@ -50,7 +51,7 @@ class _Given:
     kind: Any
 
 
-def parse(scope: Any, router: Any, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
+def parse(scope: Any, router: Deployed, inputs: list[Any], custom_parsers: Any = None) -> list[Any]:
     """Declare a router's operator and its outputs."""
     operator = scope.declare_local_operator(_ALIAS, router)
     operator.inputs = inputs
@@ -59,8 +60,9 @@ def parse(scope: Any, router: Any, inputs: list[Any], custom_parsers: Any = None
     return list(operator.outputs)
 
 
-def outputs_of(router: Any) -> list[tuple[str, Any]]:
+def outputs_of(router: Deployed) -> list[tuple[str, Any]]:
     """Names and types of the outputs, by skl2onnx's names: ``variable`` is a regression's."""
+    _allow_options(type(router))
     route = ("route", Int64TensorType([None]))
     if not is_classifier(router):
         return [("variable", FloatTensorType([None, 1])), route]
@@ -126,7 +128,7 @@ def _declare(i: int, variable: Any) -> Any:
     return value_info(f"given{i}", kind, ["N", variable.type.shape[1]])
 
 
-def _columns(graph: Graph, variables: Sequence[Any], router: Any) -> list[_Given]:
+def _columns(graph: Graph, variables: Sequence[Any], router: Deployed) -> list[_Given]:
     """The columns of X one by one, in the order of training."""
     found = []
     for i, variable in enumerate(variables):
@@ -164,7 +166,7 @@ def _features(graph: Graph, layout: Layout, columns: Sequence[_Given]) -> list[s
     return [graph.op("Concat", *tensors, axis=1)] if layout.joined else tensors
 
 
-def _report(graph: Graph, router: Any, columns: Sequence[_Given]) -> str:
+def _report(graph: Graph, router: Deployed, columns: Sequence[_Given]) -> str:
     """Texts of the reports, shape (n, k)."""
     schema = router.schema_
     texts = [
@@ -238,6 +240,9 @@ def _prefix(graph: Any, prefix: str) -> None:
                 _prefix(attribute.g, prefix)
 
 
-update_registered_converter(
-    FairUseRouter, _ALIAS, calculate_shapes, convert, parser=parse, options={"zipmap": [False]}
-)
+def _allow_options(kind: type) -> None:
+    """Register a kind of router once it is met: of others skl2onnx takes no ``zipmap=False``."""
+    if kind not in sklearn_operator_name_map:
+        update_registered_converter(
+            kind, _ALIAS, calculate_shapes, convert, parser=parse, options={"zipmap": [False]}
+        )

@@ -13,14 +13,16 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from fairuse_router import tables
+from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import NUMBERS, OPSETS
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.file.session import open_session
-from fairuse_router.bundle.parity import METHODS, Parity, compare
+from fairuse_router.bundle.parity import METHODS, Answering, Parity, measure_parity
 from fairuse_router.bundle.plans.assemble import assemble
 from fairuse_router.bundle.plans.dispatch import choose_plan
 from fairuse_router.candidates.candidate import ServedModel
+from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.deployment import served_models
 
 
@@ -35,25 +37,26 @@ class Draft:
 
     Attributes
     ----------
-    served : list of ServedModel
+    routed : Routed
+    request : Request
     classes : dict or None
         Classes as the file tells them; None for a regression.
     method : str or None
         The router's method that the bundle answers beside the label; None if only labels exist.
     """
 
-    def __init__(self, router: Any, layout: Layout, opsets: Mapping[str, int]) -> None:
+    def __init__(self, router: Deployed, layout: Layout, opsets: Mapping[str, int]) -> None:
         self.router = router
         self.layout = layout
-        self.opsets = opsets
         self.method = _method(router)
-        self.router_classes = np.asarray(router.classes_) if is_classifier(router) else None
+        classes = np.asarray(router.classes_) if is_classifier(router) else None
         self.classes: dict[str, Any] | None = None
         self.labels: NDArray[Any] | None = None
-        if self.router_classes is not None:
-            self.classes = metadata.write_classes(self.router_classes)
+        if classes is not None:
+            self.classes = metadata.write_classes(classes)
             self.labels = metadata.onnx_labels(self.classes)
-        self.served, self.model_of_route = served_models(router.candidates_, router.routing_table_)
+        self.request = Request(classes, self.method, np.dtype(layout.number), opsets)
+        self.routed = Routed(*served_models(router.candidates_, router.routing_table_), layout)
 
     def settle(
         self, table: tables.Table, tolerance: float, max_checks: int
@@ -66,63 +69,50 @@ class Draft:
         ------
         ValueError
         """
-        model, parity = self.compare(table, max_checks)
+        model, parity = self.measure(table, max_checks)
         failing = parity.failing(tolerance)
         if not failing:
             return model, parity
         if self.layout.number == NUMBERS["exact"]:
-            raise ValueError(_not_exact(self.served[failing[0]], parity, failing[0], tolerance))
+            raise ValueError(
+                _not_exact(self.routed.served[failing[0]], parity, failing[0], tolerance)
+            )
         wide = Draft(self.router, replace(self.layout, number=NUMBERS["exact"]), OPSETS["exact"])
         try:
-            cured = wide.compare(table, max_checks)[1]
+            cured = wide.measure(table, max_checks)[1]
         except ValueError:
             cured = parity
         left = [m for m in failing if m in cured.failing(tolerance)]
         if left:
-            raise ValueError(_disagreement(self.served[left[0]], parity, left[0], tolerance))
+            raise ValueError(_disagreement(self.routed.served[left[0]], parity, left[0], tolerance))
         warnings.warn(self._rounding(parity, failing), UserWarning, stacklevel=4)
         return model, parity
 
     def assemble(self) -> onnx.ModelProto:
         """Write the graph."""
-        plan = choose_plan(
-            self.served,
-            self.model_of_route,
-            self.layout,
-            self.router_classes,
-            self.method,
-            self.opsets,
-        )
         return assemble(
-            plan,
+            choose_plan(self.routed, self.request),
             self.router.routing_table_,
             self.layout,
             self.labels,
             None if self.method is None else METHODS[self.method],
-            self.opsets,
+            self.request.opsets,
         )
 
-    def compare(self, table: tables.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
+    def measure(self, table: tables.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
         """Assemble the graph, and compare it with the router."""
         model = self.assemble()
         session = open_session(model.SerializeToString())
-        parity = compare(
-            session,
-            self.router,
-            table,
-            self.layout,
-            self.labels,
-            self.model_of_route,
-            self.method,
-            max_checks,
+        bundle = Answering(session, self.layout, self.labels, self.method)
+        return model, measure_parity(
+            bundle, self.router, table, self.routed.model_of_route, max_checks
         )
-        return model, parity
 
     def rounded(self, parity: Parity, tolerance: float) -> list[dict[str, Any]]:
         """Models that rounding takes beyond the tolerance, for the certificate."""
         return [
             {
-                "candidate": self.served[m].candidate,
+                "candidate": self.routed.served[m].candidate,
                 "label_flips": int(parity.flips[m]),
                 "max_difference": parity.gap_of(m),
             }
@@ -130,7 +120,7 @@ class Draft:
         ]
 
     def _rounding(self, parity: Parity, failing: list[int]) -> str:
-        names = sorted({self.served[m].candidate for m in failing})
+        names = sorted({self.routed.served[m].candidate for m in failing})
         found = f"values differ from the router's by up to {parity.largest_gap:g}"
         if self.method != "predict":
             flips = f"{int(parity.flips.sum())} of {parity.checks} labels differ from the router's"
@@ -142,7 +132,7 @@ class Draft:
         )
 
 
-def _method(router: Any) -> str | None:
+def _method(router: Deployed) -> str | None:
     if not is_classifier(router):
         return "predict"
     return next((m for m in ("predict_proba", "decision_function") if hasattr(router, m)), None)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.bundle.file.layout import REPORT, Layout
+
+if TYPE_CHECKING:  # it loads scikit-learn, which verifying a file does not need
+    from fairuse_router.routing.deployed import Deployed
 
 _BATCH = 50_000
 METHODS = {
@@ -62,45 +65,61 @@ class Parity:
         return float(f"{math.ceil(gap / digit) * digit:.0e}")
 
 
-def compare(
-    session: Any,
-    router: Any,
-    X: Any,
-    layout: Layout,
-    labels: NDArray[Any] | None,
-    model_of_route: NDArray[np.int64],
-    method: str | None,
-    max_checks: int,
+@dataclass(frozen=True, eq=False)
+class Answering:
+    """A bundle's graph as it is asked.
+
+    Parameters
+    ----------
+    session : onnxruntime.InferenceSession
+    layout : Layout
+    labels : ndarray of shape (K,) or None
+        The classes as the bundle gives them; None for a regression.
+    method : {"predict_proba", "decision_function", "predict"} or None
+        The router's method that it answers beside the label.
+    """
+
+    session: Any
+    layout: Layout
+    labels: NDArray[Any] | None
+    method: str | None
+
+    def ask(self, feed: dict[str, Any]) -> dict[str, Any]:
+        """Outputs by name."""
+        names = [output.name for output in self.session.get_outputs()]
+        try:
+            return dict(zip(names, self.session.run(None, feed), strict=True))
+        except Exception as error:  # of a kind that ONNX Runtime does not make public
+            raise ValueError(_no_answer(str(error))) from error
+
+
+def measure_parity(
+    bundle: Answering, router: Deployed, X: Any, model_of_route: NDArray[np.int64], max_checks: int
 ) -> Parity:
     """Ask the bundle and the router for all rows, under their own report and under every report.
 
     Parameters
     ----------
-    session : onnxruntime.InferenceSession
+    bundle : Answering
     router : fitted FairUseRouter
     X : table of n rows
-    layout : Layout
-    labels : ndarray of shape (K,) or None
-        The classes as the bundle gives them; None for a regression.
     model_of_route : ndarray of int64, shape (n_routes,)
-    method : {"predict_proba", "decision_function", "predict"} or None
-        What is compared beside the label.
     max_checks : int
         Above this many answers, evenly spaced rows are asked under every report, at least one.
     """
     features, codes = router.columns_.split(tables.as_table(X))
+    layout, labels, method = bundle.layout, bundle.labels, bundle.method
     if layout.number == "float64":  # scikit-learn computes in single precision what is given in it
         features = tables.in_doubles(features)
     tensors = layout.features(tables.as_table(X))
     table = router.routing_table_
     n, grid = len(codes), table.schema.report_codes
-    per_report = n if n * len(grid) <= max_checks else max(1, max_checks // len(grid))
-    sample = np.linspace(0, n - 1, per_report).round().astype(np.int64)
+    sample = spaced_rows(n, len(grid), max_checks)
     n_models = int(model_of_route.max()) + 1
     flips, gaps, checks = np.zeros(n_models, np.int64), np.zeros(n_models), 0
     for rows, asked in _questions(codes, grid, sample):
         feed = {name: tensor[rows] for name, tensor in tensors.items()}
-        answer = _ask_bundle(session, {**feed, REPORT: layout.reports(table.schema, asked)})
+        answer = bundle.ask({**feed, REPORT: layout.reports(table.schema, asked)})
         routes = table.look_up(asked)
         if not np.array_equal(answer["route"], routes):
             raise RuntimeError("the bundle routes reports otherwise than the routing table")
@@ -115,7 +134,13 @@ def compare(
             expected = router.deployment_.answer(part, asked, method)
             np.maximum.at(gaps, model, gap_of_rows(answer[METHODS[method]], expected, method))
         checks += len(rows)
-    return Parity(n, len(grid), per_report, checks, flips, gaps)
+    return Parity(n, len(grid), len(sample), checks, flips, gaps)
+
+
+def spaced_rows(n: int, n_reports: int, max_checks: int) -> NDArray[np.int64]:
+    """Rows to ask under every report: all of n, or evenly spaced ones, at least one."""
+    per_report = n if n * n_reports <= max_checks else max(1, max_checks // n_reports)
+    return np.linspace(0, n - 1, min(n, per_report)).round().astype(np.int64)
 
 
 def _questions(
@@ -129,14 +154,6 @@ def _questions(
     for start in range(0, pairs, _BATCH):
         report, row = np.divmod(np.arange(start, min(start + _BATCH, pairs)), len(sample))
         yield sample[row], grid[report]
-
-
-def _ask_bundle(session: Any, feed: dict[str, Any]) -> dict[str, Any]:
-    names = [output.name for output in session.get_outputs()]
-    try:
-        return dict(zip(names, session.run(None, feed), strict=True))
-    except Exception as error:  # of a kind that ONNX Runtime does not make public
-        raise ValueError(_no_answer(str(error))) from error
 
 
 def _no_answer(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
@@ -15,10 +15,13 @@ from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import check_count
 from fairuse_router.bundle.file.digest import is_intact
 from fairuse_router.bundle.file.layout import JOINED, REPORT, Layout
-from fairuse_router.bundle.file.session import PROVIDERS, check_settings, open_session, watch
+from fairuse_router.bundle.file.session import PROVIDERS, check_options, open_session, watch
 from fairuse_router.documents import check_path
 from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
+
+if TYPE_CHECKING:  # it loads scikit-learn
+    from fairuse_router.routing.deployed import Deployed
 
 _VALUES = ("probabilities", "scores", "prediction")
 _MOST_BYTES = 2**31 - 1  # of a protobuf
@@ -86,7 +89,7 @@ class Bundle:
         session_options: Mapping[str, Any] | None = None,
         providers: Sequence[str] = PROVIDERS,
     ) -> None:
-        check_settings(session_options, providers)
+        check_options(session_options, providers)
         self._model = model
         self._source = source
         self._options = dict(session_options or {})
@@ -184,7 +187,9 @@ class Bundle:
         unknown = unknown_levels(self.routing_table.schema, table)
         return self.routing_table.explain(self._codes(table), unknown)
 
-    def verify(self, X: Any, router: Any = None, *, max_checks: int = 200_000) -> dict[str, Any]:
+    def verify(
+        self, X: Any, router: Deployed | None = None, *, max_checks: int = 200_000
+    ) -> dict[str, Any]:
         """Check that the bundle answers here as it did where it was written.
 
         Parameters

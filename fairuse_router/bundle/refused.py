@@ -11,9 +11,10 @@ import numpy as np
 
 from fairuse_router import tables
 from fairuse_router.bundle.file.layout import Layout
+from fairuse_router.routing.deployed import Deployed
 
 
-def note_untaken(router: Any, table: tables.Table, layout: Layout) -> Layout:
+def note_refused(router: Deployed, table: tables.Table, layout: Layout) -> Layout:
     """Ask a router which features it takes missing or infinite values of, and write that down.
 
     A graph takes any number: a forest would answer where scikit-learn raises. The reader refuses
@@ -46,11 +47,11 @@ def note_untaken(router: Any, table: tables.Table, layout: Layout) -> Layout:
             return False
         return True
 
-    def untaken(value: float) -> tuple[str, ...]:
-        refused = [] if takes(numeric, value) else [j for j in numeric if not takes([j], value)]
-        return tuple(layout.columns[j].name for j in refused)
+    def refused(value: float) -> tuple[str, ...]:
+        those = [] if takes(numeric, value) else [j for j in numeric if not takes([j], value)]
+        return tuple(layout.columns[j].name for j in those)
 
-    return replace(layout, no_missing=untaken(np.nan), no_infinite=untaken(np.inf))
+    return replace(layout, no_missing=refused(np.nan), no_infinite=refused(np.inf))
 
 
 def _a_report_of_each_candidate(table: Any) -> list[Any]:

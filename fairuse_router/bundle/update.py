@@ -17,14 +17,14 @@ from fairuse_router.bundle.file.digest import BLANK, KEY, seal
 from fairuse_router.bundle.graph.routes import route_places
 from fairuse_router.bundle.reader import Bundle
 from fairuse_router.documents import check_path, check_target, write_whole
-from fairuse_router.routing.deployed import check_router
+from fairuse_router.routing.deployed import Deployed, check_router
 from fairuse_router.routing.table import RoutingTable
 
 _NAME = "updated_routes"
 
 
 def update_bundle(
-    router: Any,
+    router: Deployed,
     source: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
@@ -103,7 +103,7 @@ def update_bundle(
     write_whole(content, path)
 
 
-def _check_same(bundle: Bundle, router: Any, name: str) -> None:
+def _check_same(bundle: Bundle, router: Deployed, name: str) -> None:
     """Refuse a bundle of another router: other columns, classes, or numbers of the same groups."""
     own = getattr(router, "classes_", None)
     classes = None if bundle.classes_ is None else bundle.classes_.tolist()

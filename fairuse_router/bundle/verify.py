@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle.file.layout import REPORT
 from fairuse_router.bundle.file.metadata import onnx_labels
-from fairuse_router.bundle.parity import compare, gap_of_rows
+from fairuse_router.bundle.parity import (
+    METHODS,
+    Answering,
+    gap_of_rows,
+    measure_parity,
+    spaced_rows,
+)
+
+if TYPE_CHECKING:
+    from fairuse_router.routing.deployed import Deployed
 
 _ALONE = 100
-_OF_ROUTER = {"probabilities": "predict_proba", "scores": "decision_function"}
-_METHOD_OF = {**_OF_ROUTER, "prediction": "predict"}
+_METHOD_OF = {output: method for method, output in METHODS.items()}
 
 
 def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
@@ -27,8 +35,7 @@ def verify_alone(bundle: Any, table: Any, max_checks: int) -> dict[str, Any]:
     """
     tensors, grid = bundle.layout.features(table), bundle.schema.report_codes
     n = len(next(iter(tensors.values())))
-    per_report = n if n * len(grid) <= max_checks else max(1, max_checks // len(grid))
-    sample = np.linspace(0, n - 1, min(n, per_report)).round().astype(np.int64)
+    sample = spaced_rows(n, len(grid), max_checks)
     single = sample[:: max(1, len(sample) * len(grid) // _ALONE)]
     flips, gap, checks = 0, 0.0, 0
     for code in grid:
@@ -63,31 +70,18 @@ def _ask(
     return bundle._answer({**feed, REPORT: bundle.layout.reports(bundle.schema, codes)}, codes)
 
 
-def verify_router(bundle: Any, router: Any, X: Any, max_checks: int) -> dict[str, Any]:
-    """Compare a bundle with a router as export does.
-
-    Returns
-    -------
-    dict
-        ``rows``, ``reports``, ``checks``, ``label_flips`` and ``max_difference``.
-
-    Raises
-    ------
-    TypeError
-        If `router` is no FairUseRouter.
-    """
+def verify_router(bundle: Any, router: Deployed, X: Any, max_checks: int) -> dict[str, Any]:
+    """Compare a bundle with a router as export does, for `Bundle.verify`."""
     from fairuse_router.routing.deployed import check_router
 
     check_router(router)
     outputs = [output["name"] for output in bundle.outputs]
-    method = next((m for name, m in _OF_ROUTER.items() if name in outputs), None)
-    labels = None
-    if bundle.classes_ is None:
-        method = "predict"
-    else:
-        labels = onnx_labels({"labels": bundle.classes_.tolist()})
+    method = next((m for m, output in METHODS.items() if output in outputs), None)
+    classes = bundle.classes_
+    labels = None if classes is None else onnx_labels({"labels": classes.tolist()})
     one_model = np.zeros(len(bundle.routing_table.routes), dtype=np.int64)
-    found = compare(bundle.session, router, X, bundle.layout, labels, one_model, method, max_checks)
+    answering = Answering(bundle.session, bundle.layout, labels, method)
+    found = measure_parity(answering, router, X, one_model, max_checks)
     return {
         "rows": found.rows,
         "reports": found.reports,

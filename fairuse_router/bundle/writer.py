@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -22,14 +22,14 @@ from fairuse_router.bundle.file.arguments import (
 from fairuse_router.bundle.file.digest import BLANK, KEY, seal
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
-from fairuse_router.bundle.refused import note_untaken
+from fairuse_router.bundle.refused import note_refused
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.documents import check_target, write_whole
-from fairuse_router.routing.deployed import check_router
+from fairuse_router.routing.deployed import Deployed, check_router
 
 
 def export_bundle(
-    router: Any,
+    router: Deployed,
     path: str | os.PathLike[str],
     X: Any,
     *,
@@ -117,7 +117,7 @@ def export_bundle(
     layout.check(table)
     if tables.shape(table)[0] == 0:
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
-    layout = note_untaken(router, table, layout)
+    layout = note_refused(router, table, layout)
     draft = Draft(router, layout, opsets)
     model, parity = draft.settle(table, tolerance, max_checks)
     certificate = _certificate(draft, parity, precision, tolerance)
@@ -165,7 +165,7 @@ def _describe(
         "schema": table.schema.to_dict(),
         "features": layout.to_dict(),
         "classes": draft.classes,
-        "candidates": _candidates(draft.served),
+        "candidates": _candidates(draft.routed.served),
         "routing_table": metadata.write_table(table, hidden, min_cell),
         "audit": None if audit is None else metadata.suppress(audit.to_dict(), hidden, min_cell),
         "certificate": certificate,
@@ -174,7 +174,7 @@ def _describe(
     onnx.helper.set_model_props(model, {**properties, KEY: BLANK})
 
 
-def _candidates(served: list[ServedModel]) -> list[dict[str, Any]]:
+def _candidates(served: Sequence[ServedModel]) -> list[dict[str, Any]]:
     """The candidates that serve, and the kind of their models."""
     found: dict[str, dict[str, Any]] = {}
     for model in served:

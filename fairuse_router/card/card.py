@@ -20,7 +20,7 @@ from fairuse_router.documents import (
     reading,
     write_whole,
 )
-from fairuse_router.routing.deployed import check_router
+from fairuse_router.routing.deployed import Deployed, check_router
 from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 
@@ -65,7 +65,7 @@ class Card(Document):
     @classmethod
     def of(
         cls,
-        router: Any,
+        router: Deployed,
         audit: Audit | None = None,
         *,
         title: str = "FairUseRouter",

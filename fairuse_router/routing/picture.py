@@ -17,26 +17,7 @@ _ROOM = 0.6  # steps for an end, at the least
 
 
 def draw_tree(tree: Mapping[str, Any], attributes: tuple[str, ...], ax: Any = None) -> Any:
-    """Draw the questions of a disclosure plan.
-
-    Parameters
-    ----------
-    tree : dict
-        ``DisclosurePlan.to_dict()["tree"]``.
-    attributes : tuple of str
-        For the title.
-    ax : matplotlib Axes, default=None
-        None makes a new figure of the size that the tree needs.
-
-    Returns
-    -------
-    matplotlib Axes
-
-    Raises
-    ------
-    ImportError
-        Without matplotlib: ``pip install "fairuse-router[plot]"``.
-    """
+    """Draw the tree of `DisclosurePlan.to_dict`; without axes, on a figure of the size it needs."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:

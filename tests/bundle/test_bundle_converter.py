@@ -109,7 +109,7 @@ def test_pipelines_options_and_pickles(router, heart, tmp_path):
 
 
 def test_a_router_without_anything_else_imported(router, heart, tmp_path):
-    """Nobody need register the converter: see fairuse_router.convertible."""
+    """Nobody need register the converter: see FairUseRouter.onnx_converter."""
     import subprocess
     import sys
 

@@ -1,5 +1,4 @@
-"""Families: one module for every kind of model that a bundle can write by itself.
+"""Families: one module for every kind of model; each matches it, folds it, and emits nodes.
 
-Each matches an estimator, folds what stands around it into numbers, and emits nodes.
-How routes share nodes is not decided here, but in `plans`.
+How routes share nodes is not decided here, but in `plans`; nothing here reads a routing table.
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,17 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.naive_bayes import GaussianNB
 
-from fairuse_router.bundle.families.columns import Column, walk
-from fairuse_router.bundle.families.finish import finish_scores
-from fairuse_router.bundle.families.submodels import Told, model_sources
-from fairuse_router.bundle.file.layout import JOINED
-from fairuse_router.bundle.graph.blocks import pick_scores
-from fairuse_router.bundle.graph.builder import Graph
-from fairuse_router.candidates.candidate import ServedModel
-from fairuse_router.tables import InputColumn
+from fairuse_router.bundle.families.columns import Column, follow
+from fairuse_router.bundle.families.finish import LOGISTIC, SOFTMAX
+from fairuse_router.bundle.families.fold import Fold
+from fairuse_router.bundle.families.request import Request, Routed, Told
 
-# squares of far-off columns cancel each other; where they may add up to more than this, what is
-# left of single or double precision is not enough, and the models are written one by one
+# squares of far-off columns cancel; where they add up to more, too little of the precision is left
 _LARGEST_SUM = {np.dtype(np.float32): 64.0, np.dtype(np.float64): 1e4}
 
 
@@ -42,84 +36,46 @@ class _Normal:
     constant: NDArray[np.float64]
 
 
-@dataclass(frozen=True, eq=False)
-class NaiveBayes:
-    """All routes as one matrix over the columns and their squares.
-
-    Parameters
-    ----------
-    centre : ndarray of shape (d_used,)
-        Taken off the columns first.
-    used : ndarray of bool, shape (d,)
-    linear, squared : ndarray of shape (d_used, n_scores)
-        Weights of the columns used and of their squares.
-    bias : ndarray of shape (n_scores,)
-    n_classes : int
-    """
-
-    centre: NDArray[np.float64]
-    used: NDArray[np.bool_]
-    linear: NDArray[np.float64]
-    squared: NDArray[np.float64]
-    bias: NDArray[np.float64]
-    n_classes: int
-
-    looks_up_routes = True
-
-    @property
-    def width(self) -> int:
-        """Values a row."""
-        return self.n_classes
-
-    @classmethod
-    def of(
-        cls,
-        served: Sequence[ServedModel],
-        model_of_route: NDArray[np.int64],
-        features: Sequence[InputColumn],
-        classes: NDArray[Any] | None,
-        kind: Any,
-    ) -> NaiveBayes | None:
-        """Join all models, or return None where one is another, or squares would cancel."""
-        n_classes = 0 if classes is None else len(classes)
-        routes = []
-        for r, m in enumerate(model_of_route.tolist()):
-            normal = _normal_of(served[m], r, features)
-            if normal is None or len(normal.constant) != n_classes:
-                return None
-            routes.append(normal)
-        looked_at = [route.precision.any(axis=0) for route in routes]
-        used = np.array(looked_at[0])
-        if not used.any() or any((own != used).any() for own in looked_at):
+def fold_bayes(routed: Routed, request: Request) -> list[Fold] | None:
+    """Fold the model of every route; None where one is another, or squares would cancel."""
+    classes = request.classes
+    if classes is None or request.method != "predict_proba" or not routed.layout.joined:
+        return None
+    routes = []
+    for r, m in enumerate(routed.model_of_route.tolist()):
+        route = _normal_of(routed, m, r)
+        if route is None or len(route.constant) != len(classes):
             return None
-        mean = np.concatenate([route.mean for route in routes])[:, used]
-        precision = np.concatenate([route.precision for route in routes])[:, used]
-        bias = np.concatenate([route.constant for route in routes])
-        centre = _centre(mean, precision, np.dtype(kind))
-        if centre is None or not np.isfinite(bias).all():
-            return None
-        off = mean - centre
-        linear, squared = (off * precision).T, -precision.T / 2
-        bias = bias - (off**2 * precision).sum(axis=1) / 2
-        if n_classes == 2:  # only their difference counts
-            linear, squared = np.diff(linear)[:, ::2], np.diff(squared)[:, ::2]
-            bias = np.diff(bias)[::2]
-        return cls(centre, used, linear, squared, bias, n_classes)
+        routes.append(route)
+    used = np.array(routes[0].precision.any(axis=0))
+    if not used.any() or any((r.precision.any(axis=0) != used).any() for r in routes):
+        return None
+    mean = np.concatenate([route.mean for route in routes])[:, used]
+    precision = np.concatenate([route.precision for route in routes])[:, used]
+    centre = _centre(mean, precision, request.number)
+    return None if centre is None else [_fold(route, used, centre) for route in routes]
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append the answers: label index [n] and probabilities [n, K]."""
-        rows, centre = JOINED, self.centre
-        if not self.used.all():
-            rows = graph.op("Gather", rows, graph.constant(np.flatnonzero(self.used)), axis=1)
-        if centre.any():
-            rows = graph.op("Sub", rows, graph.numbers(centre[None, :]))
-        scores = graph.op("Gemm", rows, graph.numbers(self.linear), graph.numbers(self.bias))
-        squares = graph.op("Mul", rows, rows)
-        scores = graph.op("Gemm", squares, graph.numbers(self.squared), scores)
-        size, finish = (1, "logistic") if self.n_classes == 2 else (self.n_classes, "softmax")
-        own = np.arange(len(self.bias)).reshape(-1, size)
-        scores = pick_scores(graph, scores, own, route)
-        return finish_scores(graph, scores, size, finish)
+
+def _fold(route: _Normal, used: NDArray[np.bool_], centre: NDArray[np.float64]) -> Fold:
+    """Log-likelihoods as weights of the columns, off their centre, and of their squares."""
+    off, precision = route.mean[:, used] - centre, route.precision[:, used]
+    size = len(route.constant)
+    weights, squares, centres = *np.zeros((2, len(used), size)), np.zeros(len(used))
+    weights[used], squares[used], centres[used] = (off * precision).T, -precision.T / 2, centre
+    bias = route.constant - (off**2 * precision).sum(axis=1) / 2
+    if size == 2:  # only their difference counts
+        weights, squares, bias = np.diff(weights), np.diff(squares), np.diff(bias)
+    return Fold(
+        weights,
+        np.zeros_like(weights),
+        bias,
+        centres,
+        used,
+        np.zeros_like(used),
+        LOGISTIC if size == 2 else SOFTMAX,
+        {},
+        squares,
+    )
 
 
 def _centre(
@@ -141,10 +97,11 @@ def _centre(
     return None
 
 
-def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) -> _Normal | None:
+def _normal_of(routed: Routed, m: int, route: int) -> _Normal | None:
     """Densities as one route sees them, in the user's columns; None for any other model."""
-    sources = model_sources(model, features)
-    reached = walk(model.estimator, [Column(j) for j in range(len(sources))])
+    model = routed.served[m]
+    sources = routed.sources(model)
+    reached = follow(model.estimator, [Column(j) for j in range(len(sources))])
     if reached is None or type(reached[0]) is not GaussianNB:
         return None
     final, columns = reached
@@ -152,7 +109,7 @@ def _normal_of(model: ServedModel, route: int, features: Sequence[InputColumn]) 
     spread = np.log(2 * np.pi * final.var_).sum(axis=1).astype(np.float64)
     constant = np.log(final.class_prior_).astype(np.float64) - spread / 2
     theta, var = final.theta_.astype(np.float64), final.var_.astype(np.float64)
-    mean, precision = np.zeros((2, len(constant), len(features)))
+    mean, precision = np.zeros((2, len(constant), len(routed.layout.columns)))
     for j, column in enumerate(columns):
         source = sources[column.source]
         if column.slope == 0 or not np.isnan(column.at_missing):  # a gap has no density

@@ -7,28 +7,18 @@ is encoded is a number by the time that a linear model reads it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.compose import ColumnTransformer
-from sklearn.feature_selection import RFE, SelectorMixin
-from sklearn.frozen import FrozenEstimator
+from sklearn.feature_selection import SelectorMixin
 from sklearn.impute import SimpleImputer
-from sklearn.pipeline import FeatureUnion, Pipeline
-from sklearn.preprocessing import (
-    FunctionTransformer,
-    MaxAbsScaler,
-    MinMaxScaler,
-    RobustScaler,
-    StandardScaler,
-)
-from sklearn.semi_supervised import SelfTrainingClassifier
 
 from fairuse_router.bundle.families.encoders import ENCODERS, code_table, text_keys
-from fairuse_router.candidates.injection import KeepLast
+from fairuse_router.bundle.families.numeric import NUMERIC, operations_of
+from fairuse_router.bundle.families.walk import walk
 
 _OPERATIONS = {"sub": np.subtract, "div": np.divide, "mul": np.multiply, "add": np.add}
 
@@ -121,8 +111,51 @@ class Coded(Column):
         return self.apply(np.array(self.codes))
 
 
-def walk(estimator: Any, columns: Sequence[Any]) -> tuple[Any, list[Any]] | None:
-    """Return the last estimator of a nest of Pipelines, and the columns that reach it.
+class Mixed(Exception):
+    """A step mixes columns, or does to one what a `Column` cannot hold."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """A table whose columns are followed one by one, see `walk.Table`.
+
+    Parameters
+    ----------
+    each : list of Column or Text
+    """
+
+    each: list[Any]
+
+    def select(self, columns: Sequence[int]) -> Columns:
+        """Return some columns, in the order given."""
+        return Columns([self.each[j] for j in columns])
+
+    def cut(self, n_last: int) -> tuple[Columns, Columns]:
+        """Return all but the last columns, and the last."""
+        split = len(self.each) - n_last
+        return Columns(self.each[:split]), Columns(self.each[split:])
+
+    def join(self, parts: Iterable[Columns]) -> Columns:
+        """Return tables side by side."""
+        return Columns([column for part in parts for column in part.each])
+
+    def weigh(self, weight: float) -> Columns:
+        """Refuse weights."""
+        raise Mixed
+
+    def through(self, step: Any) -> Columns:
+        """Return the columns with what a scaler, an imputer or an encoder does to each."""
+        if isinstance(step, SelectorMixin):
+            return self.select(step.get_support(indices=True).tolist())
+        if type(step) in ENCODERS:  # a subclass may encode otherwise
+            return Columns(_encode(step, self.each))
+        if any(isinstance(column, Text) for column in self.each):
+            raise Mixed
+        return Columns(_scale(step, self.each))
+
+
+def follow(estimator: Any, columns: Sequence[Column | Text]) -> tuple[Any, list[Any]] | None:
+    """Return the model inside a nest of Pipelines, and the columns that reach it.
 
     Parameters
     ----------
@@ -133,117 +166,43 @@ def walk(estimator: Any, columns: Sequence[Any]) -> tuple[Any, list[Any]] | None
     Returns
     -------
     tuple or None
-        None if some step mixes columns, or does to one what a `Column` cannot hold. Where texts
-        went in, some of the columns are `Coded`, or still `Text`.
+        None if they cannot be followed so far. Where texts went in, some of the columns are
+        `Coded`, or still `Text`.
     """
-    found: list[Any] | None = list(columns)
-    if isinstance(estimator, Pipeline):
-        *before, (_, final) = estimator.steps
-        for _, step in before:
-            found = _pass(step, found)
-            if found is None:
-                return None
-        return walk(final, found or [])
-    if isinstance(estimator, FrozenEstimator):
-        return walk(estimator.estimator, columns)
-    if hasattr(estimator, "best_estimator_"):  # a search
-        return walk(estimator.best_estimator_, columns)
-    if isinstance(estimator, SelfTrainingClassifier):
-        return walk(estimator.estimator_, columns)
-    if isinstance(estimator, RFE):
-        kept = estimator.get_support(indices=True)
-        return walk(estimator.estimator_, [columns[j] for j in kept])
-    return estimator, list(columns)
-
-
-def _pass(step: Any, columns: list[Any] | None) -> list[Any] | None:
-    """Columns after a transformer; None if they cannot be followed through it."""
-    if columns is None:
+    try:
+        model, reached = walk(estimator, Columns(list(columns)))
+    except Mixed:
         return None
-    if step is None or (isinstance(step, str) and step == "passthrough"):
-        return columns
-    if isinstance(step, Pipeline):
-        for _, inner in step.steps:
-            columns = _pass(inner, columns)
-        return columns
-    if isinstance(step, FrozenEstimator):
-        return _pass(step.estimator, columns)
-    if isinstance(step, KeepLast):
-        split = len(columns) - step.n_last
-        head = _pass(step.transformer_, columns[:split])
-        return None if head is None else head + columns[split:]
-    if isinstance(step, ColumnTransformer) and not step.transformer_weights:
-        blocks = [
-            (inner, [columns[j] for j in step._transformer_to_input_indices[name]])
-            for name, inner, _ in step.transformers_
-        ]
-        return _join(blocks)
-    if isinstance(step, FeatureUnion) and not step.transformer_weights:
-        return _join([(inner, columns) for _, inner in step.transformer_list])
-    if isinstance(step, FunctionTransformer) and step.func is None:
-        return columns
-    if isinstance(step, SelectorMixin):
-        return [columns[j] for j in step.get_support(indices=True)]
-    if type(step) in ENCODERS:  # a subclass may encode otherwise
-        return _encode(step, columns)
-    if any(isinstance(column, Text) for column in columns):
-        return None
-    return _scale(step, columns)
+    return model, reached.each
 
 
-def _encode(step: Any, columns: list[Any]) -> list[Any] | None:
-    """Codes of texts; None where some are no texts, or an unknown one raises."""
+def _encode(step: Any, columns: list[Any]) -> list[Any]:
+    """Codes of texts, of which an unknown one must have some, too."""
     coded: list[Any] = []
     for j, column in enumerate(columns):
         if not isinstance(column, Text):
-            return None
+            raise Mixed
         table, texts = code_table(step, j), tuple(text_keys(step.categories_[j]))
         if len(table) == len(texts) or not np.isfinite(table).all():
-            return None
+            raise Mixed
         coded += [Coded(column.source, (), texts, tuple(codes)) for codes in table.T.tolist()]
     return coded
 
 
-def _join(blocks: list[tuple[Any, list[Any]]]) -> list[Any] | None:
-    joined: list[Any] = []
-    for inner, columns in blocks:
-        if not columns or (isinstance(inner, str) and inner == "drop"):
-            continue
-        part = _pass(inner, columns)
-        if part is None:
-            return None
-        joined += part
-    return joined
-
-
-def _scale(step: Any, columns: list[Column]) -> list[Column] | None:
+def _scale(step: Any, columns: list[Column]) -> list[Column]:
     """Columns after a scaler or an imputer."""
-    kind = type(step)
-    if kind is SimpleImputer:
+    if type(step) is SimpleImputer:
         return _fill(step, columns)
-    if getattr(step, "clip", False):
-        return None
-    rows: list[tuple[str, Any]]
-    if kind is MinMaxScaler:
-        rows = [("mul", step.scale_), ("add", step.min_)]
-    elif kind is MaxAbsScaler:
-        rows = [("div", step.scale_)]
-    elif kind is StandardScaler:
-        rows = [("sub", step.mean_ if step.with_mean else None), ("div", step.scale_)]
-    elif kind is RobustScaler:
-        rows = [("sub", step.center_), ("div", step.scale_)]
-    else:
-        return None
-    return [
-        column.then(*((op, values[j]) for op, values in rows if values is not None))
-        for j, column in enumerate(columns)
-    ]
+    if type(step) not in NUMERIC or getattr(step, "clip", False):
+        raise Mixed
+    rows = operations_of(step)
+    return [c.then(*((op, values[j]) for op, values in rows)) for j, c in enumerate(columns)]
 
 
-def _fill(imputer: SimpleImputer, columns: list[Column]) -> list[Column] | None:
+def _fill(imputer: SimpleImputer, columns: list[Column]) -> list[Column]:
     missing = imputer.missing_values
     if not (isinstance(missing, float) and np.isnan(missing)):
-        return None
+        raise Mixed
     values = np.asarray(imputer.statistics_, dtype=np.float64)
     kept = np.flatnonzero(~np.isnan(values))
     filled = [columns[j].then(("fill", values[j])) for j in kept]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,61 +12,60 @@ from scipy.special import logit
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression, Ridge, RidgeCV
 
-from fairuse_router.bundle.families.compose import classify, final_estimator, reach, regress
-from fairuse_router.bundle.families.finish import finish_scores
+from fairuse_router.bundle.families.compose import Cells, answer
+from fairuse_router.bundle.families.finish import LOGISTIC
 from fairuse_router.bundle.families.linear import centre_to_take_off
+from fairuse_router.bundle.families.request import Routed
+from fairuse_router.bundle.families.walk import nest_of, walk
 from fairuse_router.bundle.graph.blocks import Answer, Block, merge, unknown_level
 from fairuse_router.bundle.graph.builder import Graph
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.candidates.corrected import CLIP, Corrected, has_log_odds
 
 
-def share_base(
-    served: Sequence[ServedModel], model_of_route: NDArray[np.int64]
-) -> tuple[list[ServedModel], NDArray[np.int64]]:
+def share_base(routed: Routed) -> Routed:
     """Let a correction of generic serve generic's own routes, too, by a row of zeros.
 
     Every row of a batch is then scored by one model; where other candidates serve as well, or the
     correction is of another model, nothing changes.
     """
-    corrected = [s for s in served if isinstance(s.estimator, Corrected)]
-    others = [s for s in served if not isinstance(s.estimator, Corrected)]
+    corrected = [s for s in routed.served if isinstance(s.estimator, Corrected)]
+    others = [s for s in routed.served if not isinstance(s.estimator, Corrected)]
     if len(corrected) != 1 or len(others) != 1:
-        return list(served), model_of_route
+        return routed
     model = corrected[0].estimator
     if model.base is not others[0].estimator:
-        return list(served), model_of_route
-    own = np.array([isinstance(served[m].estimator, Corrected) for m in model_of_route])
+        return routed
+    of_route = routed.model_of_route
+    own = np.array([isinstance(routed.served[m].estimator, Corrected) for m in of_route])
     shared = model.under_routes(np.arange(len(own)), own.astype(np.float64))
     one = ServedModel(corrected[0].candidate, shared, corrected[0].added, corrected[0].added_names)
-    return [one], np.zeros_like(model_of_route)
+    return replace(routed, served=[one], model_of_route=np.zeros_like(of_route))
 
 
-def one_model_per_route(
-    served: Sequence[ServedModel], model_of_route: NDArray[np.int64]
-) -> tuple[list[ServedModel], NDArray[np.int64]]:
+def one_model_per_route(routed: Routed) -> Routed:
     """Replace a correction of a linear model by one linear model for each of its routes."""
     models: list[ServedModel] = []
-    of_route = np.zeros_like(model_of_route)
+    of_route = np.zeros_like(routed.model_of_route)
     index: dict[int, int] = {}
-    for route, m in enumerate(model_of_route.tolist()):
-        model = served[m]
-        blended = (
-            _linear(model.estimator, route) if isinstance(model.estimator, Corrected) else None
-        )
+    for route, m in enumerate(routed.model_of_route.tolist()):
+        model = routed.served[m]
+        blended = _linear(model.estimator, route)
         if blended is not None:
-            models.append(ServedModel(model.candidate, blended))
-        elif m not in index:
+            model, m = ServedModel(model.candidate, blended), -1 - route
+        if m not in index:
             index[m] = len(models)
             models.append(model)
-        of_route[route] = len(models) - 1 if blended is not None else index[m]
-    return models, of_route
+        of_route[route] = index[m]
+    return replace(routed, served=models, model_of_route=of_route)
 
 
-def _linear(model: Corrected, code: int) -> Any:
-    """Return the base model with one correction in its coefficients, if it is linear, else None."""
+def _linear(model: Any, code: int) -> Any:
+    """Return the base of a correction with that in its coefficients; None if it is not linear."""
+    if not isinstance(model, Corrected):
+        return None
     twin = copy.deepcopy(model.base)
-    final = final_estimator(twin)
+    final = nest_of(twin, shallow=True)[1]
     if not (has_log_odds(final) or type(final) in (LinearRegression, Ridge, RidgeCV)):
         return None
     if np.size(final.intercept_) != 1 or np.size(final.coef_) != len(model.fill):
@@ -77,47 +76,55 @@ def _linear(model: Corrected, code: int) -> Any:
     return twin
 
 
-def classify_corrected(graph: Graph, model: Corrected, block: Block, code: str) -> Answer:
-    """Label index [n] and probabilities [n, 2]; a row of zeros answers as the base model does.
+def answer_corrected(graph: Graph, model: Corrected, block: Block, code: str) -> Answer:
+    """Answer by a corrected model; a row of zeros in its table answers as the base model does.
 
     Parameters
     ----------
     graph : Graph
     model : Corrected
+        A regressor, or a classifier of two classes, whose values are probabilities.
     block : tuple of Part
         The base model's columns.
     code : str
         Row of the table for every row, int64, shape (n,).
     """
-    final, reached = reach(graph, model.base, block)
-    if has_log_odds(final):
-        return _answer(graph, _blended(graph, model, final, reached, code))
+    final, cells = walk(model.base, Cells(graph, block), shallow=True)
+    reached, is_classifier = cells.block, hasattr(model, "classes_")
+    if is_classifier and has_log_odds(final):
+        return LOGISTIC.write(graph, _blended(graph, model, final, reached, code))
     added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
+    if not is_classifier:
+        number = answer(graph, final, reached, "predict").values
+        return Answer(values=graph.op("Add", number, added))
     if type(final) is HistGradientBoostingClassifier:  # its scores are its log-odds
-        return _answer(graph, _corrected_score(graph, model, final, reached, added, code))
-    label, proba = classify(graph, final, reached, "predict_proba")
-    assert proba is not None
+        margin = _corrected_score(graph, model, final, reached, added, code)
+        return LOGISTIC.write(graph, margin)
+    return _corrected_odds(
+        graph, model, answer(graph, final, reached, "predict_proba"), added, code
+    )
+
+
+def _corrected_odds(graph: Graph, model: Corrected, base: Answer, added: str, code: str) -> Answer:
+    """Answer of a base model that gives probabilities."""
+    proba = base.values
     p = graph.op("Clip", proba, graph.numbers(CLIP), graph.numbers(1 - CLIP))
     odds = graph.numbers([[-model.scale], [model.scale]])  # of the second class against the first
-    margin = graph.op("Gemm", graph.op("Log", p), odds, added)
-    own_label, own_proba = _answer(graph, margin)
+    own = LOGISTIC.write(graph, graph.op("Gemm", graph.op("Log", p), odds, added))
     untouched = _untouched(model)
     if not untouched.any():
-        return own_label, own_proba
+        return own
     plain = graph.op("Gather", graph.constant(untouched), code)
     rows = graph.op("Unsqueeze", plain, graph.constant([1], np.int64))
-    return (
-        graph.op("Where", plain, label, own_label),
-        graph.op("Where", rows, proba, own_proba),
-    )
+    label = graph.op("Where", plain, base.label, own.label)
+    return Answer(label, graph.op("Where", rows, proba, own.values))
 
 
 def _corrected_score(
     graph: Graph, model: Corrected, final: Any, reached: Block, added: str, code: str
 ) -> str:
     """Margin of a base model whose scores are log-odds, shape (n, 1)."""
-    _, score = classify(graph, final, reached, "decision_function")
-    assert score is not None
+    score = answer(graph, final, reached, "decision_function").values
     far = float(logit(1 - CLIP))
     kept = graph.op("Clip", score, graph.numbers(-far), graph.numbers(far))
     margin = graph.op("Gemm", kept, graph.numbers([[model.scale]]), added)
@@ -131,13 +138,6 @@ def _corrected_score(
 def _untouched(model: Corrected) -> NDArray[np.bool_]:
     """Codes under which the base model answers alone, shape (R,)."""
     return np.array(~model.table.any(axis=1))
-
-
-def regress_corrected(graph: Graph, model: Corrected, block: Block, code: str) -> str:
-    """Predicted numbers, shape (n, 1); for `block` and `code` see `classify_corrected`."""
-    final, reached = reach(graph, model.base, block)
-    added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
-    return graph.op("Add", regress(graph, final, reached), added)
 
 
 def _blended(graph: Graph, model: Corrected, final: Any, reached: Block, code: str) -> str:
@@ -171,8 +171,3 @@ def _dot(
     scores = graph.op("Gemm", features, graph.numbers(slopes.T), constant)
     own = graph.op("Unsqueeze", code, graph.constant([1], np.int64))
     return graph.op("GatherElements", scores, own, axis=1, name=unknown_level(graph))
-
-
-def _answer(graph: Graph, margin: str) -> tuple[str, str]:
-    label, proba = finish_scores(graph, margin, 1, "logistic")
-    return label, proba

@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.calibration import CalibratedClassifierCV
 
-from fairuse_router.bundle.families.columns import Coded, Column, Text, walk
+from fairuse_router.bundle.families.columns import Coded, Column, Text, follow
+from fairuse_router.bundle.families.finish import Finish, mean_of_sigmoids
 from fairuse_router.bundle.families.linear import Head, head_of
 from fairuse_router.bundle.families.lookups import Lookup, Lookups, in_sum, side_by_side
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +31,14 @@ class Fold:
         Added where a column is missing and counts as 0.
     bias : ndarray of shape (S,)
     centre : ndarray of shape (n_columns,)
-        What its scalers take for 0.
+        What its scalers take for 0; with squares, what is taken off the columns.
     used, filled : ndarray of bool, shape (n_columns,)
         Columns that reach the model; columns whose missing values are filled in.
-    finish : str
-        What is made of the scores, see `linear.Head`.
+    finish : Finish
     lookups : dict of int to Lookup
         Columns of texts.
+    squares : ndarray of shape (n_columns, S) or None, default=None
+        Weights of the squares of what is left of the columns.
     """
 
     weights: NDArray[np.float64]
@@ -44,33 +47,82 @@ class Fold:
     centre: NDArray[np.float64]
     used: NDArray[np.bool_]
     filled: NDArray[np.bool_]
-    finish: str
+    finish: Finish
     lookups: Lookups
+    squares: NDArray[np.float64] | None = None
 
 
-def fold(estimator: Any, numeric: Sequence[bool], method: str | None) -> Fold | None:
-    """Fold scalers, imputers, selections and encoders into a linear model.
+def are_alike(folds: Sequence[Fold]) -> bool:
+    """Whether functions of the same columns have one finish, of equally many scores."""
+    first = folds[0]
+    return all(
+        np.array_equal(each.used, first.used)
+        and np.array_equal(each.filled, first.filled)
+        and each.finish is first.finish
+        and len(each.bias) == len(first.bias)
+        for each in folds
+    )
 
-    Parameters
-    ----------
-    estimator : fitted estimator
-    numeric : sequence of bool
-        Its input columns that are numbers; the others are texts.
-    method : {"predict_proba", "decision_function", "predict"} or None
 
-    Returns
-    -------
-    Fold or None
-        None for any other model.
-    """
-    columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
-    return _fold(estimator, columns, len(columns), method)
+def join_folds(folds: Sequence[Fold]) -> Fold:
+    """Return functions that are alike as one, their scores side by side."""
+    first, sizes = folds[0], [len(each.bias) for each in folds]
+    squares = [each.squares for each in folds if each.squares is not None]
+    return replace(
+        first,
+        weights=np.concatenate([each.weights for each in folds], axis=1),
+        gaps=np.concatenate([each.gaps for each in folds], axis=1),
+        bias=np.concatenate([each.bias for each in folds]),
+        lookups=side_by_side([each.lookups for each in folds], sizes),
+        squares=np.concatenate(squares, axis=1) if squares else None,
+    )
+
+
+def fold_linear(routed: Routed, request: Request) -> list[Fold] | None:
+    """Fold the linear model of every route; None where one is another."""
+    width, classes = len(routed.layout.columns), request.classes
+    found = []
+    for model in routed.served:
+        sources = routed.sources(model)
+        numeric = routed.are_numbers(sources)
+        columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
+        folded = _fold(model.estimator, columns, len(columns), request.method)
+        if folded is None:
+            return None
+        if classes is not None and not np.array_equal(model.estimator.classes_, classes):
+            return None
+        found.append((folded, sources))
+    routes = enumerate(routed.model_of_route.tolist())
+    return [_route(found[m][0], found[m][1], width, r) for r, m in routes]
+
+
+def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
+    """A model as one route sees it: what it is told is constant, and joins the bias."""
+    place = {s: j for j, s in enumerate(sources) if not isinstance(s, Told)}
+    features = [place[j] for j in range(d)]
+    bias = model.bias.copy()
+    for j, source in enumerate(sources):
+        if isinstance(source, Told) and source.numeric:
+            bias += float(source.values[route]) * model.weights[j]
+        elif isinstance(source, Told) and j in model.lookups:
+            bias += model.lookups[j].of([source.values[route]])[0]
+    return replace(
+        model,
+        weights=model.weights[features],
+        gaps=model.gaps[features],
+        bias=bias,
+        centre=model.centre[features],
+        used=model.used[features],
+        filled=model.filled[features],
+        lookups={f: model.lookups[j] for f, j in enumerate(features) if j in model.lookups},
+    )
 
 
 def _fold(
     estimator: Any, columns: Sequence[Column | Text], n_columns: int, method: str | None
 ) -> Fold | None:
-    reached = walk(estimator, columns)
+    """Fold scalers, imputers, selections and encoders into a linear model; None for any other."""
+    reached = follow(estimator, columns)
     if reached is None:
         return None
     final, found = reached
@@ -124,19 +176,20 @@ def _fold_calibrated(
         inner = _fold(part.estimator, columns, n_columns, "decision_function")
         if part.method != "sigmoid" or len(part.classes) != 2 or inner is None:
             return None
-        slope, shift = -part.calibrators[0].a_, -part.calibrators[0].b_
-        parts.append((inner, slope, slope * inner.bias + shift))
-    first = parts[0][0]
-    if any((p.used != first.used).any() or (p.filled != first.filled).any() for p, _, _ in parts):
-        return None
-    lookups = [{j: one.scaled(slope) for j, one in p.lookups.items()} for p, slope, _ in parts]
-    return Fold(
-        np.concatenate([slope * p.weights for p, slope, _ in parts], axis=1),
-        np.concatenate([slope * p.gaps for p, slope, _ in parts], axis=1),
-        np.concatenate([bias for _, _, bias in parts]),
-        first.centre,
-        first.used,
-        first.filled,
-        "mean",
-        side_by_side(lookups, [1] * len(parts)),
+        parts.append(_on_line(inner, -part.calibrators[0].a_, -part.calibrators[0].b_))
+    return (
+        replace(join_folds(parts), finish=mean_of_sigmoids(len(parts)))
+        if are_alike(parts)
+        else None
+    )
+
+
+def _on_line(fold: Fold, slope: float, shift: float) -> Fold:
+    """Scores times a slope, and shifted."""
+    return replace(
+        fold,
+        weights=slope * fold.weights,
+        gaps=slope * fold.gaps,
+        bias=slope * fold.bias + shift,
+        lookups={j: lookup.scaled(slope) for j, lookup in fold.lookups.items()},
     )

@@ -3,42 +3,48 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from sklearn.svm import SVC, SVR, NuSVC, NuSVR
 
-from fairuse_router.bundle.graph.blocks import best, flat
+from fairuse_router.bundle.graph.blocks import Answer, best, flat
 from fairuse_router.bundle.graph.builder import Graph
 
 _KINDS = (SVC, NuSVC, SVR, NuSVR)
 
 
-def is_kernel_machine(estimator: Any, method: str | None) -> bool:
-    """Whether `answer_kernel_machine` writes it: all but probabilities and kernels of the user."""
-    return (
-        type(estimator) in _KINDS
-        and estimator.kernel in ("linear", "poly", "rbf", "sigmoid")
-        and method != "predict_proba"
-    )
+@dataclass(frozen=True)
+class KernelMachine:
+    """A fitted machine."""
+
+    estimator: Any
+
+    def answer(self, graph: Graph, tensor: str) -> Answer:
+        """Append the answer for a tensor of its columns."""
+        estimator = self.estimator
+        vectors = np.asarray(estimator.support_vectors_, dtype=np.float64)
+        alike = _kernel(graph, estimator, tensor, vectors)
+        if len(getattr(estimator, "classes_", ())) > 2:
+            return _by_pairs(graph, estimator, alike)
+        weights = np.reshape(estimator.dual_coef_, (-1, 1))
+        bias = np.reshape(estimator.intercept_, 1)
+        scores = graph.op("Gemm", alike, graph.numbers(weights), graph.numbers(bias))
+        if not hasattr(estimator, "classes_"):
+            return Answer(values=scores)
+        second = graph.op("GreaterOrEqual", flat(graph, scores), graph.numbers(0))
+        return Answer(graph.cast(second, np.int64), scores)
 
 
-def answer_kernel_machine(graph: Graph, estimator: Any, tensor: str) -> list[str]:
-    """Label index [n] and scores [n, S] of a fitted machine; of a regression the values."""
-    vectors = np.asarray(estimator.support_vectors_, dtype=np.float64)
-    alike = _kernel(graph, estimator, tensor, vectors)
-    if len(getattr(estimator, "classes_", ())) > 2:
-        return _by_pairs(graph, estimator, alike)
-    weights = np.reshape(estimator.dual_coef_, (-1, 1))
-    bias = np.reshape(estimator.intercept_, 1)
-    scores = graph.op("Gemm", alike, graph.numbers(weights), graph.numbers(bias))
-    if not hasattr(estimator, "classes_"):
-        return [scores]
-    second = graph.op("GreaterOrEqual", flat(graph, scores), graph.numbers(0))
-    return [graph.cast(second, np.int64), scores]
+def machine_of(estimator: Any, method: str | None, kind: Any) -> KernelMachine | None:
+    """Return a machine in double precision; None for probabilities, or a kernel of the user's."""
+    known = type(estimator) in _KINDS and estimator.kernel in ("linear", "poly", "rbf", "sigmoid")
+    written = known and method != "predict_proba" and np.dtype(kind) == np.float64
+    return KernelMachine(estimator) if written else None
 
 
-def _by_pairs(graph: Graph, estimator: Any, alike: str) -> list[str]:
+def _by_pairs(graph: Graph, estimator: Any, alike: str) -> Answer:
     """One machine for each pair of classes, which vote; sums of their scores break ties."""
     pairs = list(itertools.combinations(range(len(estimator.classes_)), 2))
     ends = np.cumsum([0, *estimator.n_support_])
@@ -59,13 +65,13 @@ def _by_pairs(graph: Graph, estimator: Any, alike: str) -> list[str]:
 
     label = best(graph, count(graph.op("Greater", duels, zero)))  # as libsvm counts a zero
     if estimator.decision_function_shape == "ovo":
-        return [label, duels]
+        return Answer(label, duels)
     total = graph.op("MatMul", duels, graph.numbers(first - second))
     size = graph.op("Add", graph.op("Abs", total), graph.numbers(1))
     share = graph.op("Div", total, graph.op("Mul", size, graph.numbers(3)))
     votes = count(graph.op("GreaterOrEqual", duels, zero))  # as scikit-learn counts it
     scores = graph.op("Add", votes, share)
-    return [best(graph, scores) if estimator.break_ties else label, scores]
+    return Answer(best(graph, scores) if estimator.break_ties else label, scores)
 
 
 def _kernel(graph: Graph, estimator: Any, tensor: str, vectors: Any) -> str:

@@ -1,36 +1,25 @@
-"""Leaves: single fitted estimators, handed to skl2onnx and read back as nodes of our graph."""
+"""Leaves: single fitted estimators, by the family that knows them, else by skl2onnx."""
 
 from __future__ import annotations
 
-import copy
-import warnings
-from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-from onnx import ModelProto
-from skl2onnx import convert_sklearn
-from skl2onnx._supported_operators import sklearn_operator_name_map
-from skl2onnx.common._registration import get_converter
-from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType, StringTensorType
-from sklearn.impute import SimpleImputer
+from sklearn.feature_selection import SelectorMixin
 
-from fairuse_router.bundle.families.columns import Column
+from fairuse_router.bundle.families.converted import (
+    classify_by_skl2onnx,
+    regress_by_skl2onnx,
+    transform_by_skl2onnx,
+)
 from fairuse_router.bundle.families.encoders import ENCODERS, encode
-from fairuse_router.bundle.families.kernels import answer_kernel_machine, is_kernel_machine
-from fairuse_router.bundle.families.linear import answer_head, head_of
-from fairuse_router.bundle.families.nets import answer_net, is_net
+from fairuse_router.bundle.families.finish import Scored
+from fairuse_router.bundle.families.kernels import machine_of
+from fairuse_router.bundle.families.linear import head_of
+from fairuse_router.bundle.families.nets import net_of
 from fairuse_router.bundle.families.numeric import NUMERIC, transform_numbers
-from fairuse_router.bundle.families.register import teach_skl2onnx
-from fairuse_router.bundle.families.trees import TREE_MODELS, answer_trees, trees_of
-from fairuse_router.bundle.file.names import feature_text
-from fairuse_router.bundle.file.session import open_session
-from fairuse_router.bundle.graph.blocks import Answer, Block, Part, flat, merge, text_codes
-from fairuse_router.bundle.graph.builder import ML, Graph
-from fairuse_router.candidates.injection import is_estimator
-
-teach_skl2onnx()
+from fairuse_router.bundle.families.trees import trees_alone
+from fairuse_router.bundle.graph.blocks import Answer, Block, Part, merge, select
+from fairuse_router.bundle.graph.builder import Graph
 
 
 def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
@@ -38,234 +27,33 @@ def transform_leaf(graph: Graph, estimator: Any, block: Block) -> Block:
     if isinstance(estimator, ENCODERS):
         return encode(graph, estimator, block)
     part = merge(graph, block, estimator)
+    if isinstance(estimator, SelectorMixin):
+        return select(graph, (part,), estimator.get_support(indices=True).tolist())
     if type(estimator) in NUMERIC and not part.text:
         return (Part(*transform_numbers(graph, estimator, part.tensor)),)
-    if isinstance(estimator, SimpleImputer):
-        estimator = _for_texts(estimator)
-    model = _convert(graph, estimator, part, {})
-    output = model.graph.output[0].type.tensor_type
-    text = output.elem_type == 8
-    width = output.shape.dim[1].dim_value if len(output.shape.dim) == 2 else 0
-    tensor = graph.inline(model, [part.tensor])[0]
-    if not text:
-        tensor = graph.cast(tensor, graph.kind)
-    return (Part(tensor, width or _output_width(estimator), text),)
+    return (transform_by_skl2onnx(graph, estimator, part),)
 
 
-def classify_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
-    """Label index [n], and probabilities [n, K] or scores [n, S], by one fitted classifier."""
-    part = _numbers_of(graph, block, estimator)
-    own = _own_nodes(graph, estimator, part.tensor, method)
-    if own is not None:
-        label, values = own
-        return label, values
-    raw = {"raw_scores": True} if method == "decision_function" else {}
-    indexed = _with_index_labels(estimator)
-    model = _convert(graph, indexed, part, raw)
-    label, values = graph.inline(model, [part.tensor])
-    label = _class_index(graph, label, indexed)
-    if method is None:
-        return label, None
-    values = graph.cast(values, graph.kind)
-    if method == "predict_proba":
-        _try_weighted_neighbours(estimator, model, "predict_proba")
-        shape = [-1, len(estimator.classes_)]
-        return label, graph.op("Reshape", values, graph.constant(shape, np.int64))
-    return label, _as_decisions(graph, estimator, model, values)
-
-
-def regress_leaf(graph: Graph, estimator: Any, block: Block) -> str:
-    """Predictions of one fitted regressor, shape (n, 1)."""
-    part = _numbers_of(graph, block, estimator)
-    own = _own_nodes(graph, estimator, part.tensor, "predict")
-    if own is not None:
-        return own[0]
-    model = _convert(graph, estimator, part, {})
-    _try_weighted_neighbours(estimator, model, "predict")
-    values = graph.cast(graph.inline(model, [part.tensor])[0], graph.kind)
-    return graph.op("Reshape", values, graph.constant([-1, 1], np.int64))
-
-
-def _own_nodes(graph: Graph, estimator: Any, tensor: str, method: str | None) -> list[str] | None:
-    """Answer of a model that is written without skl2onnx; None for any other."""
-    head = head_of(estimator, method)
-    if head is not None:
-        return answer_head(graph, head, tensor)
-    if type(estimator) in TREE_MODELS:
-        columns = [Column(j) for j in range(estimator.n_features_in_)]
-        trees = trees_of(estimator, columns, method, graph.kind)
-        return None if trees is None else answer_trees(graph, trees, tensor)
-    if is_net(estimator):
-        return answer_net(graph, estimator, tensor)
-    if graph.kind == np.float64 and is_kernel_machine(estimator, method):
-        return answer_kernel_machine(graph, estimator, tensor)
-    return None
-
-
-def _numbers_of(graph: Graph, block: Block, estimator: Any) -> Part:
-    """Join a block for an estimator that takes numbers only."""
+def answer_leaf(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
+    """Answer by one fitted classifier or regressor, see `compose.answer`."""
     part = merge(graph, block, estimator)
     if part.text:
         raise ValueError(
             f"text columns reach {type(estimator).__name__}; encode them first, in a "
             "ColumnTransformer"
         )
-    return part
-
-
-def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> ModelProto:
-    estimator = _nameless(estimator)
-    number = DoubleTensorType if graph.kind == np.float64 else FloatTensorType
-    types = [("i0", (StringTensorType if part.text else number)([None, part.width]))]
-    options = {id(e): {"zipmap": False} for e in _inside(estimator) if "zipmap" in _options(e)}
-    if raw and "raw_scores" in _options(estimator):
-        options[id(estimator)] = {**options.get(id(estimator), {}), **raw}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return convert_sklearn(
-            estimator,
-            "leaf",
-            types,
-            target_opset={d: v for d, v in graph.opsets.items() if d in ("", "ai.onnx.ml")},
-            options=options,
-        )
-
-
-def _nameless(estimator: Any) -> Any:
-    """Return XGBoost models without their columns' names, by which onnxmltools finds no column."""
-
-    def named(value: Any) -> list[Any]:
-        boosters = [e.get_booster() for e in _inside(value) if hasattr(e, "get_booster")]
-        return [b for b in boosters if getattr(b, "feature_names", None) is not None]
-
-    if named(estimator):
-        estimator = copy.deepcopy(estimator)
-        for booster in named(estimator):
-            booster.feature_names = None
-    return estimator
-
-
-def _inside(value: Any) -> Iterator[Any]:
-    """Yield the fitted estimators inside an estimator, itself included."""
-    if isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _inside(item)
-    elif isinstance(value, np.ndarray) and value.dtype == object:
-        yield from _inside(value.ravel().tolist())
-    elif is_estimator(value):
-        yield value
-        for item in vars(value).values():
-            yield from _inside(item)
-
-
-def _options(estimator: Any) -> dict[str, Any]:
-    alias = sklearn_operator_name_map.get(type(estimator))
-    return (get_converter(alias).get_allowed_options() or {}) if alias else {}
-
-
-def _with_index_labels(estimator: Any) -> Any:
-    """Return a copy whose labels are 0 to K-1, the positions in its ``classes_``."""
-    classes = np.asarray(estimator.classes_)
-    index = np.arange(len(classes))
-    relabelled = copy.copy(estimator)
-    if "classes_" in vars(relabelled):
-        relabelled.classes_ = index
-    elif hasattr(relabelled, "label_binarizer_"):
-        relabelled.label_binarizer_ = copy.copy(relabelled.label_binarizer_)
-        relabelled.label_binarizer_.classes_ = index
-    inner = getattr(relabelled, "estimators_", None)
-    if isinstance(inner, list):
-        relabelled.estimators_ = [
-            _with_index_labels(e) if np.array_equal(getattr(e, "classes_", ()), classes) else e
-            for e in inner
-        ]
-    return relabelled
-
-
-def _class_index(graph: Graph, label: str, estimator: Any) -> str:
-    """Labels as positions in ``classes_``, of an estimator that would not take those for labels."""
-    classes = np.asarray(estimator.classes_)
-    if classes.dtype.kind not in "biuf":
-        return text_codes(graph, flat(graph, label), classes.tolist(), np.arange(len(classes) + 1))
-    label = flat(graph, graph.cast(label, np.int64))
-    if np.array_equal(classes, np.arange(len(classes))):
-        return label
-    places = list(range(len(classes)))
-    keys = [int(c) for c in classes]
-    return graph.op("LabelEncoder", label, domain=ML, keys_int64s=keys, values_int64s=places)
-
-
-def _for_texts(imputer: SimpleImputer) -> SimpleImputer:
-    """Return a copy whose missing and fill values are the texts that the bundle is fed."""
-    changed = copy.copy(imputer)
-    changed.missing_values = feature_text(imputer.missing_values)
-    changed.statistics_ = np.array([feature_text(s) for s in imputer.statistics_], dtype=object)
-    changed.fill_value = None
-    return changed
-
-
-def _output_width(transformer: Any) -> int | None:
-    try:
-        return len(transformer.get_feature_names_out())
-    except (AttributeError, ValueError, TypeError):
-        return None
-
-
-def _as_decisions(graph: Graph, estimator: Any, model: ModelProto, values: str) -> str:
-    """Decisions [n, S] from what a converted model writes for them, after a trial.
-
-    skl2onnx writes both signs of a binary score, and converters of other packages, which know
-    nothing of scores, probabilities: of two classes, their log-odds may be the decision.
-    """
-    rows = np.random.default_rng(0).normal(size=(16, estimator.n_features_in_))
-    rows[0] = 0
-    wanted, found = _trial(estimator, model, rows, "decision_function")
-    values = graph.op("Reshape", values, graph.constant([-1, found.shape[1]], np.int64))
-    if wanted.shape[1] == 1 and found.shape[1] == 2:
-        second = graph.op("Gather", values, graph.constant([1], np.int64), axis=1)
-        if _agree(wanted, found[:, 1:]):
-            return second
-        with np.errstate(all="ignore"):
-            odds = np.log(found[:, 1:] / found[:, :1])
-        if _agree(wanted, odds):
-            smallest = graph.numbers(np.finfo(np.float32).tiny)
-            first = graph.op("Gather", values, graph.constant([0], np.int64), axis=1)
-            first, second = (graph.op("Max", v, smallest) for v in (first, second))
-            return graph.op("Log", graph.op("Div", second, first))
-    elif wanted.shape == found.shape and _agree(wanted, found):
-        return values
-    raise ValueError(
-        f"what its converter writes for decisions is not the decision_function of "
-        f"{type(estimator).__name__}"
+    own = (
+        scored_of(estimator, method)
+        or trees_alone(estimator, method, graph.kind)
+        or machine_of(estimator, method, graph.kind)
     )
+    if own is not None:
+        return own.answer(graph, part.tensor)
+    if method == "predict":
+        return regress_by_skl2onnx(graph, estimator, part)
+    return classify_by_skl2onnx(graph, estimator, part, method)
 
 
-def _agree(wanted: NDArray[np.float64], found: NDArray[np.float64]) -> bool:
-    """Whether most rows are alike; single precision may take another branch of a tree."""
-    alike = np.isclose(wanted, found, rtol=1e-3, atol=1e-3).all(axis=1)
-    return bool(alike.mean() > 0.5)
-
-
-def _try_weighted_neighbours(estimator: Any, model: ModelProto, method: str) -> None:
-    """Refuse neighbours weighted by distance that skl2onnx weighs alike, between training rows."""
-    rows = getattr(estimator, "_fit_X", None)
-    if getattr(estimator, "weights", None) != "distance" or not isinstance(rows, np.ndarray):
-        return
-    rows = (rows[:16] + rows[-16:]) / 2
-    if not _agree(*_trial(estimator, model, rows, method)):
-        raise ValueError(
-            "skl2onnx does not weigh its neighbours by their distance; pass weights='uniform'"
-        )
-
-
-def _trial(
-    estimator: Any, model: ModelProto, rows: NDArray[np.float64], method: str
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Answers of the estimator's method, and of the converted model, for some rows."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a model fitted on a dataframe misses the names
-        wanted = np.asarray(getattr(estimator, method)(rows), dtype=np.float64)
-    session = open_session(model.SerializeToString())
-    kind = np.float64 if "double" in session.get_inputs()[0].type else np.float32
-    found = np.asarray(session.run(None, {"i0": rows.astype(kind)})[-1], dtype=np.float64)
-    return wanted.reshape(len(rows), -1), found.reshape(len(rows), -1)
+def scored_of(estimator: Any, method: str | None) -> Scored | None:
+    """Return a model that gives scores, of which its finish makes the answer; else None."""
+    return head_of(estimator, method) or net_of(estimator)

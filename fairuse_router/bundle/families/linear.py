@@ -41,14 +41,26 @@ from sklearn.linear_model import (
 )
 from sklearn.svm import LinearSVC, LinearSVR
 
-from fairuse_router.bundle.families.finish import finish_scores
+from fairuse_router.bundle.families.finish import (
+    EXP,
+    HUBER,
+    HUBER_OF_TWO,
+    LARGEST,
+    LOGISTIC,
+    NUMBER,
+    REST,
+    SIGN,
+    SOFTMAX,
+    Finish,
+    Scored,
+)
 from fairuse_router.bundle.graph.builder import Graph
 
 _BY_SOFTMAX = (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
-LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
+_LINEAR = (*_BY_SOFTMAX, RidgeClassifier, RidgeClassifierCV, LinearSVC, Perceptron, SGDClassifier)
 
 _BY_EXP = (PoissonRegressor, GammaRegressor, TweedieRegressor)
-LINEAR_REGRESSORS = (
+_REGRESSORS = (
     *_BY_EXP,
     *(ARDRegression, BayesianRidge, ElasticNet, ElasticNetCV, HuberRegressor, Lars, LarsCV),
     *(Lasso, LassoCV, LassoLars, LassoLarsCV, LassoLarsIC, LinearRegression, LinearSVR),
@@ -56,30 +68,33 @@ LINEAR_REGRESSORS = (
     *(SGDRegressor, TheilSenRegressor),
 )
 
-# folding a scaler of centre c into a weight w loses w * c units in the last place; above these
-# the centre is taken off the rows first, so that less than 1e-6 or 1e-14 is lost
+# above these, a centre folded into the weights would cost more than 1e-6 or 1e-14: taken off first
 _LARGEST_OFFSET = {np.dtype(np.float32): 16.0, np.dtype(np.float64): 100.0}
 
 
 @dataclass(frozen=True, eq=False)
-class Head:
+class Head(Scored):
     """A linear model: scores = columns @ weights + bias, and what is made of the scores.
 
     Parameters
     ----------
     weights : ndarray of shape (width, S)
     bias : ndarray of shape (S,)
-    finish : str
-        ``"logistic"`` (S = 1), ``"softmax"``, ``"rest"`` (one against the rest: sigmoids, divided
-        by their sum), ``"huber"`` (scores clipped to -1 and 1 in place of the sigmoids) and
-        ``"mean"`` (the mean of S sigmoids) give labels and probabilities;
-        ``"sign"`` (S = 1) and ``"largest"`` labels and the scores; ``"identity"`` and ``"exp"``
-        are regressions.
+    finish : Finish
     """
 
     weights: NDArray[np.float64]
     bias: NDArray[np.float64]
-    finish: str
+    finish: Finish
+
+    @property
+    def width(self) -> int:
+        """Scores a row."""
+        return len(self.bias)
+
+    def score(self, graph: Graph, tensor: str) -> str:
+        """Append the scores of a tensor of its columns, shape (n, S)."""
+        return graph.op("Gemm", tensor, graph.numbers(self.weights), graph.numbers(self.bias))
 
 
 def head_of(estimator: Any, method: str | None) -> Head | None:
@@ -91,22 +106,23 @@ def head_of(estimator: Any, method: str | None) -> Head | None:
     method : {"predict_proba", "decision_function", "predict"} or None
         What is wanted beside the label; ``"predict"`` for a regressor.
     """
-    if type(estimator) in LINEAR_REGRESSORS:
-        finish = "exp" if _has_log_link(estimator) else "identity"
-        return Head(
-            np.reshape(estimator.coef_, (-1, 1)), np.reshape(estimator.intercept_, 1), finish
-        )
-    if type(estimator) not in LINEAR:  # a subclass may decide otherwise
+    if type(estimator) in _REGRESSORS:
+        weights, bias = np.reshape(estimator.coef_, (-1, 1)), np.reshape(estimator.intercept_, 1)
+        return Head(weights, bias, EXP if _has_log_link(estimator) else NUMBER)
+    if type(estimator) not in _LINEAR:  # a subclass may decide otherwise
         return None
     weights = np.atleast_2d(estimator.coef_).T
     bias = np.broadcast_to(np.ravel(estimator.intercept_), (weights.shape[1],))
+    one = weights.shape[1] == 1
     if method != "predict_proba":
-        return Head(weights, bias, "sign" if weights.shape[1] == 1 else "largest")
-    if getattr(estimator, "loss", None) == "modified_huber":
-        return Head(weights, bias, "huber")
-    if weights.shape[1] == 1:
-        return Head(weights, bias, "logistic")
-    return Head(weights, bias, "softmax" if isinstance(estimator, _BY_SOFTMAX) else "rest")
+        finish = SIGN if one else LARGEST
+    elif getattr(estimator, "loss", None) == "modified_huber":
+        finish = HUBER_OF_TWO if one else HUBER
+    elif one:
+        finish = LOGISTIC
+    else:
+        finish = SOFTMAX if isinstance(estimator, _BY_SOFTMAX) else REST
+    return Head(weights, bias, finish)
 
 
 def centre_to_take_off(
@@ -126,12 +142,6 @@ def centre_to_take_off(
     if np.abs(weights * centre[:, None]).sum(axis=0).max() <= _LARGEST_OFFSET[np.dtype(kind)]:
         return np.zeros_like(centre)
     return centre.astype(kind).astype(np.float64)
-
-
-def answer_head(graph: Graph, head: Head, tensor: str) -> list[str]:
-    """Answer by a head from a tensor of its columns: see `finish_scores`."""
-    scores = graph.op("Gemm", tensor, graph.numbers(head.weights), graph.numbers(head.bias))
-    return finish_scores(graph, scores, len(head.bias), head.finish)
 
 
 def _has_log_link(estimator: Any) -> bool:

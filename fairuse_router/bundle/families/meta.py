@@ -33,18 +33,7 @@ from fairuse_router.bundle.graph.blocks import (
 )
 from fairuse_router.bundle.graph.builder import Graph
 
-Ask = Callable[[Any, Block, str | None], Answer]  # classify, within the same graph
-
-
-def find_composer(estimator: Any) -> Any:
-    """The function that writes a meta-estimator, or None."""
-    return next((write for kind, write in _COMPOSERS if isinstance(estimator, kind)), None)
-
-
-def _values(ask: Ask, estimator: Any, block: Block, method: str) -> str:
-    values = ask(estimator, block, method)[1]
-    assert values is not None
-    return values
+Ask = Callable[[Any, Block, str | None], Answer]  # compose.answer, within the same graph
 
 
 def _own_method(estimator: Any, *preferred: str) -> str:
@@ -71,15 +60,15 @@ def _by_threshold(
     if isinstance(threshold, str):
         threshold = 0.5 if by == "predict_proba" else 0.0
     which = 1 if positive is None else int(np.flatnonzero(classes == positive)[0])
-    values = _values(ask, inner, block, by)
+    values = ask(inner, block, by).values
     score = column(graph, values, which if by == "predict_proba" else 0)
     if by == "decision_function" and which == 0:
         score = graph.op("Neg", score)
     above = graph.op("GreaterOrEqual", flat(graph, score), graph.numbers(threshold))
     label = graph.op("Where", above, *(graph.constant(i, np.int64) for i in (which, 1 - which)))
     if method not in (None, by):
-        values = _values(ask, inner, block, method)
-    return label, values
+        values = ask(inner, block, method).values
+    return Answer(label, values)
 
 
 def _by_vote(
@@ -90,13 +79,13 @@ def _by_vote(
     votes = []
     for inner, weight in zip(estimator.estimators_, weights, strict=True):
         if estimator.voting == "soft":
-            vote = _values(ask, inner, block, "predict_proba")
+            vote = ask(inner, block, "predict_proba").values
             weight = weight / weights.sum()
         else:
-            vote = _ballot(graph, ask(inner, block, None)[0], len(estimator.classes_))
+            vote = _ballot(graph, ask(inner, block, None).label, len(estimator.classes_))
         votes.append(graph.op("Mul", vote, graph.numbers(weight)))
     total = graph.op("Sum", *votes)
-    return best(graph, total), total if estimator.voting == "soft" else None
+    return Answer(best(graph, total), total if estimator.voting == "soft" else "")
 
 
 def _ballot(graph: Graph, label: str, n_classes: int) -> str:
@@ -114,18 +103,16 @@ def _bagged(
     for inner, columns in zip(estimator.estimators_, estimator.estimators_features_, strict=True):
         seen = select(graph, block, np.asarray(columns).tolist())
         if method == "decision_function":
-            members.append(_values(ask, inner, seen, method))
+            members.append(ask(inner, seen, method).values)
         elif hasattr(inner, "predict_proba"):
             own = np.asarray(inner.classes_, dtype=np.int64)
-            members.append(
-                spread(graph, _values(ask, inner, seen, "predict_proba"), own, n_classes)
-            )
+            members.append(spread(graph, ask(inner, seen, "predict_proba").values, own, n_classes))
         else:
-            members.append(_ballot(graph, ask(inner, seen, None)[0], n_classes))
+            members.append(_ballot(graph, ask(inner, seen, None).label, n_classes))
     mean = graph.op("Div", graph.op("Sum", *members), graph.numbers(len(members)))
     if method == "decision_function":
-        return _bagged(graph, estimator, block, "predict_proba", ask)[0], mean
-    return best(graph, mean), mean
+        return Answer(_bagged(graph, estimator, block, "predict_proba", ask).label, mean)
+    return Answer(best(graph, mean), mean)
 
 
 def _boosted_votes(
@@ -136,7 +123,7 @@ def _boosted_votes(
     votes = []
     for inner, weight in zip(estimator.estimators_, estimator.estimator_weights_, strict=False):
         own = np.searchsorted(classes, inner.classes_)
-        label = graph.op("Gather", graph.constant(own, np.int64), ask(inner, block, None)[0])
+        label = graph.op("Gather", graph.constant(own, np.int64), ask(inner, block, None).label)
         chosen = _ballot(graph, label, n_classes)
         # w for the label of a member, -w / (K - 1) for all others
         lift = graph.numbers(weight / norm * n_classes / (n_classes - 1))
@@ -147,12 +134,12 @@ def _boosted_votes(
         margin = graph.op("Sub", column(graph, total, 1), column(graph, total, 0))
         label = graph.cast(graph.op("Greater", flat(graph, margin), graph.numbers(0)), np.int64)
         if method != "predict_proba":
-            return label, margin
-        return label, both_signs(graph, graph.op("Sigmoid", margin))
+            return Answer(label, margin)
+        return Answer(label, both_signs(graph, graph.op("Sigmoid", margin)))
     if method != "predict_proba":
-        return best(graph, total), total
+        return Answer(best(graph, total), total)
     soft = graph.op("Div", total, graph.numbers(n_classes - 1))
-    return best(graph, total), graph.op("Softmax", soft, axis=1)
+    return Answer(best(graph, total), graph.op("Softmax", soft, axis=1))
 
 
 def _one_against_rest(
@@ -161,19 +148,19 @@ def _one_against_rest(
     members = estimator.estimators_
     by = _own_method(members[0], "decision_function", "predict_proba")
     place = 0 if by == "decision_function" else 1
-    scores = [column(graph, _values(ask, e, block, by), place) for e in members]
+    scores = [column(graph, ask(e, block, by).values, place) for e in members]
     if len(members) == 1:
         threshold = graph.numbers(0.0 if by == "decision_function" else 0.5)
         label = graph.cast(graph.op("Greater", flat(graph, scores[0]), threshold), np.int64)
     else:
         label = best(graph, graph.op("Concat", *scores, axis=1))
     if method != "predict_proba":
-        return label, graph.op("Concat", *scores, axis=1)
+        return Answer(label, graph.op("Concat", *scores, axis=1))
     if by != "predict_proba":
-        scores = [column(graph, _values(ask, e, block, "predict_proba"), 1) for e in members]
+        scores = [column(graph, ask(e, block, "predict_proba").values, 1) for e in members]
     if len(members) == 1:
-        return label, both_signs(graph, scores[0])
-    return label, share(graph, graph.op("Concat", *scores, axis=1))
+        return Answer(label, both_signs(graph, scores[0]))
+    return Answer(label, share(graph, graph.op("Concat", *scores, axis=1)))
 
 
 def _stacked(
@@ -181,12 +168,11 @@ def _stacked(
 ) -> Answer:
     told: list[Part] = []
     for inner, by in zip(estimator.estimators_, estimator.stack_method_, strict=True):
-        label, values = ask(inner, block, None if by == "predict" else by)
         if by == "predict":
-            shape = graph.constant([1], np.int64)
+            label, shape = ask(inner, block, None).label, graph.constant([1], np.int64)
             told.append(Part(graph.cast(graph.op("Unsqueeze", label, shape), graph.kind), 1))
             continue
-        assert values is not None
+        values = ask(inner, block, by).values
         if by == "predict_proba" and len(estimator.classes_) == 2:
             values = column(graph, values, 1)
         told.append(Part(values, None))
@@ -203,13 +189,13 @@ def _calibrated(
     folds = estimator.calibrated_classifiers_
     parts = [_calibrated_fold(graph, fold, block, ask) for fold in folds]
     mean = graph.op("Div", graph.op("Sum", *parts), graph.numbers(len(folds)))
-    return best(graph, mean), mean
+    return Answer(best(graph, mean), mean)
 
 
 def _calibrated_fold(graph: Graph, fold: Any, block: Block, ask: Ask) -> str:
     """Probabilities [n, K] of the calibrated classifier of one fold."""
     by = _own_method(fold.estimator, "decision_function", "predict_proba")
-    values = _values(ask, fold.estimator, block, by)
+    values = ask(fold.estimator, block, by).values
     n_classes = len(fold.classes)
     if fold.method == "temperature":
         return _softened(graph, fold.calibrators[0].beta_, values, by, n_classes)
@@ -257,7 +243,7 @@ def _interpolate(graph: Graph, score: str, x: NDArray[Any], y: NDArray[Any]) -> 
     return graph.op("Add", start[1], rise)
 
 
-_COMPOSERS = (
+CLASSIFIERS = (
     ((FixedThresholdClassifier, TunedThresholdClassifierCV), _by_threshold),
     (CalibratedClassifierCV, _calibrated),
     (VotingClassifier, _by_vote),

@@ -2,41 +2,54 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-from fairuse_router.bundle.families.finish import finish_scores
+from fairuse_router.bundle.families.finish import EXP, LOGISTIC, NUMBER, SOFTMAX, Finish, Scored
 from fairuse_router.bundle.graph.builder import Graph
 
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "logistic": "Sigmoid", "identity": None}
+_FINISHES = {"identity": NUMBER, "exp": EXP, "logistic": LOGISTIC, "softmax": SOFTMAX}
 
 
-def is_net(estimator: Any) -> bool:
-    """Whether `answer_net` writes this estimator."""
-    return type(estimator) in (MLPClassifier, MLPRegressor)
+@dataclass(frozen=True, eq=False)
+class Net(Scored):
+    """A fitted net.
+
+    Parameters
+    ----------
+    layers : tuple of (ndarray, ndarray)
+        Weights and bias of each.
+    activation : str or None
+        Operator between two layers.
+    finish : Finish
+    """
+
+    layers: tuple[tuple[NDArray[Any], NDArray[Any]], ...]
+    activation: str | None
+    finish: Finish
+
+    @property
+    def width(self) -> int:
+        """Scores a row."""
+        return len(self.layers[-1][1])
+
+    def score(self, graph: Graph, tensor: str) -> str:
+        """Append the scores of a tensor of its columns, shape (n, S)."""
+        for i, (weights, bias) in enumerate(self.layers):
+            if i and self.activation is not None:
+                tensor = graph.op(self.activation, tensor)
+            tensor = graph.op("Gemm", tensor, graph.numbers(weights), graph.numbers(bias))
+        return tensor
 
 
-def finish_of_net(estimator: Any) -> tuple[str, int]:
-    """What is made of its scores, see `linear.finish_scores`, and how many there are a row."""
-    if type(estimator) is MLPRegressor:
-        return "exp" if estimator.out_activation_ == "exp" else "identity", estimator.n_outputs_
-    return "logistic" if estimator.n_outputs_ == 1 else "softmax", estimator.n_outputs_
-
-
-def score_net(graph: Graph, estimator: Any, tensor: str, first: tuple[Any, Any]) -> str:
-    """Scores of a fitted net, shape (n, S); `first` are weights and bias of its first layer."""
-    activation = _ACTIVATIONS[estimator.activation]
-    layers = [first, *zip(estimator.coefs_[1:], estimator.intercepts_[1:], strict=True)]
-    for i, (weights, bias) in enumerate(layers):
-        if i and activation is not None:
-            tensor = graph.op(activation, tensor)
-        tensor = graph.op("Gemm", tensor, graph.numbers(weights), graph.numbers(bias))
-    return tensor
-
-
-def answer_net(graph: Graph, estimator: Any, tensor: str) -> list[str]:
-    """Label index [n] and probabilities [n, K] of a fitted net; of a regression the values."""
-    first = estimator.coefs_[0], estimator.intercepts_[0]
-    finish, width = finish_of_net(estimator)
-    return finish_scores(graph, score_net(graph, estimator, tensor, first), width, finish)
+def net_of(estimator: Any) -> Net | None:
+    """Return a fitted net, or None for any other estimator."""
+    if type(estimator) not in (MLPClassifier, MLPRegressor):
+        return None
+    layers = tuple(zip(estimator.coefs_, estimator.intercepts_, strict=True))
+    finish = _FINISHES[estimator.out_activation_]
+    return Net(layers, _ACTIVATIONS[estimator.activation], finish)

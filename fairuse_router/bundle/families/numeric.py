@@ -13,44 +13,28 @@ from fairuse_router.bundle.graph.builder import Graph
 NUMERIC = (StandardScaler, MinMaxScaler, MaxAbsScaler, RobustScaler, SimpleImputer)
 
 
+def operations_of(scaler: Any) -> list[tuple[str, Any]]:
+    """What a fitted scaler does to its columns in turn: operations, a number a column for each."""
+    if isinstance(scaler, MinMaxScaler):
+        return [("mul", scaler.scale_), ("add", scaler.min_)]
+    if isinstance(scaler, StandardScaler):
+        centre = scaler.mean_ if scaler.with_mean else None
+    else:
+        centre = getattr(scaler, "center_", None)
+    operations = [("sub", centre), ("div", scaler.scale_)]
+    return [(op, numbers) for op, numbers in operations if numbers is not None]
+
+
 def transform_numbers(graph: Graph, estimator: Any, tensor: str) -> tuple[str, int]:
-    """Scale or fill in a table of numbers.
-
-    Parameters
-    ----------
-    graph : Graph
-    estimator : fitted transformer
-        One of `NUMERIC`.
-    tensor : str
-        Shape (n, d).
-
-    Returns
-    -------
-    tensor : str
-    width : int
-    """
-    width = estimator.n_features_in_
+    """Scale or fill in a table of numbers, shape (n, d), by one of `NUMERIC`; returns its width."""
     if isinstance(estimator, SimpleImputer):
         return _impute(graph, estimator, tensor)
-    if isinstance(estimator, MinMaxScaler):
-        scaled = graph.op("Mul", tensor, _row(graph, estimator.scale_))
-        scaled = graph.op("Add", scaled, _row(graph, estimator.min_))
-        if estimator.clip:
-            low, high = estimator.feature_range
-            scaled = graph.op("Clip", scaled, graph.numbers(low), graph.numbers(high))
-        return scaled, width
-    if isinstance(estimator, MaxAbsScaler):
-        scaled = graph.op("Div", tensor, _row(graph, estimator.scale_))
-        if getattr(estimator, "clip", False):
-            scaled = graph.op("Clip", scaled, graph.numbers(-1), graph.numbers(1))
-        return scaled, width
-    centre = estimator.mean_ if isinstance(estimator, StandardScaler) else estimator.center_
-    moved = getattr(estimator, "with_mean", False) or getattr(estimator, "with_centering", False)
-    if moved:
-        tensor = graph.op("Sub", tensor, _row(graph, centre))
-    if estimator.scale_ is not None:
-        tensor = graph.op("Div", tensor, _row(graph, estimator.scale_))
-    return tensor, width
+    for operation, numbers in operations_of(estimator):
+        tensor = graph.op(operation.capitalize(), tensor, _row(graph, numbers))
+    if getattr(estimator, "clip", False):
+        ends = getattr(estimator, "feature_range", (-1, 1))
+        tensor = graph.op("Clip", tensor, *(graph.numbers(end) for end in ends))
+    return tensor, estimator.n_features_in_
 
 
 def _row(graph: Graph, values: Any) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,41 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
-from fairuse_router import tables
-from fairuse_router.bundle.families.compose import classify, final_estimator, regress
-from fairuse_router.bundle.families.corrected import classify_corrected, regress_corrected
+from fairuse_router.bundle.families.compose import answer
+from fairuse_router.bundle.families.corrected import answer_corrected
 from fairuse_router.bundle.families.finish import Finish
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
 from fairuse_router.bundle.families.scores import score
-from fairuse_router.bundle.file.layout import cells, runs_of
-from fairuse_router.bundle.file.names import feature_text
+from fairuse_router.bundle.families.walk import nest_of
+from fairuse_router.bundle.file.layout import runs_of
 from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.graph.blocks import Answer, Block, Part, spread
 from fairuse_router.bundle.graph.builder import Graph, all_nodes, value_info
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.candidates.corrected import Corrected
-from fairuse_router.tables import InputColumn
-
-
-@dataclass(frozen=True, eq=False)
-class Told:
-    """A column that a model is told beside the features: one value per route.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_routes,)
-        Numbers, or strings of dtype object.
-    """
-
-    values: NDArray[Any]
-
-    @property
-    def numeric(self) -> bool:
-        """Numbers; else text."""
-        return self.values.dtype.kind != "O"
-
 
 CODE = "code"
-Source = int | Told  # a feature by position among the features, or a column told
 
 
 @dataclass(frozen=True)
@@ -53,12 +32,10 @@ class SubModel:
 
     Parameters
     ----------
-    name : str
-        Candidate it belongs to.
     model : ModelProto
         Inputs: one tensor [N, width] per run, then codes int64 [N] if it has any. Outputs:
-        ``label`` int64 [N], the position among the router's classes, and ``values`` [N, S] unless
-        only labels exist; for a regression ``values`` [N, 1] only. With a finish ``scores`` only.
+        ``label`` int64 [N], the position among the router's classes, and ``values`` [N, S], as far
+        as it has them. With a finish the values are scores, and there is no label.
     runs : tuple of tuple of int or Told
         Where its columns come from: neighbours that are numbers side by side, every text alone.
     kind : numpy dtype
@@ -71,7 +48,6 @@ class SubModel:
         It breaks on zero rows, so that it must not be run on them.
     """
 
-    name: str
     model: ModelProto
     runs: tuple[tuple[Source, ...], ...]
     kind: np.dtype[Any]
@@ -81,34 +57,30 @@ class SubModel:
 
     @property
     def width(self) -> int | None:
-        """Values a row; None if there are labels only."""
-        if self.finish is not None:
-            return self.finish.values
-        last = self.model.graph.output[-1]
-        if last.name != "values":
-            return None
-        return int(last.type.tensor_type.shape.dim[1].dim_value)
+        """Values a row, once it is finished; None if there are labels only."""
+        for output in self.model.graph.output:
+            if output.name == "values":
+                own = int(output.type.tensor_type.shape.dim[1].dim_value)
+                return own if self.finish is None else self.finish.values(own)
+        return None
+
+    def named(self, outputs: Sequence[str]) -> Answer:
+        """Tensors that stand for its outputs, by what they are."""
+        names = [output.name for output in self.model.graph.output]
+        return Answer(**dict(zip(names, outputs, strict=True)))
 
     def nothing(self) -> list[NDArray[Any]]:
         """Its outputs for no rows."""
-        if self.finish is not None:
-            return [np.empty((0, self.finish.width), dtype=self.kind)]
-        outputs: list[NDArray[Any]] = []
-        if self.model.graph.output[0].name == "label":
-            outputs.append(np.empty(0, dtype=np.int64))
-        if self.width is not None:
-            outputs.append(np.empty((0, self.width), dtype=self.kind))
-        return outputs
+        shapes = [o.type.tensor_type.shape.dim for o in self.model.graph.output]
+        kinds = [np.int64 if o.name == "label" else self.kind for o in self.model.graph.output]
+        return [
+            np.empty((0, *(d.dim_value for d in shape[1:])), dtype=kind)
+            for shape, kind in zip(shapes, kinds, strict=True)
+        ]
 
 
 def build_submodel(
-    served: ServedModel,
-    features: Sequence[InputColumn],
-    classes: NDArray[Any] | None,
-    method: str | None,
-    opsets: Mapping[str, int],
-    kind: Any = np.float32,
-    finish: Finish | None = None,
+    served: ServedModel, routed: Routed, request: Request, finish: Finish | None
 ) -> SubModel:
     """Convert one fitted estimator.
 
@@ -116,16 +88,9 @@ def build_submodel(
     ----------
     served : ServedModel
         The estimator, and what it is told.
-    features : sequence of InputColumn
-        Feature columns of the user's X.
-    classes : ndarray of shape (K,) or None
-        The router's classes; None for a regression.
-    method : {"predict_proba", "decision_function"} or None
-        What is wanted beside the label.
-    opsets : dict of str to int
-    kind : {numpy.float32, numpy.float64}, default=numpy.float32
-        Type of the numbers inside the model.
-    finish : Finish or None, default=None
+    routed : Routed
+    request : Request
+    finish : Finish or None
         To be left to the caller.
 
     Raises
@@ -133,51 +98,22 @@ def build_submodel(
     ValueError
         If skl2onnx, or the runtime, cannot do it; the message names the candidate.
     """
-    sources = model_sources(served, features)
+    sources = routed.sources(served)
     codes = None
     if isinstance(served.estimator, Corrected):
         sources, code = sources[:-1], sources[-1]
         assert isinstance(code, Told)
         codes = code.values.astype(np.int64)
-    numeric = numeric_sources(sources, features)
+    numeric = routed.are_numbers(sources)
     runs = runs_of(numeric)
     shapes = [(numeric[run[0]], len(run)) for run in runs]
     try:
-        graph = Graph(opsets, kind)
-        if finish is None:
-            model = _convert(graph, served.estimator, shapes, classes, method)
-        else:
-            model = _convert_scores(graph, served.estimator, shapes, method, finish)
+        model = _convert(served.estimator, shapes, request, finish is not None)
         guarded = not _runs_on_no_rows(model)
     except Exception as error:
         raise ValueError(_refusal(served, error)) from error
     own = tuple(tuple(sources[j] for j in run) for run in runs)
-    return SubModel(served.candidate, model, own, np.dtype(kind), finish, codes, guarded)
-
-
-def model_sources(served: ServedModel, features: Sequence[InputColumn]) -> tuple[Source, ...]:
-    """Where each column of a model's input comes from."""
-    own: list[Source] = list(range(len(features)))
-    if served.added is None:
-        return tuple(own)
-    told = [_told(served.added, j) for j in range(tables.shape(served.added)[1])]
-    if served.positions is None:
-        return (*own, *told)
-    at = dict(zip(served.positions, told, strict=True))
-    rest = iter(own)
-    return tuple(at[j] if j in at else next(rest) for j in range(len(own) + len(told)))
-
-
-def numeric_sources(sources: Sequence[Source], features: Sequence[InputColumn]) -> list[bool]:
-    """Which columns of a model's input are numbers; the others are texts."""
-    return [s.numeric if isinstance(s, Told) else features[s].numeric for s in sources]
-
-
-def _told(table: tables.Table, position: int) -> Told:
-    values = cells(tables.column(table, position))
-    if tables.is_numeric(table, position):
-        return Told(np.asarray(values, dtype=np.float64))
-    return Told(np.array([feature_text(v) for v in values], dtype=object))
+    return SubModel(model, own, request.number, finish, codes, guarded)
 
 
 def _inputs(graph: Graph, shapes: Sequence[tuple[bool, int]]) -> tuple[list[Any], Block]:
@@ -189,54 +125,35 @@ def _inputs(graph: Graph, shapes: Sequence[tuple[bool, int]]) -> tuple[list[Any]
     )
 
 
-def _convert_scores(
-    graph: Graph,
-    estimator: Any,
-    shapes: Sequence[tuple[bool, int]],
-    method: str | None,
-    finish: Finish,
-) -> ModelProto:
-    inputs, block = _inputs(graph, shapes)
-    scores = score(graph, estimator, block, method)
-    return graph.to_model(inputs, [(scores, value_info("scores", graph.kind, ["N", finish.width]))])
-
-
 def _convert(
-    graph: Graph,
-    estimator: Any,
-    shapes: Sequence[tuple[bool, int]],
-    classes: NDArray[Any] | None,
-    method: str | None,
+    estimator: Any, shapes: Sequence[tuple[bool, int]], request: Request, scores_only: bool
 ) -> ModelProto:
+    graph, method = Graph(request.opsets, request.number), request.method
     inputs, block = _inputs(graph, shapes)
+    if scores_only:
+        values, width = score(graph, estimator, block, method)
+        return graph.to_model(inputs, [_values(graph, values, width)])
     if isinstance(estimator, Corrected):
         inputs.append(value_info(CODE, np.int64, ["N"]))
-    if classes is None:
-        number = _number(graph, estimator, block)
-        return graph.to_model(inputs, [(number, value_info("values", graph.kind, ["N", 1]))])
-    label, values = _answer(graph, estimator, block, method)
-    own = np.searchsorted(classes, estimator.classes_)
-    if len(own) < len(classes):
+        label, values = answer_corrected(graph, estimator, block, CODE)
+    else:
+        label, values = answer(graph, estimator, block, method)
+    if request.classes is None:
+        return graph.to_model(inputs, [_values(graph, values, 1)])
+    n_classes = len(request.classes)
+    own = np.searchsorted(request.classes, estimator.classes_)
+    if len(own) < n_classes:
         label = graph.op("Gather", graph.constant(own, np.int64), label)
     outputs = [(label, value_info("label", np.int64, ["N"]))]
-    if values is not None:
+    if values:
         if method == "predict_proba":
-            values = spread(graph, values, own, len(classes))
-        width = _n_values(estimator, len(classes), method)
-        outputs.append((values, value_info("values", graph.kind, ["N", width])))
+            values = spread(graph, values, own, n_classes)
+        outputs.append(_values(graph, values, _n_values(estimator, n_classes, method)))
     return graph.to_model(inputs, outputs)
 
 
-def _number(graph: Graph, estimator: Any, block: Block) -> str:
-    if isinstance(estimator, Corrected):
-        return regress_corrected(graph, estimator, block, CODE)
-    return regress(graph, estimator, block)
-
-
-def _answer(graph: Graph, estimator: Any, block: Block, method: str | None) -> Answer:
-    if isinstance(estimator, Corrected):
-        return classify_corrected(graph, estimator, block, CODE)
-    return classify(graph, estimator, block, method)
+def _values(graph: Graph, values: str, width: int) -> tuple[str, Any]:
+    return values, value_info("values", graph.kind, ["N", width])
 
 
 def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
@@ -245,7 +162,7 @@ def _n_values(estimator: Any, n_classes: int, method: str | None) -> int:
         return n_classes
     if n_classes == 2:
         return 1
-    pairs = getattr(final_estimator(estimator), "decision_function_shape", "ovr") == "ovo"
+    pairs = getattr(nest_of(estimator)[1], "decision_function_shape", "ovr") == "ovo"
     return n_classes * (n_classes - 1) // 2 if pairs else n_classes
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,47 +29,65 @@ from sklearn.tree import (
 
 from fairuse_router.bundle.families.columns import Column
 from fairuse_router.bundle.families.ensemble import Tree, sums
+from fairuse_router.bundle.families.finish import (
+    EXP,
+    LARGEST,
+    LOGISTIC,
+    LOGISTIC_FROM_ZERO,
+    NUMBER,
+    SIGN,
+    SIGN_FROM_ZERO,
+    SOFTMAX,
+    Finish,
+    Scored,
+    averaged,
+    divide,
+)
 from fairuse_router.bundle.families.limits import Limits
-from fairuse_router.bundle.graph.blocks import best, flat, logistic, two_classes
+from fairuse_router.bundle.graph.blocks import Answer, best, two_classes
 from fairuse_router.bundle.graph.builder import Graph
 
-FORESTS = (RandomForestClassifier, ExtraTreesClassifier)
-_FOREST_REGRESSORS = (RandomForestRegressor, ExtraTreesRegressor)
+_FORESTS = (
+    *(RandomForestClassifier, ExtraTreesClassifier),
+    *(RandomForestRegressor, ExtraTreesRegressor),
+)
 _HISTOGRAM = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _GRADIENT = (GradientBoostingClassifier, GradientBoostingRegressor)
 _SINGLE = (
     *(DecisionTreeClassifier, ExtraTreeClassifier),
     *(DecisionTreeRegressor, ExtraTreeRegressor),
 )
-TREE_MODELS = (*FORESTS, *_FOREST_REGRESSORS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
+_TREE_MODELS = (*_FORESTS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
 
 
 @dataclass(frozen=True, eq=False)
-class Trees:
-    """Trees whose leaves add up, and what is made of the sums.
+class Trees(Scored):
+    """Trees whose leaves add up to scores.
 
     Parameters
     ----------
     trees : tuple of Tree
-    finish : str
-        ``"votes"``: mean probabilities of K classes; ``"rest"``: those of the second of two, the
-        first having the rest; ``"softmax"``, ``"largest"`` (scores), ``"logistic"``, ``"sign"``
-        (scores): of margins; ``"identity"``, ``"exp"``: regressions.
-    count : int, default=1
-        What the sums are divided by.
-    zero_is_second : bool, default=False
-        A margin of 0 means the second class.
+    finish : Finish
+    votes : int, default=0
+        Trees that vote on the classes, if the sums are those of votes.
     """
 
     trees: tuple[Tree, ...]
-    finish: str
-    count: int = 1
-    zero_is_second: bool = False
+    finish: Finish
+    votes: int = 0
 
     @property
     def width(self) -> int:
         """Number of sums."""
         return self.trees[0].values.shape[1]
+
+    def score(self, graph: Graph, tensor: str) -> str:
+        """Append the sums of the leaves that rows reach, shape (n, width).
+
+        Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
+        whole numbers, so that tied votes tie in float32, too.
+        """
+        return sums(graph, self.trees, tensor, in_order=self.votes > 0)
 
 
 def trees_of(
@@ -91,7 +110,7 @@ def trees_of(
     ValueError
         For an init estimator or categorical splits.
     """
-    if type(estimator) not in TREE_MODELS:
+    if type(estimator) not in _TREE_MODELS:
         return None
     if not all(column.slope >= 0 for column in columns):
         return None
@@ -102,14 +121,18 @@ def trees_of(
         return _gradient_boosting(estimator, limits, method)
     members = estimator.estimators_ if hasattr(estimator, "estimators_") else [estimator]
     trees = tuple(_from_tree(member.tree_, limits) for member in members)
-    return Trees(trees, "votes" if hasattr(estimator, "classes_") else "identity", len(members))
+    if hasattr(estimator, "classes_"):
+        return Trees(trees, averaged(LARGEST, len(members)), len(members))
+    return Trees(trees, averaged(NUMBER, len(members)))
 
 
-def answer_trees(graph: Graph, model: Trees, tensor: str) -> list[str]:
-    """Label index [n] and values of rows; of a regression the values only, shape (n, 1)."""
-    model = in_one_sum(model, graph.kind)
-    total = sums(graph, model.trees, tensor, in_order=model.finish == "votes")
-    return finish_sums(graph, total, model)
+def trees_alone(estimator: Any, method: str | None, kind: Any) -> Trees | None:
+    """Return the trees of an estimator whose columns come as they are, in as few sums as can be."""
+    if type(estimator) not in _TREE_MODELS:
+        return None
+    columns = [Column(j) for j in range(estimator.n_features_in_)]
+    model = trees_of(estimator, columns, method, kind)
+    return None if model is None else in_one_sum(model, kind)
 
 
 def in_one_sum(model: Trees, kind: Any) -> Trees:
@@ -117,7 +140,7 @@ def in_one_sum(model: Trees, kind: Any) -> Trees:
 
     In double precision only whole votes, of which the rest is exact.
     """
-    if model.finish != "votes" or model.width != 2:
+    if not model.votes or model.width != 2:
         return model
     leaves = np.concatenate([tree.values[tree.leaf] for tree in model.trees])
     whole = bool((leaves == np.round(leaves)).all())
@@ -126,52 +149,33 @@ def in_one_sum(model: Trees, kind: Any) -> Trees:
     if not np.allclose(leaves.sum(axis=1), 1, rtol=0, atol=1e-9):
         return model
     second = tuple(replace(tree, values=tree.values[:, 1:]) for tree in model.trees)
-    return replace(model, trees=second, finish="rest")
+    return Trees(second, _second_of(model.votes))
 
 
-def finish_sums(graph: Graph, total: str, model: Trees) -> list[str]:
-    """Label index and values from the sums of a model's trees, shape (n, width).
+@cache
+def _second_of(count: int) -> Finish:
+    """Probabilities of two classes from the votes for the second, of `count`, shape (n, 1)."""
 
-    Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
-    whole numbers, so that tied votes tie in float32, too.
-    """
-    if model.finish == "rest":
-        return _finish_rest(graph, total, model.count)
-    mean = _mean(graph, total, model.count)
-    if model.finish == "identity":
-        return [mean]
-    if model.finish == "exp":
-        return [graph.op("Exp", mean)]
-    if model.finish in ("votes", "largest"):
-        return [best(graph, mean), mean]
-    if model.finish == "softmax":
-        return [best(graph, mean), graph.op("Softmax", mean, axis=1)]
-    if model.finish == "logistic":
-        return logistic(graph, mean, model.zero_is_second)
-    above = "GreaterOrEqual" if model.zero_is_second else "Greater"
-    return [graph.cast(graph.op(above, flat(graph, mean), graph.numbers(0)), np.int64), mean]
+    def write(graph: Graph, total: str) -> Answer:
+        if graph.kind == np.float32:
+            label, votes = two_classes(graph, total, float(count), "NONE")
+        else:
+            votes = graph.op("Gemm", total, graph.numbers([[-1, 1]]), graph.numbers([count, 0]))
+            label = best(graph, votes)
+        return Answer(label, divide(graph, votes, count))
+
+    return Finish(write, of_two=True)
 
 
-def _finish_rest(graph: Graph, total: str, count: int) -> list[str]:
-    """Label index and probabilities from the votes for the second class, shape (n, 1)."""
-    if graph.kind == np.float32:
-        label, votes = two_classes(graph, total, float(count), "NONE")
-        return [label, _mean(graph, votes, count)]
-    votes = graph.op("Gemm", total, graph.numbers([[-1, 1]]), graph.numbers([count, 0]))
-    return [best(graph, votes), _mean(graph, votes, count)]
-
-
-def _mean(graph: Graph, total: str, count: int) -> str:
-    return total if count == 1 else graph.op("Div", total, graph.numbers(count))
-
-
-def _finish_of(estimator: Any, width: int, method: str | None) -> str:
+def _finish_of(estimator: Any, width: int, method: str | None, from_zero: bool = False) -> Finish:
     """What a boosting makes of its margins."""
     if not hasattr(estimator, "classes_"):
-        return "exp" if estimator.loss in ("poisson", "gamma") else "identity"
+        return EXP if estimator.loss in ("poisson", "gamma") else NUMBER
+    if width > 1:
+        return SOFTMAX if method == "predict_proba" else LARGEST
     if method == "predict_proba":
-        return "logistic" if width == 1 else "softmax"
-    return "sign" if width == 1 else "largest"
+        return LOGISTIC_FROM_ZERO if from_zero else LOGISTIC
+    return SIGN_FROM_ZERO if from_zero else SIGN
 
 
 def _histogram_boosting(estimator: Any, limits: Limits, method: str | None) -> Trees:
@@ -201,12 +205,12 @@ def _gradient_boosting(estimator: Any, limits: Limits, method: str | None) -> Tr
         for step in estimator.estimators_
         for k, member in enumerate(step)
     ]
-    finish = _finish_of(estimator, len(start), method)
-    if estimator.loss == "exponential" and finish == "logistic":
+    finish = _finish_of(estimator, len(start), method, from_zero=True)
+    if estimator.loss == "exponential" and finish.of_two:
         # its probability is the sigmoid of twice the margin
         start = 2 * start
         trees = [replace(tree, values=2 * tree.values) for tree in trees]
-    return Trees((*_started(start), *trees), finish, zero_is_second=True)
+    return Trees((*_started(start), *trees), finish)
 
 
 def _started(start: NDArray[np.float64]) -> list[Tree]:

@@ -13,7 +13,7 @@ import onnxruntime
 PROVIDERS = ("CPUExecutionProvider",)
 
 
-def check_settings(options: Any, providers: Any) -> None:
+def check_options(options: Any, providers: Any) -> None:
     """Refuse options that are no dict, and providers that are no sequence."""
     if not isinstance(options, Mapping | None):
         raise TypeError(

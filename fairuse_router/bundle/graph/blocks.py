@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +32,21 @@ class Part:
 
 
 Block = tuple[Part, ...]
-Answer = tuple[str, str | None]  # label index [n], and probabilities or scores [n, S]
+
+
+class Answer(NamedTuple):
+    """Names of the tensors that answer all rows, empty for what a model does not say.
+
+    Parameters
+    ----------
+    label : str, default=""
+        Position of the label among the classes, shape (n,); empty of a regression.
+    values : str, default=""
+        Probabilities of shape (n, K), scores (n, S), or predicted numbers (n, 1).
+    """
+
+    label: str = ""
+    values: str = ""
 
 
 def merge(graph: Graph, block: Block, reader: Any) -> Part:
@@ -147,9 +161,9 @@ def text_codes(graph: Graph, tensor: str, texts: Sequence[str], codes: NDArray[n
     )
 
 
-def two_classes(graph: Graph, score: str, intercept: float, post_transform: str) -> list[str]:
+def two_classes(graph: Graph, score: str, intercept: float, post_transform: str) -> Answer:
     """Label index and values of two classes from ``(intercept - score, score)``, float32 only."""
-    return graph.ops(
+    outputs = graph.ops(
         "LinearClassifier",
         score,
         n_outputs=2,
@@ -160,9 +174,10 @@ def two_classes(graph: Graph, score: str, intercept: float, post_transform: str)
         multi_class=0,
         post_transform=post_transform,
     )
+    return Answer(*outputs)
 
 
-def logistic(graph: Graph, margin: str, zero_is_second: bool = False) -> list[str]:
+def logistic(graph: Graph, margin: str, zero_is_second: bool = False) -> Answer:
     """Label index and probabilities of two classes from the margin of the second, shape (n, 1).
 
     Few nodes, as each of them counts in a batch of one row.
@@ -171,7 +186,7 @@ def logistic(graph: Graph, margin: str, zero_is_second: bool = False) -> list[st
         return two_classes(graph, margin, 0.0, "LOGISTIC")
     both = graph.op("MatMul", margin, graph.numbers([[-1, 1]]))
     label = graph.op("ArgMax", both, axis=1, keepdims=0, select_last_index=int(zero_is_second))
-    return [label, graph.op("Sigmoid", both)]
+    return Answer(label, graph.op("Sigmoid", both))
 
 
 def unsort(graph: Graph, answers: str, order: str) -> str:

@@ -1,5 +1,4 @@
-"""Plans: how the models of all routes share one graph, and how rows reach them.
+"""Plans: a product, merged trees, or a partition of the rows; `assemble` writes the whole graph.
 
-A product, merged trees, or a partition of the rows; `assemble` writes the whole graph.
-Nothing here knows a file.
+How the models of all routes share one graph is decided here; nothing here opens a file.
 """

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 
 from fairuse_router.bundle.file.layout import JOINED, OUTPUTS, REPORT, Layout
-from fairuse_router.bundle.graph.blocks import by_route
+from fairuse_router.bundle.graph.blocks import Answer, by_route
 from fairuse_router.bundle.graph.builder import Graph, value_info
 from fairuse_router.bundle.graph.routes import write_route
 from fairuse_router.groups import GroupSchema
@@ -34,8 +34,8 @@ class Plan(Protocol):
     def looks_up_routes(self) -> bool:
         """Whether its answers depend on the route, so that one that does not exist is noticed."""
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append label index [n] and values [n, width], as far as the models have them."""
+    def write(self, graph: Graph, route: str) -> Answer:
+        """Append the answers of all rows, whose routes are a tensor of int64, shape (n,)."""
 
 
 def assemble(
@@ -45,7 +45,6 @@ def assemble(
     labels: NDArray[Any] | None,
     values_name: str | None,
     opsets: Mapping[str, int],
-    **fields: Any,
 ) -> ModelProto:
     """Write the one graph of a bundle.
 
@@ -59,8 +58,6 @@ def assemble(
         Labels as the bundle gives them: int64, or strings of dtype object; None for a regression.
     values_name : {"probabilities", "scores", "prediction"} or None
     opsets : dict of str to int
-    **fields
-        Fields of the model, such as ``producer_name``.
 
     Returns
     -------
@@ -71,22 +68,21 @@ def assemble(
     route = write_route(graph, table, layout)
     if not plan.looks_up_routes:
         route = by_route(graph, np.arange(len(table.routes)), route)
-    answers = plan.write(graph, route)
+    label, values = plan.write(graph, route)
     outputs = []
     if labels is not None:
-        label = answers[0]
         if labels.dtype == object or not np.array_equal(labels, np.arange(len(labels))):
             label = graph.op("Gather", graph.constant(labels), label)
         outputs.append((label, value_info("label", labels.dtype, ["N"], "The predicted class.")))
     if values_name is not None:
-        values, shape = answers[-1], ["N", plan.width]
+        shape = ["N", plan.width]
         if labels is None:
             values, shape = graph.op("Reshape", values, graph.constant([-1], np.int64)), ["N"]
         info = value_info(values_name, graph.kind, shape, _VALUES_DOC[values_name])
         outputs.append((values, info))
     info = value_info("route", np.int64, ["N"], "Row of the routes in the routing table.")
     outputs.append((route, info))
-    return graph.to_model(inputs, outputs, **fields)
+    return graph.to_model(inputs, outputs)
 
 
 def _inputs(layout: Layout, schema: GroupSchema) -> list[ValueInfoProto]:

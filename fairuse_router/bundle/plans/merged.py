@@ -9,15 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.families.columns import Column, walk
-from fairuse_router.bundle.families.ensemble import Tree, sums, under_one_root
-from fairuse_router.bundle.families.submodels import Told, model_sources
-from fairuse_router.bundle.families.trees import Trees, finish_sums, in_one_sum, trees_of
+from fairuse_router.bundle.families.columns import Column, Text, follow
+from fairuse_router.bundle.families.ensemble import Tree, under_one_root
+from fairuse_router.bundle.families.request import Request, Routed, Told
+from fairuse_router.bundle.families.trees import Trees, in_one_sum, trees_of
 from fairuse_router.bundle.file.layout import JOINED
-from fairuse_router.bundle.graph.blocks import by_route, unsort
+from fairuse_router.bundle.graph.blocks import Answer, by_route, unsort
 from fairuse_router.bundle.graph.builder import Graph
-from fairuse_router.candidates.candidate import ServedModel
-from fairuse_router.tables import InputColumn
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,48 +38,40 @@ class MergedTrees:
     @property
     def width(self) -> int | None:
         """Values a row."""
-        return 2 if self.model.finish in ("logistic", "rest") else self.model.width
+        return self.model.finish.values(self.model.width)
 
     @classmethod
-    def of(
-        cls,
-        served: Sequence[ServedModel],
-        model_of_route: NDArray[np.int64],
-        features: Sequence[InputColumn],
-        classes: NDArray[Any] | None,
-        method: str | None,
-        kind: Any,
-    ) -> MergedTrees | None:
+    def of(cls, routed: Routed, request: Request) -> MergedTrees | None:
         """Merge all models, or return None where one is no tree or answers otherwise."""
+        if not routed.layout.joined or len(routed.served) == 1:
+            return None
         told: list[NDArray[np.float64]] = []
         models: list[Trees] = []
-        for each in served:
-            columns = []
-            for source in model_sources(each, features):
+        features = routed.layout.columns
+        for each in routed.served:
+            columns: list[Column | Text] = []
+            for source in routed.sources(each):
                 if isinstance(source, Told):
                     told.append(source.values)
                     columns.append(Column(len(features) + len(told) - 1))
                 else:
                     columns.append(Column(source))
-            reached = walk(each.estimator, columns)
-            try:
-                model = None if reached is None else trees_of(*reached, method, kind)
-            except ValueError:  # a partition refuses it by its candidate's name
-                return None
-            if model is not None and classes is not None:
-                model = _among(model, each.estimator.classes_, classes)
+            model = _trees_of(each.estimator, columns, request)
             if model is None:
                 return None
             models.append(model)
         first = models[0]
-        if any(_manner(model) != _manner(first) for model in models):
+        if any(
+            (m.finish, m.votes, m.width) != (first.finish, first.votes, first.width) for m in models
+        ):
             return None
         last = len(features) + len(told)
-        table = np.stack([*told, model_of_route.astype(np.float64)], axis=1)
-        return cls(in_one_sum(replace(first, trees=_merge(models, last)), kind), table)
+        table = np.stack([*told, routed.model_of_route.astype(np.float64)], axis=1)
+        merged = replace(first, trees=_merge(models, last))
+        return cls(in_one_sum(merged, request.number), table)
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append the answers: label index [n] and values [n, width]; of a regression the values.
+    def write(self, graph: Graph, route: str) -> Answer:
+        """Append the answers.
 
         Rows are scored in the order of their routes, so that a route's trees stay in the cache.
         """
@@ -89,16 +79,27 @@ class MergedTrees:
         route, order = graph.ops("TopK", route, n, n_outputs=2, axis=0, largest=0)
         rows = graph.op("Gather", JOINED, order, axis=0)
         rows = graph.op("Concat", rows, by_route(graph, self.told, route), axis=1)
-        total = sums(graph, self.model.trees, rows, in_order=self.model.finish == "votes")
-        total = unsort(graph, total, order)
-        return finish_sums(graph, total, self.model)
+        total = unsort(graph, self.model.score(graph, rows), order)
+        return self.model.finish.write(graph, total)
+
+
+def _trees_of(estimator: Any, columns: Sequence[Column | Text], request: Request) -> Trees | None:
+    """Trees of a model with the steps in front of it, among the router's classes."""
+    reached = follow(estimator, columns)
+    try:
+        model = None if reached is None else trees_of(*reached, request.method, request.number)
+    except ValueError:  # a partition refuses it by its candidate's name
+        return None
+    if model is None or request.classes is None:
+        return model
+    return _among(model, estimator.classes_, request.classes)
 
 
 def _among(model: Trees, own: NDArray[Any], classes: NDArray[Any]) -> Trees | None:
     """Return a model among all classes; None if it misses some and does not vote."""
     if len(own) == len(classes):
         return model
-    if model.finish != "votes":
+    if not model.votes:
         return None
     places = np.searchsorted(classes, own)
     return replace(model, trees=tuple(_spread(tree, places, len(classes)) for tree in model.trees))
@@ -108,10 +109,6 @@ def _spread(tree: Tree, places: NDArray[np.int64], width: int) -> Tree:
     values = np.zeros((len(tree.values), width))
     values[:, places] = tree.values
     return replace(tree, values=values)
-
-
-def _manner(model: Trees) -> tuple[Any, ...]:
-    return model.finish, model.count, model.zero_is_second, model.width
 
 
 def _merge(models: Sequence[Trees], feature: int) -> tuple[Tree, ...]:

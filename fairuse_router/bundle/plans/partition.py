@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.bundle.families.finish import finish_scores
-from fairuse_router.bundle.families.submodels import Source, SubModel, Told
+from fairuse_router.bundle.families.request import Request, Routed, Source, Told
+from fairuse_router.bundle.families.scores import common_finish
+from fairuse_router.bundle.families.submodels import SubModel, build_submodel
 from fairuse_router.bundle.file.layout import JOINED, Layout, runs_of
-from fairuse_router.bundle.graph.blocks import by_route, unknown_level, unsort
+from fairuse_router.bundle.graph.blocks import Answer, by_route, unknown_level, unsort
 from fairuse_router.bundle.graph.builder import Graph
 
 
@@ -33,6 +34,19 @@ class Partition:
     model_of_route: NDArray[np.int64]
     layout: Layout
 
+    @classmethod
+    def of(cls, routed: Routed, request: Request) -> Partition:
+        """Write all models one by one.
+
+        Raises
+        ------
+        ValueError
+            If one cannot be written; the message names its candidate.
+        """
+        finish = common_finish([model.estimator for model in routed.served], request)
+        submodels = [build_submodel(model, routed, request, finish) for model in routed.served]
+        return cls(submodels, routed.model_of_route, routed.layout)
+
     @property
     def looks_up_routes(self) -> bool:
         """Whether a route that does not exist would be noticed."""
@@ -43,17 +57,15 @@ class Partition:
         """Values a row."""
         return self.submodels[0].width
 
-    def write(self, graph: Graph, route: str) -> list[str]:
-        """Append the answers, as far as there are any: label index [n] and values [n, width]."""
+    def write(self, graph: Graph, route: str) -> Answer:
+        """Append the answers."""
         packs = _pack(graph, self.layout)
         first = self.submodels[0]
         if len(self.submodels) == 1:
-            answers = _score(graph, first, packs, route)
+            answer = _score(graph, first, packs, route)
         else:
-            answers = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
-        if first.finish is None:
-            return answers
-        return finish_scores(graph, answers[0], first.finish.width, first.finish.name)
+            answer = _score_own_rows(graph, self.submodels, self.model_of_route, packs, route)
+        return answer if first.finish is None else first.finish.write(graph, answer.values)
 
 
 Packs = Mapping[tuple[int, ...], str]  # features side by side, and the tensor that holds them
@@ -76,7 +88,7 @@ def _score_own_rows(
     model_of_route: NDArray[np.int64],
     packs: Packs,
     route: str,
-) -> list[str]:
+) -> Answer:
     """Sort the rows by model, score every model's part, and put the answers back in order."""
     which = by_route(graph, model_of_route, route)
     n = graph.op("Shape", which, start=0, end=1)
@@ -95,14 +107,15 @@ def _score_own_rows(
         _score(graph, submodel, {run: own[m] for run, own in features.items()}, routes[m])
         for m, submodel in enumerate(submodels)
     ]
-    return [
-        unsort(graph, graph.op("Concat", *answers, axis=0), order)
-        for answers in zip(*parts, strict=True)
-    ]
+
+    def join(tensors: Sequence[str]) -> str:
+        return unsort(graph, graph.op("Concat", *tensors, axis=0), order) if all(tensors) else ""
+
+    return Answer(*(join(tensors) for tensors in zip(*parts, strict=True)))
 
 
-def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[str]:
-    """Label index and values of some rows, by one model, as far as it has them."""
+def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> Answer:
+    """Answer of one model for some rows."""
 
     def run(inside: Graph) -> list[str]:
         own = [_gather_run(inside, run, packs, route, submodel.kind) for run in submodel.runs]
@@ -111,11 +124,12 @@ def _score(graph: Graph, submodel: SubModel, packs: Packs, route: str) -> list[s
         return inside.inline(submodel.model, own)
 
     if not submodel.guarded:
-        return run(graph)
+        return submodel.named(run(graph))
     nothing = submodel.nothing()
     some = graph.op("Greater", graph.op("Size", route), graph.constant(0, np.int64))
     types = [array.dtype for array in nothing]
-    return graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
+    outputs = graph.when(some, run, lambda g: [g.constant(array) for array in nothing], types)
+    return submodel.named(outputs)
 
 
 def _codes(graph: Graph, codes: NDArray[np.int64], route: str) -> str:
