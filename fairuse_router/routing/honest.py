@@ -97,8 +97,8 @@ class HonestGains(Document):
             f"Gain of the routing over generic ({self.metric}), as it looked when the routes were",
             f"chosen, and corrected for choosing (BBC-CV, {self.n_resamples} resamples):",
             *Grid(columns, rows).lines(),
-            "The intervals describe this fitted router; models fitted again on other rows gain",
-            "otherwise. The least of several noisy gains is in part bad luck.",
+            "The intervals describe this fitted router; models fitted again on other rows",
+            "gain otherwise. The least of several noisy gains is in part bad luck.",
         ]
         return "\n".join(lines)
 
