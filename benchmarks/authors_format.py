@@ -78,11 +78,11 @@ def differences(name: str, data: Data) -> list[str]:
     """What differs from the size that the paper prints; empty if nothing does."""
     printed = PRINTED[name]
     groups = len(data.X[data.group_attributes].dropna().drop_duplicates())
-    features = data.X.shape[1]
+    features = data.X.shape[1] - len(data.group_attributes)
     found = []
     for what, own, theirs in (
         ("rows", len(data.y), printed.rows),
-        ("features, group attributes included,", features, printed.features),
+        ("features", features, printed.features),
         ("groups", groups, (printed.groups,)),
     ):
         if own not in theirs:

@@ -31,9 +31,10 @@ def audit_rows(y, models, groups, schema, **given):
     }
     rows = Rows(y, groups, schema.n_groups, given.pop("weight", None), given.pop("clusters", None))
     metrics = read_metrics(given.pop("metrics", "error"))
-    asked = {name: given.pop(name, None) for name in ("routed", "truthfulness")}
+    routed, under = given.pop("routed", None), given.pop("truthfulness", None)
+    routing = None if routed is None else audit.Routing(routed, under=under)
     evidence = Evidence(rows, scores, metrics, unavailable=unavailable)
-    return audit.audit_rows(evidence, schema, AuditSettings(**given), **asked)
+    return audit.audit_rows(evidence, schema, AuditSettings(**given), routing)
 
 
 def measure(y, own, under, groups, m, metrics, weight=None, columns=None, clusters=None):

@@ -57,7 +57,7 @@ def test_columns_become_what_the_helper_says(folder):
     assert (X["sofa"] == raw["sofa"].map({"low": 0, "mid": 1, "high": 2})).all()
     assert differences("saps", load_authors(folder, "saps")) == [
         "300 rows where the paper has 7797",
-        "6 features, group attributes included, where the paper has 36",
+        "4 features where the paper has 36",
         "6 groups where the paper has 4",
     ]
 
@@ -102,7 +102,7 @@ def test_the_command_fills_the_table(folder):
     run = subprocess.run(
         [*command, *options], cwd=ROOT, capture_output=True, text=True, check=True
     ).stdout
-    assert "saps: 300 rows, 6 columns. 300 rows where the paper has 7797" in run
+    assert "saps: 300 rows, 4 features. 300 rows where the paper has 7797" in run
     assert "[18.9%]" in run  # Table 1, saps, error, 1Hot
     assert "routed, shrunken" in run
     assert "1Hot in the group" in run  # Table 2

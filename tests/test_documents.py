@@ -91,7 +91,9 @@ def test_infinities_there_and_back_and_no_nan(written):
     sure = {"gain": -math.inf, "low": -math.inf, "high": math.inf}
     record, change = replace(record, risks={"generic": math.inf}, **sure), replace(change, **sure)
     gain = replace(audit.rationality[0], **sure)
-    honest = replace(honest, overall=replace(honest.overall, **sure), groups={"inf": honest.worst})
+    honest = replace(
+        honest, overall=replace(honest.overall, **sure), groups={"inf": honest.overall}
+    )
     table = replace(table, groups=(record, *table.groups[1:]), history=(change,))
     audit = replace(audit, rationality=(replace(gain, group="inf", reason="-inf"),))
     card = Card(table, audit, None, honest, "inf")

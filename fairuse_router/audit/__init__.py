@@ -6,7 +6,7 @@ model is fitted here, no route chosen: predictions come in, from wherever they a
 
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.build import audit_rows, count_rows
+from fairuse_router.audit.build import Routing, audit_rows, count_rows
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
@@ -30,6 +30,7 @@ __all__ = [
     "InterventionRecord",
     "MisreportMoments",
     "RiskRecord",
+    "Routing",
     "SummaryRecord",
     "Temptation",
     "audit_predictions",

@@ -186,7 +186,7 @@ def _flat(record: SummaryRecord) -> dict[str, Any]:
     row = {name: getattr(record, name) for name in record.__dataclass_fields__}
     for name in ("rationality", "envy_freeness", "truthfulness"):
         counts = row.pop(name)
-        for kind in ("gains", "violations", "undetermined", "untested"):
+        for kind in ("gains", "violations", "undetermined", "untested", "same"):
             row[f"{name}_{kind}"] = None if counts is None else getattr(counts, kind)
     return row
 

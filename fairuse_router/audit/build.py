@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from fairuse_router.audit.arguments import AuditSettings
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.judge import Comparisons, judge
 from fairuse_router.audit.records import GAIN_TABLES, GainRecord, RiskRecord, number
-from fairuse_router.candidates.names import ROUTED
+from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
@@ -20,16 +20,44 @@ from fairuse_router.inference.compare import Resampling, Rows, compare, default_
 from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.routing.policies.evidence import Evidence
 
-__all__ = ["audit_rows", "count_rows"]
+__all__ = ["Routing", "audit_rows", "count_rows"]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """What the deployed routing says of rows, and by which routes.
+
+    Parameters
+    ----------
+    predictions : Predictions
+        Of n rows under their own reports.
+    routes : ndarray of int of shape (n,), default=None
+        The route of each row, 0 for generic. A group all of whose rows take the route that they are
+        compared with is compared with itself: that is no test. None: nothing is known.
+    under : mapping of str to Predictions, default=None
+        Per report, what the routing predicts for all n rows when everybody files that report.
+    route_of : mapping of str to int
+        The route of each of these reports.
+    """
+
+    predictions: Predictions
+    routes: np.ndarray | None = None
+    under: Mapping[str, Predictions] | None = None
+    route_of: Mapping[str, int] = field(default_factory=dict)
+
+    def alone(self, rows: Rows, route: int | None) -> np.ndarray | None:
+        """Groups of which every row takes this route, shape (m,)."""
+        if self.routes is None or route is None:
+            return None
+        other = rows.groups[(rows.groups >= 0) & (self.routes != route)]
+        return np.bincount(other, minlength=rows.m) == 0
 
 
 def audit_rows(
     evidence: Evidence,
     schema: GroupSchema,
     testing: AuditSettings | None = None,
-    *,
-    routed: Predictions | None = None,
-    truthfulness: Mapping[str, Predictions] | None = None,
+    routing: Routing | None = None,
 ) -> Audit:
     """Audit predictions that were made under each row's own report.
 
@@ -44,10 +72,8 @@ def audit_rows(
         Names the m groups.
     testing : AuditSettings, default=None
         None: as its defaults are.
-    routed : Predictions, default=None
-        Of the deployed routing; it is shown as candidate ``"routed"``.
-    truthfulness : mapping of str to Predictions, default=None
-        Per report, what the routing predicts for all n rows when everybody files that report.
+    routing : Routing, default=None
+        The deployed routing; it is shown as candidate ``"routed"``.
 
     Returns
     -------
@@ -72,8 +98,8 @@ def audit_rows(
     """
     testing = (testing or AuditSettings()).checked(evidence.metrics)
     scores = dict(evidence.scores)
-    if routed is not None:
-        scores[ROUTED] = Scores(routed, np.ones(len(routed), dtype=bool))
+    if routing is not None:
+        scores[ROUTED] = Scores(routing.predictions, np.ones(len(routing.predictions), dtype=bool))
     _check(evidence.rows, scores, schema, testing.baseline)
     rows = _counted(evidence.rows, scores[testing.baseline].scored)
     used = {
@@ -82,7 +108,7 @@ def audit_rows(
     }
     for name, own in scores.items():
         _check_answers(name, own.predictions, used[name])
-    judge = _Judge(tuple(schema.group_names()), testing, scores, used)
+    judge = _Judge(tuple(schema.group_names()), testing, scores, used, routing)
     records: dict[str, list[Any]] = {kind: [] for kind in ("risks", *GAIN_TABLES)}
     for metric in evidence.metrics:
         for name in scores:
@@ -90,8 +116,8 @@ def audit_rows(
             if name != testing.baseline:
                 for kind, found in judge.gains(metric, name).items():
                     records[kind] += found
-        if routed is not None and truthfulness:
-            records["truthfulness"] += judge.truthfulness(metric, truthfulness)
+        if routing is not None and routing.under:
+            records["truthfulness"] += judge.truthfulness(metric, routing)
     return Audit(
         metrics=tuple(metric.name for metric in evidence.metrics),
         candidates=tuple(scores),
@@ -164,6 +190,7 @@ class _Judge:
     testing: AuditSettings
     scores: Mapping[str, Scores]
     used: Mapping[str, Rows]
+    routing: Routing | None = None
 
     def resampling(self, comparisons: int) -> Resampling:
         """Resamples enough for a corrected p-value below alpha."""
@@ -198,12 +225,14 @@ class _Judge:
         models = self.scores[base].predictions, own.predictions
         whole = compare(metric, *models, rows.together, test, self.resampling(1))
         groups = compare(metric, *models, rows, test, self.resampling(rows.m))
-        family = [Comparisons(self.names, [base] * rows.m, _explain(groups, rows))]
+        routed = self.routing if name == ROUTED and base == GENERIC else None
+        same = [None if routed is None else routed.alone(r, 0) for r in (rows.together, rows)]
+        family = [Comparisons(self.names, [base] * rows.m, _explain(groups, rows), same[1])]
         moments = own.misreports
         if moments is not None and metric.name in moments.sums:
             family.append(self.envy(moments.test(metric.name, test, alpha=self.testing.alpha)))
         found = self.judged(metric, name, family)
-        (overall,) = self.judged(metric, name, [Comparisons([None], [base], whole)])
+        (overall,) = self.judged(metric, name, [Comparisons([None], [base], whole, same[0])])
         return {
             "overall": overall,
             "rationality": found[0],
@@ -219,13 +248,13 @@ class _Judge:
         others = [self.names[i] for i in h]
         return Comparisons([self.names[i] for i in g], others, replace(pairs, reason=reason))
 
-    def truthfulness(self, metric: Metric, under: Mapping[str, Predictions]) -> list[GainRecord]:
+    def truthfulness(self, metric: Metric, routing: Routing) -> list[GainRecord]:
         """Gains of telling the truth to the deployed routing, over every other report.
 
         Reports in succession whose predictions are one and the same object share one comparison.
         """
         rows, routed = self.used[ROUTED], self.scores[ROUTED].predictions
-        test = self.test(metric, rows)
+        test, under = self.test(metric, rows), routing.under or {}
         resampling = self.resampling(rows.m * max(len(under) - 1, 1))
         family: list[Comparisons] = []
         last, everyone = None, None
@@ -235,8 +264,10 @@ class _Judge:
                 everyone = compare(metric, predictions, routed, rows, test, resampling)
             others = [g for g, name in enumerate(self.names) if name != report]
             names = [self.names[g] for g in others]
-            tests = everyone.at(np.array(others, dtype=int))
-            family.append(Comparisons(names, [report] * len(names), tests))
+            which = np.array(others, dtype=int)
+            same = routing.alone(rows, routing.route_of.get(report))
+            own = None if same is None else same[which]
+            family.append(Comparisons(names, [report] * len(names), everyone.at(which), own))
         return [record for found in self.judged(metric, ROUTED, family) for record in found]
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from fairuse_router.audit.arguments import AuditSettings, check_target_kind
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.build import Routing, audit_rows
 from fairuse_router.audit.selection import regrouped
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.metrics import Metric, Predictions
@@ -38,11 +39,13 @@ def audit_deployed(
     testing.checked(metrics)
     pool = Pool.of_fitted(deployment.candidates, data, metrics if by is None else ())
     evidence = Evidence(data.outcomes, pool.scores, metrics, unavailable=pool.unavailable)
-    routed = deployment.predictions(data.features, deployment.table.look_up(data.codes))
+    routes = deployment.table.look_up(data.codes)
+    routing = Routing(deployment.predictions(data.features, routes), routes)
     if by is not None:
-        return audit_rows(regrouped(evidence, by), by.schema, testing, routed=routed)
+        return audit_rows(regrouped(evidence, by), by.schema, testing, routing)
     under = _UnderReports(deployment, data)
-    return audit_rows(evidence, deployment.table.schema, testing, routed=routed, truthfulness=under)
+    routing = replace(routing, under=under, route_of=under.routes)
+    return audit_rows(evidence, deployment.table.schema, testing, routing)
 
 
 class _UnderReports(Mapping[str, Predictions]):
@@ -55,7 +58,7 @@ class _UnderReports(Mapping[str, Predictions]):
         self._deployment, self._data = deployment, data
         schema = deployment.table.schema
         routes = deployment.table.look_up(schema.report_codes)
-        self._reports = {
+        self.routes = {
             schema.report_name(code): int(route)
             for code, route in sorted(
                 zip(schema.report_codes, routes, strict=True), key=lambda pair: int(pair[1])
@@ -64,7 +67,7 @@ class _UnderReports(Mapping[str, Predictions]):
         self._last: tuple[int, Predictions] | None = None
 
     def __getitem__(self, report: str) -> Predictions:
-        route = self._reports[report]
+        route = self.routes[report]
         if self._last is None or self._last[0] != route:
             everybody = np.full(len(self._data.y), route)
             answers = self._deployment.predictions(self._data.features, everybody)
@@ -73,7 +76,7 @@ class _UnderReports(Mapping[str, Predictions]):
 
     def __iter__(self) -> Iterator[str]:
         left_out, why = [], ""
-        for report in self._reports:
+        for report in self.routes:
             try:
                 self[report]  # kept until it is asked for
             except Exception as error:  # a group's own model may know nothing of others' rows
@@ -90,4 +93,4 @@ class _UnderReports(Mapping[str, Predictions]):
             )
 
     def __len__(self) -> int:
-        return len(self._reports)
+        return len(self.routes)

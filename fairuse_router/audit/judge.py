@@ -28,11 +28,14 @@ class Comparisons:
         What each is compared with.
     test : PairedTest
         Arrays of the same length.
+    same : ndarray of bool, or None
+        Where both sides are known to be one model, so that there is nothing to test.
     """
 
     groups: Sequence[str | None]
     others: Sequence[str]
     test: PairedTest
+    same: np.ndarray | None = None
 
 
 def judge(
@@ -42,8 +45,8 @@ def judge(
 
     Each comparison is tested in both directions, so k comparisons are 2k tests, and the chance of
     any wrong verdict in either direction is at most alpha (Bonferroni, Holm). Comparisons that
-    could not be tested, and those in which no row differs so that no data of this kind could have
-    shown anything (Tarone 1990), do not count.
+    could not be tested, those of a model with itself, and those in which no row differs so that no
+    data of this kind could have shown anything (Tarone 1990), do not count.
 
     Returns
     -------
@@ -58,7 +61,10 @@ def judge(
         np.concatenate([np.asarray(getattr(t, name), dtype=float) for t in tests])
         for name in ("gain", "se", "se_null", "n")
     )
-    still = (gain == 0) & (null == 0)
+    same = [np.zeros(len(t.groups), bool) if t.same is None else t.same for t in family]
+    known = np.concatenate(same) & (n > 0)
+    p[:, known] = np.nan
+    still = (gain == 0) & (null == 0) & ~known
     counted = ~(np.isnan(p[0]) | still)
     p[:, still] = 1.0
     corrected = adjust(np.where(counted, p, np.nan), correction)
@@ -70,7 +76,9 @@ def judge(
         size = len(part.groups)
         records.append(
             [
-                _record(
+                _one_model(metric, candidate, part, i)
+                if known[k]
+                else _record(
                     metric, candidate, part, i, _Drawn.of(p[:, k], corrected[:, k], more[k], alpha)
                 )
                 for i, k in enumerate(range(start, start + size))
@@ -116,6 +124,27 @@ def _record(metric: str, candidate: str, part: Comparisons, i: int, drawn: _Draw
         test=test.test,
         rows_needed=0 if drawn.verdict != "undetermined" else whole_rows(drawn.rows_needed),
         reason=reason,
+    )
+
+
+def _one_model(metric: str, candidate: str, part: Comparisons, i: int) -> GainRecord:
+    """A comparison of a model with itself: the gain is 0, exactly, and nothing was tested."""
+    return GainRecord(
+        metric=metric,
+        candidate=candidate,
+        group=part.groups[i],
+        other=part.others[i],
+        n=int(part.test.n[i]),
+        gain=0.0,
+        low=None,
+        high=None,
+        p_gain=None,
+        p_violation=None,
+        p_corrected=None,
+        verdict="same",
+        test=part.test.test,
+        rows_needed=0,
+        reason="one and the same model",
     )
 
 

@@ -72,7 +72,8 @@ class GainRecord:
         One-sided p-values, for this comparison alone.
     p_corrected : float or None
         The smaller of the two, corrected over the family; the verdict is drawn at alpha.
-    verdict : {"gain", "violation", "undetermined"}
+    verdict : {"gain", "violation", "undetermined", "same"}
+        ``"same"``: both sides are one model, so the gain is 0 and there was nothing to test.
     test : str
     rows_needed : int or None
         Rows still needed to tell the observed gain from none with 80% power within the family; 0
@@ -100,18 +101,21 @@ class GainRecord:
 
 @dataclass(frozen=True)
 class Counts:
-    """How many comparisons were a gain, a violation, undetermined; and how many not testable.
+    """How many comparisons were a gain, a violation, undetermined; not testable; and no test.
 
-    The first three sum to the comparisons that could be tested.
+    The first three sum to the comparisons that could be tested; `same` are those of a model with
+    itself, whose gain is 0.
     """
 
     gains: int
     violations: int
     undetermined: int
     untested: int = 0
+    same: int = 0
 
     def __str__(self) -> str:
-        return f"{self.gains}/{self.violations}/{self.undetermined}"
+        tested = f"{self.gains}/{self.violations}/{self.undetermined}"
+        return f"{tested} ={self.same}" if self.same else tested
 
 
 @dataclass(frozen=True)
@@ -260,6 +264,7 @@ def _count(records: Sequence[GainRecord]) -> Counts | None:
     """Count verdicts; None if nothing was asked."""
     if not records:
         return None
+    same = sum(record.verdict == "same" for record in records)
     verdicts = [record.verdict for record in records if record.p_gain is not None]
     gains, violations, open_ = (verdicts.count(v) for v in ("gain", "violation", "undetermined"))
-    return Counts(gains, violations, open_, untested=len(records) - len(verdicts))
+    return Counts(gains, violations, open_, len(records) - len(verdicts) - same, same)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from fairuse_router.audit.arguments import AuditSettings
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.build import audit_rows
-from fairuse_router.candidates.names import ROUTED
+from fairuse_router.audit.build import Routing, audit_rows
+from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.groups import GroupSchema
 from fairuse_router.routing.policies.evidence import Choice, Evidence, served_scores
 from fairuse_router.routing.records import GroupRecord
@@ -32,11 +32,12 @@ def audit_choices(
     `audit_deployed` has it. `rows` says what rows these are; `by` audits other groups than those
     that are routed.
     """
-    routed = served_scores(choices, evidence).predictions
+    routes = np.array([g + 1 if c.candidate != GENERIC else 0 for g, c in enumerate(choices)] + [0])
+    routing = Routing(served_scores(choices, evidence).predictions, routes[evidence.rows.groups])
     testing = AuditSettings(alpha=evidence.settings.alpha, rows=rows)
     if by is not None:
-        return audit_rows(regrouped(evidence, by), by.schema, testing, routed=routed)
-    return audit_rows(evidence, schema, testing, routed=routed)
+        return audit_rows(regrouped(evidence, by), by.schema, testing, routing)
+    return audit_rows(evidence, schema, testing, routing)
 
 
 def regrouped(evidence: Evidence, by: Grouping) -> Evidence:
@@ -66,7 +67,7 @@ def group_records(
         if risk.group is not None and risk.metric == metric.name:
             risks[risk.group][risk.candidate] = risk.risk
     gains = {
-        test.group: (test.gain, test.low, test.high)
+        test.group: (0.0, 0.0, 0.0) if test.verdict == "same" else (test.gain, test.low, test.high)
         for test in audit.rationality
         if (test.candidate, test.metric) == (ROUTED, metric.name)
     }

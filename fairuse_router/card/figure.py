@@ -8,8 +8,8 @@ from fairuse_router.audit import Audit
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.table import RoutingTable
 
-_COLOURS = {"gain": "#1b7837", "violation": "#b2182b", "undetermined": "#636363"}
-_MARKS = {"gain": "^", "violation": "v", "undetermined": "o"}
+_COLOURS = {"gain": "#1b7837", "violation": "#b2182b", "undetermined": "#636363", "same": "#bdbdbd"}
+_MARKS = {"gain": "^", "violation": "v", "undetermined": "o", "same": "|"}
 
 
 def plot_gains(

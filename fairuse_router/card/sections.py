@@ -208,14 +208,14 @@ def _honest(honest: HonestGains) -> Section:
         corrected = gain_with_interval(metric, gain.gain, gain.low, gain.high)
         return [name, metric.format_gain(gain.naive), corrected]
 
-    named = {"all groups": honest.overall, "group that gains least": honest.worst, **honest.groups}
     return Section(
         "Gains corrected for choosing",
         [
             f"The rows that chose the routes flatter them. Corrected by BBC-CV (Tsamardinos et al. "
-            f"2018), {honest.n_resamples} resamples, {100 * (1 - honest.alpha):.0f}% intervals."
+            f"2018), {honest.n_resamples} resamples, {100 * (1 - honest.alpha):.0f}% intervals. "
+            "They describe this fitted router: models fitted again on other rows gain otherwise."
         ],
-        grid=Grid(["", "naive", "honest"], [row(k, v) for k, v in named.items()]),
+        grid=Grid(["", "naive", "honest"], [row(k, v) for k, v in honest.named().items()]),
     )
 
 

@@ -23,9 +23,6 @@ class CorrectedGains:
         On the very rows that the rule chose on: too high.
     gain, low, high : ndarray of shape (1 + m,)
         Corrected, with a two-sided interval that holds it.
-    worst : tuple of (naive, gain, low, high)
-        Of the group that gains least where the rule chooses: another one from resample to resample,
-        so that some group's own `gain` may be less.
     n_resamples : int
     """
 
@@ -33,7 +30,6 @@ class CorrectedGains:
     gain: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    worst: tuple[float, float, float, float]
     n_resamples: int
 
 
@@ -76,8 +72,6 @@ def bbc(
     Returns
     -------
     CorrectedGains
-        The worst group is the one that gains least on the resample, evaluated on the rows left out:
-        the least of several noisy gains would be too low.
 
     Examples
     --------
@@ -95,19 +89,11 @@ def bbc(
     everything = np.arange(len(strata))
     naive = np.asarray(gains(choose(everything), everything), dtype=float)
     drawn = np.full((n_resamples, len(naive)), np.nan)
-    worst = np.full(n_resamples, np.nan)
     for b in range(n_resamples):
         rows = _resample(strata, clusters, rng)
         left = np.setdiff1d(everything, rows)
-        choice = choose(rows)
-        drawn[b] = gains(choice, left)
-        inside = np.asarray(gains(choice, rows), dtype=float)[1:]
-        if np.isfinite(inside).any():
-            worst[b] = drawn[b, 1 + np.nanargmin(inside)]
-    gain, low, high = _centre(drawn, alpha)
-    least = np.nanmin(naive[1:]) if np.isfinite(naive[1:]).any() else np.nan
-    mean, below, above = (float(part[0]) for part in _centre(worst[:, None], alpha))
-    return CorrectedGains(naive, gain, low, high, (float(least), mean, below, above), n_resamples)
+        drawn[b] = gains(choose(rows), left)
+    return CorrectedGains(naive, *_centre(drawn, alpha), n_resamples)
 
 
 def _resample(

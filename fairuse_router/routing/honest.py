@@ -42,13 +42,12 @@ class HonestGain:
 class HonestGains(Document):
     """Gains of the routing over generic, corrected for choosing.
 
+    An interval is for routes chosen like these from the models at hand. It describes this fitted
+    router: models fitted again, on other rows, gain otherwise, and more widely so.
+
     Parameters
     ----------
     overall : HonestGain
-    worst : HonestGain
-        Of the group that gains least where the routes are chosen. In every bootstrap sample that is
-        the group that gains least in the sample, so that the corrected gain is not too low as the
-        least of several noisy gains would be: it may be above that of some group in `groups`.
     groups : dict of str to HonestGain
         By the name of the group.
     metric : str
@@ -60,11 +59,26 @@ class HonestGains(Document):
     _LATER = frozenset({"metric", "n_resamples", "alpha"})
 
     overall: HonestGain
-    worst: HonestGain
     groups: Mapping[str, HonestGain] = field(default_factory=dict)
     metric: str = "error"
     n_resamples: int = 0
     alpha: float = 0.1
+
+    @property
+    def least(self) -> str | None:
+        """The group whose corrected gain is least; None where none is defined.
+
+        The least of several noisy gains is in part bad luck; its interval is its own.
+        """
+        known = {name: g.gain for name, g in self.groups.items() if g.gain is not None}
+        return min(known, key=known.__getitem__, default=None)
+
+    def named(self) -> dict[str, HonestGain]:
+        """All gains in the order in which they are shown: overall, the least group, every group."""
+        first = {"all groups": self.overall}
+        if self.least is not None:
+            first[f"least: {self.least}"] = self.groups[self.least]
+        return first | dict(self.groups)
 
     def __str__(self) -> str:
         show = named_metric(self.metric).format_gain
@@ -75,17 +89,16 @@ class HonestGains(Document):
             Column("honest", 9, gap=1),
             Column(f"{100 * (1 - self.alpha):.0f}% interval", 20, gap=1),
         ]
-        named = {"all groups": self.overall, "group that gains least": self.worst, **self.groups}
         rows = [
             [name, show(gain.naive), show(gain.gain), f"{show(gain.low)} {show(gain.high)}"]
-            for name, gain in named.items()
+            for name, gain in self.named().items()
         ]
         lines = [
             f"Gain of the routing over generic ({self.metric}), as it looked when the routes were",
             f"chosen, and corrected for choosing (BBC-CV, {self.n_resamples} resamples):",
             *Grid(columns, rows).lines(),
-            "The group that gains least is found anew in every resample; the honest gain of a",
-            "single group may be less.",
+            "The intervals describe this fitted router; models fitted again on other rows",
+            "gain otherwise. The least of several noisy gains is in part bad luck.",
         ]
         return "\n".join(lines)
 
@@ -135,7 +148,6 @@ def honest_gains(
     overall, *groups = (HonestGain(*map(_number, part)) for part in parts)
     return HonestGains(
         overall,
-        HonestGain(*map(_number, result.worst)),
         dict(zip(group_names, groups, strict=True)),
         evidence.metric.name,
         n_resamples,

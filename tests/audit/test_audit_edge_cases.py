@@ -33,12 +33,14 @@ def check_laws(audit):
     """What holds of every record, whatever the rows."""
     for table in TABLES:
         for r in getattr(audit, table):
-            assert r.verdict in ("gain", "violation", "undetermined")
+            assert r.verdict in ("gain", "violation", "undetermined", "same")
+            if r.verdict == "same":
+                assert (r.gain, r.low, r.high, r.p_corrected) == (0.0, None, None, None)
             for name in ("gain", "low", "high", "p_gain", "p_violation", "p_corrected"):
                 value = getattr(r, name)
                 assert value is None or not math.isnan(value)
             if r.p_gain is None:
-                assert r.verdict == "undetermined"
+                assert r.verdict in ("undetermined", "same")
                 assert r.reason
             if r.verdict == "violation":
                 assert r.gain < 0
@@ -188,7 +190,10 @@ def test_test_rows_of_one_class():
     audit = router.audit(X[y == 0], y[y == 0], metrics=["auc", "error"])
     check_laws(audit)
     auc = [r for r in audit.rationality if r.metric == "auc"]
-    assert {(r.gain, r.verdict) for r in auc} == {(None, "undetermined")}
+    models = [r for r in auc if r.candidate != "routed"]
+    assert {(r.gain, r.verdict) for r in models} == {(None, "undetermined")}
+    routed = {(r.gain, r.verdict) for r in auc if r.candidate == "routed"}
+    assert routed == {(0.0, "same")}  # generic serves all, which is known without a test
 
 
 def test_settings_of_a_routers_audit():

@@ -29,14 +29,13 @@ def test_bias_and_coverage_where_nothing_gains():
     # 0-1 losses with 20% discordant rows, n = 500, 4 groups, 3 candidates, true gain of any route 0
     m, n, reps = 4, 500, 40
     groups = np.repeat(np.arange(m), (300, 120, 50, 30))
-    naive, honest, covered, naive_covered, worst = [], [], [], [], []
+    naive, honest, covered, naive_covered = [], [], [], []
     for r in range(reps):
         rng = np.random.default_rng(r)
         noise = rng.choice([-1.0, 0, 1], p=[0.1, 0.8, 0.1], size=(n, 3))
         result = bbc(*best_of(noise, groups, m), groups, n_resamples=40, seed=r)
         naive.append(result.naive[0])
         honest.append(result.gain[0])
-        worst.append(result.worst[1])
         covered.append(result.low[0] <= 0 <= result.high[0])
         routed = noise[np.arange(n), 0]
         half = 1.645 * routed.std() / np.sqrt(n)
@@ -46,7 +45,6 @@ def test_bias_and_coverage_where_nothing_gains():
     assert np.mean(naive) > 4 * np.std(naive) / np.sqrt(reps)
     assert np.mean(covered) >= 0.88
     assert np.mean(naive_covered) < 0.75
-    assert abs(np.mean(worst)) < 3 * np.std(worst) / np.sqrt(reps)
 
 
 def test_a_real_gain_stays():
@@ -84,9 +82,6 @@ def test_the_interval_holds_the_gain_where_few_resamples_carry_it():
     assert -0.05 < result.gain[1] < 0
     assert result.low[1] == result.gain[1]
     assert result.high[1] == 0
-    _, mean, low, high = result.worst
-    assert low <= mean <= high
-    assert mean < 0
 
 
 def test_undefined_groups():
@@ -96,6 +91,5 @@ def test_undefined_groups():
     result = bbc(lambda rows: None, gains, np.zeros(5, int), n_resamples=10)
     assert np.isnan(result.gain[2])
     assert np.isnan(result.low[2])
-    assert result.worst[1] == pytest.approx(0.1)
     nothing = bbc(lambda r: None, lambda c, r: np.full(2, np.nan), np.zeros(5, int), n_resamples=5)
-    assert np.isnan(nothing.worst[1])
+    assert np.isnan(nothing.gain).all()
