@@ -18,12 +18,14 @@ three are fitted for the error only. `benchmarks.truth` judges rules of your own
 from __future__ import annotations
 
 import argparse
+import csv
 import itertools
+import os
 import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -52,13 +54,15 @@ FAMILIES = {
         StandardScaler(), MLPClassifier((32,), early_stopping=True, max_iter=100, random_state=0)
     ),
 }
-POOLED: dict[str, tuple[str, tuple[str, ...], float]] = {  # policy, rivals, max_harmed
-    "shrunken": ("shrunken", PLAIN, 0.4),
-    "slope": ("slope", ("multilevel",), 0.4),
-    "slope 0.2": ("slope", ("multilevel",), 0.2),
-    "tested": ("tested", PLAIN, 0.4),
-    "best": ("best", PLAIN, 0.4),
-    "paper: assign generic": ("assign_generic", ("onehot",), 0.4),
+POOLED: dict[str, tuple[str, tuple[str, ...], dict[str, float]]] = {  # policy, rivals, settings
+    "priced 2": ("priced", POOL[1:], {"price": 2.0}),
+    "priced 1": ("priced", POOL[1:], {"price": 1.0}),
+    "shrunken": ("shrunken", PLAIN, {}),
+    "slope": ("slope", ("multilevel",), {}),
+    "slope 0.2": ("slope", ("multilevel",), {"max_harmed": 0.2}),
+    "tested": ("tested", PLAIN, {}),
+    "best": ("best", PLAIN, {}),
+    "paper: assign generic": ("assign_generic", ("onehot",), {}),
 }
 ALONE: dict[str, dict] = {
     "paper: best of three": {
@@ -131,8 +135,8 @@ def one_population(setting: Setting, rules: Sequence[str], metrics: Sequence[str
             everybody = [Choice(name, "")] * study.n_groups
             note(name, metric, study.judge(lambda _, all_=everybody: all_, metric))
         for rule in (rule for rule in rules if rule in POOLED):
-            policy, rivals, max_harmed = POOLED[rule]
-            judgement = study.judge(_by_policy(policy), metric, rivals, max_harmed=max_harmed)
+            policy, rivals, settings = POOLED[rule]
+            judgement = study.judge(_by_policy(policy), metric, rivals, **settings)
             note(rule, metric, judgement)
     for rule in (rule for rule in rules if rule in ALONE and "error" in metrics):
         for name, judgement in _alone(study, population, setting, rule):
@@ -151,6 +155,17 @@ def _alone(study: Study, population, setting: Setting, rule: str) -> Iterator[tu
     yield rule, own.judge("error", choices, study.generic("error"), oracle)
     if rule in CERTIFIED:  # its promise compares with the generic that it deploys
         yield CERTIFIED[rule], own.judge("error", choices, own.risks("error", []), oracle)
+
+
+def read_results(path: str) -> list[Result]:
+    """Results of an earlier run, none if there is no such file."""
+    if not path or not os.path.exists(path):
+        return []
+    types = {f.name: {"float": float, "int": int, "bool": "True".__eq__}.get(str(f.type), str)
+             for f in fields(Result)}  # fmt: skip
+    with open(path, newline="", encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    return [Result(**{name: types[name](text) for name, text in line.items()}) for line in lines]
 
 
 def rate(flags: list[bool]) -> str:
@@ -254,6 +269,8 @@ def arguments() -> tuple[argparse.ArgumentParser, argparse.Namespace]:
     parser.add_argument("--seed", type=int, default=0, help="first seed")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--csv", help="file for one line per rule, metric and population")
+    parser.add_argument("--resume", action="store_true", help="go on where the CSV file ends")
+    parser.add_argument("--minutes", type=float, default=np.inf, help="begin nothing after them")
     parser.add_argument("--figure", help="picture of gain and harm, of the first family")
     return parser, parser.parse_args()
 
@@ -273,15 +290,24 @@ def main() -> None:
         for i, (effect, n, m) in enumerate(itertools.islice(cells, options.populations))
         for family in families
     ]
-    start, results = time.perf_counter(), []
-    tasks = (delayed(one_population)(setting, rules, metrics) for setting in work)
-    parts = Parallel(n_jobs=options.jobs, return_as="generator_unordered")(tasks)
+    start = time.perf_counter()
+    results = read_results(options.csv) if options.resume else []
+    known = {(r.family, r.seed) for r in results}
+    work = [setting for setting in work if (setting.family, setting.seed) not in known]
+    end = start + 60 * options.minutes
+    tasks = (delayed(one_population)(s, rules, metrics) for s in work if time.perf_counter() < end)
+    parts = Parallel(n_jobs=options.jobs, return_as="generator_unordered", pre_dispatch="n_jobs")(
+        tasks
+    )
     for done, part in enumerate(parts, 1):
         results += part
+        if options.resume:
+            write_csv(results, options.csv)
         if sys.stderr.isatty():
             print(f"\r{done} of {len(work)} populations", end="", file=sys.stderr)
+    judged = len({(r.family, r.seed) for r in results})
     print(
-        f"{options.populations} populations for each of {options.families}; seeds from "
+        f"{judged} populations of {options.families}; seeds from "
         f"{options.seed}, {options.fresh:,} fresh rows each,\n"
         f"at most {options.per_group:,} of a group; {time.perf_counter() - start:.0f} s. "
         "Monte-Carlo standard errors in brackets.\nOf oracle: share, in percent, of the gain of "

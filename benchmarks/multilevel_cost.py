@@ -1,9 +1,9 @@
-"""What the multilevel candidate and the slope policy cost: fitting, and choosing.
+"""What the multilevel candidate and the policies that weigh it cost: fitting, and choosing.
 
 Run ``python -m benchmarks.multilevel_cost``. Fitting is compared with a one-hot logistic regression
-of the same rows: the multilevel candidate for all four penalties (what a fold fits), generic being
-there already. Choosing is the whole policy on out-of-fold predictions. Medians over repeats, with
-half the distance of the quartiles.
+of the same rows: the multilevel candidate, which learns its penalties, generic being there already.
+Choosing is the whole policy on out-of-fold predictions. Medians over repeats, with half the
+distance of the quartiles.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from sklearn.linear_model import LogisticRegression
@@ -20,6 +21,7 @@ from benchmarks.pool import train_pool
 from fairuse_router import GroupSchema
 from fairuse_router.candidates.multilevel import fit_multilevel
 from fairuse_router.candidates.recipes import fit_candidate, make_recipes
+from fairuse_router.metrics import get_metric
 from fairuse_router.routing import choose
 from fairuse_router.rows import TrainingRows
 
@@ -46,7 +48,7 @@ def main() -> None:
         f"seed {options.seed}, {options.repeats} repeats, ms: median (half the quartile distance)"
     )
     print(f"{'rows':>7}{'groups':>8}{'one-hot fit':>17}{'multilevel fit':>17}{'ratio':>7}"
-          f"{'slope chooses':>17}")  # fmt: skip
+          f"{'slope chooses':>17}{'priced, error':>17}{'priced, AUC':>17}")  # fmt: skip
     for n, m in ((500, 4), (2000, 6), (2000, 12), (10_000, 12), (50_000, 12)):
         population = rotterdam_population(n, n_groups=m, effect="mixed", random_state=options.seed)
         X = population.to_array()
@@ -71,11 +73,15 @@ def main() -> None:
         columns = population.group_columns
         estimator, pair = LogisticRegression(max_iter=500), ("generic", "multilevel")
         _, evidence, _ = train_pool(population.features, X, columns, y, estimator, pair)
-        chosen = milliseconds(lambda e=evidence: choose("slope", e), options.repeats)
-        cells = [f"{middle:.1f} ({spread:.1f})" for middle, spread in (onehot, multilevel, chosen)]
+        by_area = replace(evidence, metric=get_metric("auc"))
+        chosen = [
+            milliseconds(lambda p=policy, e=given: choose(p, e), options.repeats)
+            for policy, given in (("slope", evidence), ("priced", evidence), ("priced", by_area))
+        ]
+        cells = [f"{middle:.1f} ({spread:.1f})" for middle, spread in (onehot, multilevel, *chosen)]
         print(
             f"{n:>7,}{m:>8}{cells[0]:>17}{cells[1]:>17}{multilevel[0] / onehot[0]:>7.1f}"
-            f"{cells[2]:>17}"
+            + "".join(f"{cell:>17}" for cell in cells[2:])
         )
     print(f"{time.perf_counter() - start:.0f} s in all")
 

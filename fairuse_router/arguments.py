@@ -59,6 +59,11 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             f"max_harmed={router.max_harmed!r} is not allowed: pass a positive number of groups, "
             "such as 0.4."
         )
+    if not (isinstance(router.price, _NUMBERS) and router.price > 0):
+        raise ValueError(
+            f"price={router.price!r} is not allowed: pass a positive number of points of "
+            "everybody's gain that one harmed group is worth; 2 is careful, 1 bold."
+        )
     for name in ("min_group_size", "max_levels"):
         value = getattr(router, name)
         if not (isinstance(value, _NUMBERS) and value >= 2):

@@ -78,7 +78,7 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
     metric : str, callable or Metric, default="error"
         What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
         a risk of your own (lower is better).
-    policy : {"shrunken", "best", "tested", "certified", "assign_generic", "slope"}, \
+    policy : {"shrunken", "best", "tested", "certified", "assign_generic", "slope", "priced"}, \
 default="shrunken"
         How a group's route is chosen, and what that promises: see
         `fairuse_router.routing.policies.choose`; and `choose_certified` for ``"certified"``, which
@@ -92,6 +92,9 @@ default="shrunken"
         Intervals are at level ``1 - alpha``; verdicts have family-wise error `alpha`.
     max_harmed : float, default=0.4
         For policy ``"slope"``: how many groups a sceptic may expect to be harmed; 0.2 is cautious.
+    price : float, default=2.0
+        For policy ``"priced"``: how many points (hundredths) of everybody's mean gain one group is
+        worth that is probably harmed; 2 is careful, 1 bold.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
         decoupled model is trained. Smaller groups are served by generic.
@@ -176,6 +179,7 @@ default="shrunken"
         cv: Any = 5,
         alpha: float = 0.1,
         max_harmed: float = 0.4,
+        price: float = 2.0,
         min_group_size: int = 20,
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
@@ -194,6 +198,7 @@ default="shrunken"
         self.cv = cv
         self.alpha = alpha
         self.max_harmed = max_harmed
+        self.price = price
         self.min_group_size = min_group_size
         self.withheld = withheld
         self.handle_unknown = handle_unknown
@@ -235,7 +240,7 @@ default="shrunken"
         table, rows = self._encode(X, y, sample_weight, clusters)
         seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
         pool = self._fit_pool(table, seen, cv, metric)
-        settings = Settings(self.min_group_size, self.alpha, self.max_harmed)
+        settings = Settings(self.min_group_size, self.alpha, self.max_harmed, self.price)
         choices, evidence = choose_routes(self.policy, pool, seen, opened, metric, settings)
         audited = seen if opened is None else opened
         self._audit_choices(choices, evidence, audited.by, opened is not None)

@@ -1,5 +1,7 @@
 """Evidence for the policies, and what may be known of it by loops over its rows."""
 
+from dataclasses import replace
+
 import numpy as np
 from sklearn.metrics import brier_score_loss, log_loss, roc_auc_score
 
@@ -32,6 +34,26 @@ def gather(
     }
     rows = Rows(target, groups, m, weight, clusters)
     return Evidence(rows, scores, [metric], Settings(min_group_size, **settings), unavailable)
+
+
+def change(evidence, *, predictions=None, metric=None, **parts):
+    """The same evidence with other labels, weights, clusters, predictions, metric or settings."""
+    names = {"target": "y", "weight": "weight", "clusters": "clusters"}
+    rows = {names[k]: parts.pop(k) for k in list(parts) if k in names}
+    told = {} if predictions is None else predictions
+    scores = {
+        name: replace(own, predictions=told.get(name, own.predictions))
+        for name, own in evidence.scores.items()
+    }
+    everyone = evidence.scores["generic"].scored
+    scores |= {name: Scores(p, everyone) for name, p in told.items() if name not in scores}
+    return replace(
+        evidence,
+        rows=replace(evidence.rows, **rows),
+        scores=scores,
+        metrics=evidence.metrics if metric is None else [metric],
+        settings=replace(evidence.settings, **parts),
+    )
 
 
 def predictions_of(evidence):

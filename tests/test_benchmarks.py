@@ -89,3 +89,17 @@ def test_a_study_judges_rules_by_the_truth():
         assert np.isnan(found.envy)
         assert own.judge(rule, "error").gain <= oracle + 1e-9
         assert found.harmed >= (found.worst < -0.2)
+
+
+def test_results_are_read_as_they_were_written(tmp_path):
+    known = pytest.importorskip("benchmarks.known_truth")
+    from benchmarks.outputs import write_csv
+
+    place = ("priced 2", "error", "logistic", 7, 500, 4, "mixed")
+    results = [
+        known.Result(1.25, 3.0, -0.5, True, False, float("inf"), 2.0, *place),
+        known.Result(0.0, 3.0, 0.0, False, True, 0.0, 1.5, *place),
+    ]
+    write_csv(results, path := str(tmp_path / "results.csv"))
+    assert known.read_results(path) == results
+    assert known.read_results(str(tmp_path / "none.csv")) == []

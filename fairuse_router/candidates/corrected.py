@@ -17,11 +17,10 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV, SGDCl
 from sklearn.pipeline import Pipeline
 
 from fairuse_router import tables
-from fairuse_router.candidates.scores import answer
+from fairuse_router.candidates.scores import CLIP, answer
 from fairuse_router.metrics import Predictions
 
 Floats = NDArray[np.float64]
-CLIP = 0.005  # a forest's probabilities of 0 and 1 have no log-odds
 
 
 @dataclass(frozen=True)

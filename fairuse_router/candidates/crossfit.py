@@ -6,7 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -47,14 +47,13 @@ def _run(
             if recipe.name == MULTILEVEL and generic is not None:
                 fitted = fit_multilevel(recipe, generic, data, training)
             else:
-                fitted = [fit_candidate(recipe, data, training, min_group_size)]
+                fitted = fit_candidate(recipe, data, training, min_group_size)
             if recipe.name == GENERIC:
-                generic = fitted[0]
+                generic = fitted
             if fold is None:
-                own = [Part(c.name, c, unavailable=c.unavailable) for c in fitted]
+                parts.append(Part(fitted.name, fitted, unavailable=fitted.unavailable))
             else:
-                own = score(fitted, data, fold[1], fold[2], envy)
-            parts += [replace(part, variant=i) for i, part in enumerate(own)]
+                parts.append(score(fitted, data, fold[1], fold[2], envy))
         except Exception as error:
             if recipe.name == GENERIC:
                 error.add_note(
@@ -129,7 +128,6 @@ def cross_fit(
     for part in parts:
         for g, reason in part.unavailable.items():
             unavailable[part.name].setdefault(g, reason)
-    parts = _best_variants(parts, data)
     candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
     scored = [part for part in parts if part.predictions is not None]
     return Pool(candidates, gather_all([r.name for r in recipes], scored, data), unavailable)
@@ -153,30 +151,6 @@ def _warn_of_failures(parts: Sequence[Part]) -> None:
             FitFailedWarning,
             stacklevel=6,
         )
-
-
-def _best_variants(parts: Sequence[Part], data: TrainingRows) -> list[Part]:
-    """Keep of each candidate the variant with the smallest loss over all scored rows.
-
-    The loss is the log loss, or the squared error of a regression.
-    """
-    loss: dict[str, dict[int, float]] = {}
-    for part in parts:
-        if part.margins is not None:
-            own = loss.setdefault(part.name, {})
-            own[part.variant] = own.get(part.variant, 0.0) + _margin_loss(part, data)
-    best = {name: min(own, key=own.__getitem__) for name, own in loss.items()}
-    return [part for part in parts if part.variant == best.get(part.name, 0)]
-
-
-def _margin_loss(part: Part, data: TrainingRows) -> float:
-    """Sum of the log loss or the squared error of a part's margins."""
-    assert part.rows is not None
-    assert part.margins is not None
-    margin, y = part.margins[:, 1], data.target[part.rows]
-    squared = data.classes is None
-    rows = (y - margin) ** 2 if squared else np.logaddexp(0, margin) - y * margin
-    return float(rows.sum() if data.weight is None else data.weight[part.rows] @ rows)
 
 
 def _with_first_judged(

@@ -28,14 +28,14 @@ from fairuse_router.candidates.corrected import (
     as_matrix,
     base_margin,
     final_step,
+    has_log_odds,
 )
 from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.recipes import Recipe, Unavailable, fit_model
 from fairuse_router.candidates.scores import answer
-from fairuse_router.inference import MultilevelFit, multilevel_path
+from fairuse_router.inference import multilevel_bayes, multilevel_fit
 from fairuse_router.rows import Places, TrainingRows
 
-PENALTIES = (100.0, 30.0, 10.0, 3.0)  # on the groups' own slopes; the folds choose one
 _INNER_FOLDS = 5
 _MOST_FEATURES = 500  # the fit needs m matrices of this size squared
 _LOOKED_AT = 1000
@@ -45,8 +45,8 @@ _MOST_RIDGE = 2.0  # in units of the multilevel fit's penalty on shared slopes
 
 def fit_multilevel(
     recipe: Recipe, generic: Candidate, data: TrainingRows, rows: Places
-) -> list[Candidate]:
-    """Fit the multilevel candidate on some rows, once for each penalty in `PENALTIES`.
+) -> Candidate:
+    """Fit the multilevel candidate on some rows.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def fit_multilevel(
 
     Returns
     -------
-    list of Candidate
-        They differ in how much the slopes of groups may differ.
+    Candidate
+        One model: generic, and a table of linear corrections.
 
     Raises
     ------
@@ -75,50 +75,43 @@ def fit_multilevel(
     x = np.nan_to_num((matrix - mean) / sd, nan=0.0)
     regression = part.classes is None
     linear = _is_linear(final, regression)
-    if not regression:
+    if not regression and not has_log_odds(final):
         _check_labels(final, reached)
     assert recipe.added is not None
     weight = _weight(final, part)
     offset, scale = (None, 1.0) if linear else _offset(recipe, part, weight)
-    fits = multilevel_path(
+    joint = multilevel_bayes(
         x,
         part.groups,
         part.target,
         recipe.added,
-        PENALTIES,
         offset=offset,
         weight=weight,
         squared=regression,
     )
     if offset is None:
-        tables = [_by_unit(fit.coef, fit.intercept, mean, sd) for fit in fits]
-        tables = [t - np.append(np.ravel(final.coef_), np.ravel(final.intercept_)) for t in tables]
+        table = _by_unit(joint, mean, sd)
+        table = table - np.append(np.ravel(final.coef_), np.ravel(final.intercept_))
     else:
         common = _Common.of(x, part, recipe.added, offset, weight)
-        tables = [_by_unit(*common.off(fit), mean, sd) for fit in fits]
+        table = _by_unit(common.off(joint), mean, sd)
     kind = CorrectedRegressor if regression else CorrectedClassifier
     codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
-    return [
-        Candidate(
-            recipe.name,
-            (kind(model, table, mean, scale),),
-            np.zeros(part.n_groups, dtype=np.int64),
-            codes,
-            ("multilevel group",),
-        )
-        for table in tables
-    ]
+    return Candidate(
+        recipe.name,
+        (kind(model, table, mean, scale),),
+        np.zeros(part.n_groups, dtype=np.int64),
+        codes,
+        ("multilevel group",),
+    )
 
 
 def _by_unit(
-    slopes: NDArray[np.float64],
-    intercept: Any,
-    mean: NDArray[np.float64],
-    sd: NDArray[np.float64],
+    joint: NDArray[np.float64], mean: NDArray[np.float64], sd: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Slopes and intercept, shape (..., d + 1), of features as they are, not standardized."""
-    slopes = slopes / sd
-    return np.concatenate([slopes, np.asarray(intercept - slopes @ mean)[..., None]], axis=-1)
+    """Slopes and intercept, shape (m, d + 1), of features as they are, not standardized."""
+    slopes = joint[:, :-1] / sd
+    return np.column_stack([slopes, joint[:, -1] - slopes @ mean])
 
 
 def _is_linear(final: Any, regression: bool) -> bool:
@@ -167,12 +160,12 @@ class _Common:
     ) -> _Common:
         """Fit it to standardized features, on top of an offset."""
         squared, d = part.classes is None, x.shape[1]
-        [fit] = multilevel_path(
+        fit = multilevel_fit(
             x,
             np.full(len(x), -1),
             part.target,
             main,
-            PENALTIES[:1],
+            1.0,  # on what no row has
             offset=offset,
             weight=weight,
             squared=squared,
@@ -186,16 +179,15 @@ class _Common:
         share = count / max(count.sum(), np.finfo(float).tiny)
         return cls(fit.shared[: d + 1], np.append(error @ x, error.sum()), share)
 
-    def off(self, fit: MultilevelFit) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    def off(self, joint: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take it off a fit's slopes and intercepts, until their mean gains nothing by itself.
 
         Their mean is not taken off whole: where slopes differ, those who know the group can be
         surer than generic in all of them.
         """
-        mean = self.share @ np.column_stack([fit.coef, fit.intercept])
+        mean = self.share @ joint
         gain = self.slopes @ self.score
-        taken = self.slopes * ((mean @ self.score) / gain if gain > 0 else 1.0)
-        return fit.coef - taken[:-1], fit.intercept - taken[-1]
+        return joint - self.slopes * ((mean @ self.score) / gain if gain > 0 else 1.0)
 
 
 def _check_classes(model: Any, part: TrainingRows) -> None:
@@ -261,12 +253,18 @@ def _scale_of(
 
 
 def _weight(final: Any, part: TrainingRows) -> NDArray[np.float64] | None:
-    """Row weights, and the class weights that the estimator balances by."""
+    """Row weights, and the class weights that the estimator balances by, of mean one.
+
+    Their scale must not say how many rows there are.
+    """
     balance = final.get_params(deep=False).get("class_weight")
-    if balance is None or is_regressor(final):
-        return part.weight
-    weight = compute_sample_weight(balance, part.y)
-    return weight if part.weight is None else weight * part.weight
+    weight = part.weight
+    if balance is not None and not is_regressor(final):
+        balanced = compute_sample_weight(balance, part.y)
+        weight = balanced if weight is None else balanced * weight
+    if weight is None:
+        return None
+    return weight * ((weight > 0).sum() / max(weight.sum(), np.finfo(float).tiny))
 
 
 def _offset(

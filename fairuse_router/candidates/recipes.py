@@ -13,7 +13,7 @@ from sklearn.base import clone
 from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.injection import inject
-from fairuse_router.candidates.names import KNOWN, MULTILEVEL
+from fairuse_router.candidates.names import KNOWN, MULTILEVEL, WEIGH_MULTILEVEL
 from fairuse_router.candidates.pruning import prune
 from fairuse_router.candidates.weights import weight_keyword
 from fairuse_router.groups import GroupSchema
@@ -73,11 +73,11 @@ def plain_names(names: Sequence[str]) -> tuple[str, ...]:
 def plan_recipes(
     names: Any, policy: str, estimator: Any, columns: Columns, table: tables.Table
 ) -> list[Recipe]:
-    """Build the candidates that a user asked for, and the one that policy ``"slope"`` weighs.
+    """Build the candidates that a user asked for, and the one that some policies weigh.
 
     `estimator` is as the user wrote it, for the whole of X.
     """
-    if policy == "slope" and isinstance(names, (tuple, list)) and MULTILEVEL not in names:
+    if policy in WEIGH_MULTILEVEL and isinstance(names, (tuple, list)) and MULTILEVEL not in names:
         names = (*names, MULTILEVEL)
     header = tables.column_names(table)
     pruned = prune(estimator, header, tables.shape(table)[1], columns.kept_out)

@@ -11,6 +11,8 @@ from scipy.special import expit
 from fairuse_router.inference.envy import MisreportMoments
 from fairuse_router.metrics import Predictions
 
+CLIP = 0.005  # a forest's probabilities of 0 and 1 have no log-odds
+
 
 @dataclass(frozen=True)
 class Scores:

@@ -22,10 +22,7 @@ from fairuse_router.rows import Places, TrainingRows
 
 @dataclass(frozen=True)
 class Part:
-    """What a task brings home: a candidate fitted on all rows, or scores on one fold.
-
-    A candidate may come in variants, of which the pooled scores keep one.
-    """
+    """What a task brings home: a candidate fitted on all rows, or scores on one fold."""
 
     name: str
     candidate: Candidate | None = None
@@ -34,28 +31,26 @@ class Part:
     misreports: MisreportMoments | None = None
     unavailable: Mapping[int, str] = field(default_factory=dict)
     margins: NDArray[np.float64] | None = None
-    variant: int = 0
     failed: bool = False
 
 
 def score(
-    variants: Sequence[Candidate],
+    candidate: Candidate,
     data: TrainingRows,
     rows: Places,
     first: Places,
     envy: Sequence[Metric],
-) -> list[Part]:
+) -> Part:
     """Score a candidate on rows that it has not seen; misreports only of the rows in `first`."""
-    candidate = variants[0]
     if candidate.name != GENERIC:
         groups = data.groups[rows]
         rows = rows[(groups >= 0) & (candidate.model_of_group[groups] >= 0)]
     if candidate.corrected is not None:
-        return _score_corrections(variants, data, rows, first, envy)
+        return _score_correction(candidate, data, rows, first, envy)
     rows, own, broken = _own_answers(candidate, data, rows)
     unavailable = {**candidate.unavailable, **broken}
     if own is None:
-        return [Part(candidate.name, unavailable=unavailable)]
+        return Part(candidate.name, unavailable=unavailable)
     misreports = None
     new = np.isin(rows, first)
     if candidate.name != GENERIC and envy and new.any():
@@ -63,34 +58,30 @@ def score(
         proba = any(metric.needs_proba for metric in envy)
         under = under_reports(candidate, features, groups, own[new], data.classes, proba)
         misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
-    return [Part(candidate.name, None, rows, own, misreports, unavailable)]
+    return Part(candidate.name, None, rows, own, misreports, unavailable)
 
 
-def _score_corrections(
-    variants: Sequence[Candidate],
+def _score_correction(
+    candidate: Candidate,
     data: TrainingRows,
     rows: Places,
     first: Places,
     envy: Sequence[Metric],
-) -> list[Part]:
-    """Score corrections of one generic, which is asked once for all of them and all reports."""
-    models = [c.corrected for c in variants if c.corrected is not None]
-    if not len(rows):
-        return [Part(c.name, unavailable=c.unavailable) for c in variants]
-    prepared = models[0].prepare(tables.take_rows(data.features, rows))
+) -> Part:
+    """Score corrections of generic, which is asked once for all reports."""
+    model = candidate.corrected
+    if model is None or not len(rows):
+        return Part(candidate.name, unavailable=candidate.unavailable)
+    prepared = model.prepare(tables.take_rows(data.features, rows))
+    margin = model.margin(prepared, data.groups[rows])
+    own = answer(margin, data.classes is None)
+    margins = np.column_stack([prepared.margin, margin])
     new = np.isin(rows, first)
-    prepared_new = prepared[new]
-    parts = []
-    for candidate, model in zip(variants, models, strict=True):
-        margin = model.margin(prepared, data.groups[rows])
-        own = answer(margin, data.classes is None)
-        margins = np.column_stack([prepared.margin, margin])
-        misreports = None
-        if envy and new.any():
-            under = partial(model.answer_as, prepared_new)
-            misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
-        parts.append(Part(candidate.name, None, rows, own, misreports, {}, margins))
-    return parts
+    misreports = None
+    if envy and new.any():
+        under = partial(model.answer_as, prepared[new])
+        misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
+    return Part(candidate.name, None, rows, own, misreports, {}, margins)
 
 
 def _own_answers(
@@ -148,7 +139,7 @@ def score_candidates(
 ) -> dict[str, Scores]:
     """Score fitted candidates on rows that they have not seen."""
     everything = np.arange(len(data.y))
-    parts = [score([c], data, everything, everything, envy)[0] for c in candidates.values()]
+    parts = [score(c, data, everything, everything, envy) for c in candidates.values()]
     return gather_all(candidates, [p for p in parts if p.predictions is not None], data)
 
 

@@ -33,11 +33,12 @@ from fairuse_router.inference.calibration_slope import (
     slope_posterior,
 )
 from fairuse_router.inference.combine import combine_intervals
+from fairuse_router.inference.empirical_bayes import evidence_shares, multilevel_bayes
 from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
 from fairuse_router.inference.moved import fisher
 from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
 from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_sums
-from fairuse_router.inference.partial_pooling import MultilevelFit, multilevel_path
+from fairuse_router.inference.partial_pooling import MultilevelFit, multilevel_fit
 from fairuse_router.inference.result import PairedTest, rows_needed, stack_tests, verdict
 from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
 from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
@@ -64,6 +65,7 @@ __all__ = [
     "delong_gains",
     "delong_moments",
     "ece_swap",
+    "evidence_shares",
     "exact_bootstrap",
     "fisher",
     "group_moments",
@@ -72,7 +74,8 @@ __all__ = [
     "mcnemar_power",
     "mcnemar_rows",
     "mean_replicates",
-    "multilevel_path",
+    "multilevel_bayes",
+    "multilevel_fit",
     "paired_bootstrap",
     "paired_t",
     "paired_t_from_sums",

@@ -113,7 +113,7 @@ def slope_evidence(
         if clusters is not None:
             best = z + SLOPES[log_lik[g].argmax()] * delta
             error = y[rows] - (best if squared else expit(best))
-            log_lik[g] *= _flattening(w * delta * error, clusters[rows])
+            log_lik[g] *= flattening(w * delta * error, clusters[rows])
     return SlopeEvidence(log_lik, gain)
 
 
@@ -152,7 +152,7 @@ def _squared_parts(
     return log_lik, scale * lam * (2 * SLOPES - lam)
 
 
-def _flattening(score: np.ndarray, clusters: np.ndarray) -> float:
+def flattening(score: np.ndarray, clusters: np.ndarray) -> float:
     """Variance of a sum of scores if rows were independent, over that between clusters; at most 1.
 
     1 where the scores all vanish.

@@ -26,9 +26,9 @@ from fairuse_router import FairUseRouter, GroupSchema, RoutingTable
 from fairuse_router.candidates.corrected import CLIP
 from fairuse_router.candidates.crossfit import Training, cross_fit
 from fairuse_router.candidates.folds import split_rows
-from fairuse_router.candidates.multilevel import PENALTIES, fit_multilevel
+from fairuse_router.candidates.multilevel import fit_multilevel
 from fairuse_router.candidates.recipes import Unavailable, fit_candidate, make_recipes
-from fairuse_router.inference import multilevel_path
+from fairuse_router.inference import multilevel_bayes
 from fairuse_router.metrics import get_metric
 from fairuse_router.routing.deployment import served_models
 from fairuse_router.routing.records import GroupRecord
@@ -64,7 +64,7 @@ def make_schema():
 
 
 def fit_all(estimator, data, **more):
-    """Generic and the multilevel variants on all rows, and the recipe."""
+    """Generic and the multilevel candidate on all rows, and the recipe."""
     generic, recipe = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
     rows = np.arange(len(data.y))
     base = fit_candidate(generic, data, rows, 20)
@@ -78,17 +78,19 @@ def log_odds(proba):
 
 def test_a_linear_family_is_the_multilevel_regression_itself():
     X, groups, y = draw()
-    _, variants, recipe = fit_all(LOGISTIC, training_rows(X, groups, y))
+    _, candidate, recipe = fit_all(LOGISTIC, training_rows(X, groups, y))
     z = (X - X.mean(axis=0)) / X.std(axis=0)
-    fits = multilevel_path(z, groups, y, recipe.added, PENALTIES)
-    for fit, candidate in zip(fits, variants, strict=True):
-        margin = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
-        found = candidate.evaluate(X, groups, "decision_function", None)
-        np.testing.assert_allclose(found, margin, atol=1e-9)
-        proba = candidate.evaluate(X, groups, "predict_proba", np.array([0, 1]))
-        np.testing.assert_allclose(proba[:, 1], 1 / (1 + np.exp(-margin)), atol=1e-12)
-        labels = candidate.evaluate(X, groups, "predict", np.array([0, 1]))
-        np.testing.assert_array_equal(labels, margin > 0)
+    margin = margins_of(multilevel_bayes(z, groups, y, recipe.added), z, groups)
+    found = candidate.evaluate(X, groups, "decision_function", None)
+    np.testing.assert_allclose(found, margin, atol=1e-9)
+    proba = candidate.evaluate(X, groups, "predict_proba", np.array([0, 1]))
+    np.testing.assert_allclose(proba[:, 1], 1 / (1 + np.exp(-margin)), atol=1e-12)
+    labels = candidate.evaluate(X, groups, "predict", np.array([0, 1]))
+    np.testing.assert_array_equal(labels, margin > 0)
+
+
+def margins_of(joint, z, groups):
+    return np.einsum("ij,ij->i", z, joint[groups, :-1]) + joint[groups, -1]
 
 
 def shared_logistic(z1, y, offset):
@@ -106,7 +108,7 @@ def shared_logistic(z1, y, offset):
 def test_any_other_family_is_corrected_by_margins_out_of_fold():
     X, groups, y = draw()
     data = training_rows(X, groups, y)
-    base, variants, recipe = fit_all(FOREST, data)
+    base, corrected, recipe = fit_all(FOREST, data)
     offset = np.empty(len(y))
     for training, judging in split_rows(5, training_rows(X, groups, y), 0):
         inner = RandomForestClassifier(15, random_state=0).fit(X[training], y[training])
@@ -114,17 +116,17 @@ def test_any_other_family_is_corrected_by_margins_out_of_fold():
     z = (X - X.mean(axis=0)) / X.std(axis=0)
     labels = LogisticRegression(C=1e9, tol=1e-10).fit(offset[:, None], y)
     scale = max(0.2, labels.coef_[0, 0])  # how much of the log-odds is there; a fifth at least
-    fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, offset=scale * offset)[-1]
+    joint = multilevel_bayes(z, groups, y, recipe.added, offset=scale * offset)
     served = log_odds(base.models[0].predict_proba(X))  # by the model fitted to all rows
     z1 = np.column_stack([z, np.ones(len(z))])
     common = shared_logistic(z1, y, scale * offset)  # what is due to all is not theirs alone
     score = (y - expit(scale * offset)) @ z1
-    mean = np.bincount(groups) / len(groups) @ np.column_stack([fit.coef, fit.intercept])
+    mean = np.bincount(groups) / len(groups) @ joint
     common *= (mean @ score) / (common @ score)
-    added = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups] - z1 @ common
-    found = variants[-1].evaluate(X, groups, "decision_function", None)
+    added = margins_of(joint, z, groups) - z1 @ common
+    found = corrected.evaluate(X, groups, "decision_function", None)
     np.testing.assert_allclose(found, scale * served + added, atol=1e-4)
-    assert variants[-1].models[0].scale == pytest.approx(scale, abs=1e-5)
+    assert corrected.models[0].scale == pytest.approx(scale, abs=1e-5)
 
 
 def test_how_sure_generic_claims_to_be_does_not_matter():
@@ -132,8 +134,8 @@ def test_how_sure_generic_claims_to_be_does_not_matter():
     calm, sure = (Sure(times) for times in (1.0, 2.0))
     margins = []
     for estimator in (calm, sure):
-        _, variants, _ = fit_all(estimator, training_rows(X, groups, y))
-        margins.append(variants[-1].evaluate(X, groups, "decision_function", None))
+        _, corrected, _ = fit_all(estimator, training_rows(X, groups, y))
+        margins.append(corrected.evaluate(X, groups, "decision_function", None))
     np.testing.assert_allclose(margins[1], margins[0], atol=0.05)
 
 
@@ -159,8 +161,8 @@ class Sure(ClassifierMixin, BaseEstimator):
 @pytest.mark.parametrize("estimator", [LOGISTIC, FOREST], ids=["linear", "forest"])
 def test_a_route_blends_margins_by_its_strength(estimator):
     X, groups, y = draw()
-    base, variants, _ = fit_all(estimator, training_rows(X, groups, y))
-    pool = {"generic": base, "multilevel": variants[0]}
+    base, corrected, _ = fit_all(estimator, training_rows(X, groups, y))
+    pool = {"generic": base, "multilevel": corrected}
     strengths = [0.25, 1.0, 0.75, 0.5]
     schema = make_schema()
     records = [
@@ -171,15 +173,15 @@ def test_a_route_blends_margins_by_its_strength(estimator):
     models, of_route = served_models(pool, table)
     assert [m.candidate for m in models] == ["generic", "multilevel"]
     model = base.models[0]
-    generic = variants[0].models[0].scale * log_odds(model.predict_proba(X))
+    generic = corrected.models[0].scale * log_odds(model.predict_proba(X))
     if estimator is LOGISTIC:
         generic = model.decision_function(X)
-    full = variants[0].evaluate(X, groups, "decision_function", None)
-    corrected = models[of_route[1]]
-    X_told = corrected.complete(X, groups + 1)  # route 0 is generic
+    full = corrected.evaluate(X, groups, "decision_function", None)
+    served = models[of_route[1]]
+    X_told = served.complete(X, groups + 1)  # route 0 is generic
     want = generic + np.array(strengths)[groups] * (full - generic)
-    np.testing.assert_allclose(corrected.estimator.decision_function(X_told), want, atol=1e-9)
-    again = pickle.loads(pickle.dumps(corrected.estimator))
+    np.testing.assert_allclose(served.estimator.decision_function(X_told), want, atol=1e-9)
+    again = pickle.loads(pickle.dumps(served.estimator))
     np.testing.assert_array_equal(again.predict(X_told), (want > 0).astype(int))
 
 
@@ -214,50 +216,43 @@ def test_strengths_survive_json_and_older_tables_have_none():
 
 
 @pytest.mark.parametrize("estimator", [LOGISTIC, FOREST], ids=["linear", "forest"])
-def test_the_penalty_with_the_smallest_pooled_log_loss_is_kept(estimator):
+def test_it_is_scored_fold_by_fold_on_rows_not_seen(estimator):
     X, groups, y = draw(600)
     data = training_rows(X, groups, y)
     recipes = make_recipes(["generic", "multilevel"], estimator, make_schema(), None)
     folds = split_rows(3, data, 0)
     pool = cross_fit(Training(recipes), data, folds)
     candidates, scores, lacks = pool.candidates, pool.scores, pool.unavailable
-    loss, scale = np.zeros(len(PENALTIES)), np.empty(len(y))
+    scale, margin = np.empty(len(y)), np.empty(len(y))
     for training, judging in folds:
         base = fit_candidate(recipes[0], data, training, 20)
-        for i, variant in enumerate(fit_multilevel(recipes[1], base, data, training)):
-            scale[judging] = variant.models[0].scale
-            z = variant.evaluate(X[judging], groups[judging], "decision_function", None)
-            loss[i] += np.logaddexp(0, -(2 * y[judging] - 1) * z).sum()
+        own = fit_multilevel(recipes[1], base, data, training)
+        scale[judging] = own.models[0].scale
+        margin[judging] = own.evaluate(X[judging], groups[judging], "decision_function", None)
     margins = scores["multilevel"].margins
-    np.testing.assert_allclose(np.logaddexp(0, -(2 * y - 1) * margins[:, 1]).sum(), loss.min())
-    _, variants, _ = fit_all(estimator, data)
-    kept, want = candidates["multilevel"].models[0], variants[loss.argmin()].models[0]
-    np.testing.assert_allclose(kept.table, want.table, atol=1e-9)
+    np.testing.assert_allclose(margins[:, 1], margin, atol=1e-9)
+    want = fit_all(estimator, data)[1].models[0]
+    np.testing.assert_allclose(candidates["multilevel"].models[0].table, want.table, atol=1e-9)
     assert lacks == {"generic": {}, "multilevel": {}}
     if estimator is FOREST:  # the margin without correction is generic's own, clipped and scaled
         p = scores["generic"].predictions.proba
         np.testing.assert_allclose(margins[:, 0], scale * log_odds(p), atol=1e-9)
 
 
-def test_envy_is_measured_on_the_kept_variant():
+def test_envy_is_measured_on_rows_not_seen():
     X, groups, y = draw(600)
     data = training_rows(X, groups, y)
     recipes = make_recipes(["generic", "multilevel"], LOGISTIC, make_schema(), None)
     folds = split_rows(3, data, 0)
     scores = cross_fit(Training(recipes, envy=[get_metric("error")]), data, folds).scores
     own, kept = scores["multilevel"].predictions.label, []
-    for training, judging in folds:  # the same penalty in every fold
+    for training, _ in folds:
         base = fit_candidate(recipes[0], data, training, 20)
-        variants = fit_multilevel(recipes[1], base, data, training)
-        margin = scores["multilevel"].margins[judging, 1]
-        said = [
-            v.evaluate(X[judging], groups[judging], "decision_function", None) for v in variants
-        ]
-        kept.append(variants[int(np.argmin([np.abs(s - margin).max() for s in said]))])
+        kept.append(fit_multilevel(recipes[1], base, data, training))
     expected = np.zeros((4, 4))
     for h in range(4):
-        for (_, judging), variant in zip(folds, kept, strict=True):
-            said = variant.evaluate(X[judging], np.full(len(judging), h), "predict", np.arange(2))
+        for (_, judging), fitted in zip(folds, kept, strict=True):
+            said = fitted.evaluate(X[judging], np.full(len(judging), h), "predict", np.arange(2))
             gain = (said != y[judging]).astype(float) - (own[judging] != y[judging])
             expected[:, h] += np.bincount(groups[judging], gain, 4)
     found = scores["multilevel"].misreports.test("error").gain
@@ -301,13 +296,12 @@ def test_weights_and_class_weights_reach_the_fit():
     weight = np.random.default_rng(0).uniform(0.5, 2, size=400)
     balanced = LogisticRegression(class_weight="balanced")
     data = training_rows(X, groups, y, weight=weight)
-    _, variants, recipe = fit_all(balanced, data)
+    _, corrected, recipe = fit_all(balanced, data)
     share = np.bincount(y) / 400
     z = (X - X.mean(axis=0)) / X.std(axis=0)
     both = weight * (0.5 / share)[y]
-    fit = multilevel_path(z, groups, y, recipe.added, PENALTIES, weight=both)[0]
-    margin = np.einsum("ij,ij->i", z, fit.coef[groups]) + fit.intercept[groups]
-    found = variants[0].evaluate(X, groups, "decision_function", None)
+    margin = margins_of(multilevel_bayes(z, groups, y, recipe.added, weight=both), z, groups)
+    found = corrected.evaluate(X, groups, "decision_function", None)
     np.testing.assert_allclose(found, margin, atol=1e-9)
 
 
@@ -322,18 +316,18 @@ def test_sparse_and_dense_features_at_the_final_step_agree():
             sparse_threshold=1.0 if sparse else 0.0,
         )
         clf = make_pipeline(encoder, LogisticRegression(solver="newton-cg", tol=1e-10))
-        _, variants, _ = fit_all(clf, training_rows(frame, groups, y))
-        answers.append(variants[1].evaluate(frame, groups, "decision_function", None))
+        _, corrected, _ = fit_all(clf, training_rows(frame, groups, y))
+        answers.append(corrected.evaluate(frame, groups, "decision_function", None))
     np.testing.assert_allclose(*answers, atol=1e-5)
 
 
 def test_gaps_at_the_final_step_count_as_the_mean():
     X, groups, y = draw()
     X[::7, 1] = np.nan
-    _, variants, _ = fit_all(
+    _, corrected, _ = fit_all(
         HistGradientBoostingClassifier(max_iter=5, random_state=0), training_rows(X, groups, y)
     )
-    model = variants[-1].models[0]
+    model = corrected.models[0]
     np.testing.assert_allclose(model.fill[1], np.nanmean(X[:, 1]))
     prepared = model.prepare(X)
     np.testing.assert_allclose(prepared.features[::7, 1], np.nanmean(X[:, 1]))
@@ -344,9 +338,7 @@ def test_searches_are_followed_to_the_final_step():
     X, groups, y = draw()
     search = GridSearchCV(LOGISTIC, {"logisticregression__C": [10.0]}, cv=2)
     plain, searched = (
-        fit_all(clf, training_rows(X, groups, y))[1][0].evaluate(
-            X, groups, "decision_function", None
-        )
+        fit_all(clf, training_rows(X, groups, y))[1].evaluate(X, groups, "decision_function", None)
         for clf in (LOGISTIC, search)
     )
     np.testing.assert_allclose(plain, searched)
@@ -390,18 +382,18 @@ def test_a_regression_is_corrected_in_its_own_units(estimator):
     y = X[:, 0] * np.where(groups == 3, -1, 1) + 4 * groups + noise
     (X, fresh), (groups, theirs), (y, truth) = (np.split(part, 2) for part in (X, groups, y))
     data = TrainingRows(X, groups, y, y, None, 4, codes=codes_of(groups))
-    base, variants, _ = fit_all(estimator, data)
+    base, corrected, _ = fit_all(estimator, data)
     error = [
         np.mean((truth - candidate.evaluate(fresh, theirs, "predict", None)) ** 2)
-        for candidate in (base, variants[-1])
+        for candidate in (base, corrected)
     ]
     assert error[1] < 0.5 * error[0]
     twice = fit_all(
         estimator, TrainingRows(X, groups, 2 * y, 2 * y, None, 4, codes=codes_of(groups))
     )[1]
     np.testing.assert_allclose(  # units do not matter
-        twice[-1].evaluate(X, groups, "predict", None),
-        2 * variants[-1].evaluate(X, groups, "predict", None),
+        twice.evaluate(X, groups, "predict", None),
+        2 * corrected.evaluate(X, groups, "predict", None),
         rtol=1e-6,
     )
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from fairuse_router.inference import multilevel_path
+from fairuse_router.inference import multilevel_fit
 
 
 def draw(n=300, m=5, d=3, seed=0, absent=0):
@@ -63,14 +63,17 @@ def test_block_newton_equals_dense_newton_on_the_expanded_design(with_offset, we
     rng = np.random.default_rng(1)
     offset = rng.normal(size=len(y)) if with_offset else None
     weight = rng.uniform(0.2, 3, size=len(y)) if weighted else None
-    fits = multilevel_path(
-        x, groups, y, main, [30.0, 3.0], offset=offset, weight=weight, tol=1e-14, max_iter=50
-    )
+    more = {"offset": offset, "weight": weight, "tol": 1e-14, "max_iter": 50}
     design, ridge = expanded(x, groups, main)
-    for fit in fits:
+    own = rng.uniform(1, 30, size=(5, 4))  # of every slope and intercept of every group
+    for given in (30.0, 3.0, own):
+        fit = multilevel_fit(x, groups, y, main, given, **more)
+        each = np.where(np.isnan(ridge), given, ridge) if np.ndim(given) == 0 else ridge.copy()
+        if np.ndim(given):
+            each[-20:] = own.ravel()
         beta = dense(
             design,
-            np.where(np.isnan(ridge), fit.penalty, ridge),
+            each,
             y,
             0 if offset is None else offset,
             np.ones(len(y)) if weight is None else weight,
@@ -82,7 +85,7 @@ def test_block_newton_equals_dense_newton_on_the_expanded_design(with_offset, we
 def test_it_equals_scikit_learn_on_rescaled_columns():
     # a ridge of r on a coefficient is a ridge of 1 on the column divided by sqrt(r); u0 is free
     x, groups, y, main = draw()
-    fit = multilevel_path(x, groups, y, main, [10.0], tol=1e-14, max_iter=50)[0]
+    fit = multilevel_fit(x, groups, y, main, 10.0, tol=1e-14, max_iter=50)
     design, ridge = expanded(x, groups, main)
     ridge = np.where(np.isnan(ridge), 10.0, ridge)
     keep = ridge > 0
@@ -95,7 +98,7 @@ def test_it_equals_scikit_learn_on_rescaled_columns():
 def test_squared_loss_is_ridge_regression_in_closed_form():
     x, groups, _, main = draw(seed=3)
     y = x @ [1.0, -2.0, 0.5] + groups + np.random.default_rng(0).normal(size=len(x))
-    fit = multilevel_path(x, groups, y, main, [10.0], squared=True)[0]
+    fit = multilevel_fit(x, groups, y, main, 10.0, squared=True)
     design, ridge = expanded(x, groups, main)
     ridge = np.where(np.isnan(ridge), 10.0, ridge)
     keep = ridge > 0
@@ -106,7 +109,7 @@ def test_squared_loss_is_ridge_regression_in_closed_form():
 
 def test_an_endless_penalty_leaves_shared_slopes_only():
     x, groups, y, main = draw()
-    fit = multilevel_path(x, groups, y, main, [1e12], tol=1e-14, max_iter=50)[0]
+    fit = multilevel_fit(x, groups, y, main, 1e12, tol=1e-14, max_iter=50)
     np.testing.assert_allclose(fit.coef, np.tile(fit.coef[0], (5, 1)), atol=1e-8)
 
     def objective(beta):
@@ -123,14 +126,14 @@ def test_an_endless_penalty_leaves_shared_slopes_only():
 def test_with_an_offset_an_endless_penalty_leaves_what_groups_share():
     x, groups, y, main = draw()
     offset = x @ [1.0, 0.0, -1.0]
-    fit = multilevel_path(x, groups, y, main, [1e12], offset=offset, tol=1e-14)[0]
+    fit = multilevel_fit(x, groups, y, main, 1e12, offset=offset, tol=1e-14)
     np.testing.assert_allclose(fit.coef, np.tile(fit.coef[0], (5, 1)), atol=1e-8)
     assert np.ptp(fit.intercept) > 0.1
 
 
 def test_a_group_without_rows_has_the_shared_part_and_nothing_of_its_own():
     x, groups, y, main = draw(absent=1)
-    fit = multilevel_path(x, groups, y, main, [10.0])[0]
+    fit = multilevel_fit(x, groups, y, main, 10.0)
     np.testing.assert_array_equal(fit.own[-1], 0)
     np.testing.assert_allclose(fit.coef[-1], fit.shared[:3])
 
@@ -140,8 +143,8 @@ def test_a_weight_of_two_is_a_row_twice():
     twice = np.r_[0 : len(y), 0:50]
     weight = np.ones(len(y))
     weight[:50] = 2
-    a = multilevel_path(x, groups, y, main, [10.0], weight=weight, tol=1e-14)[0]
-    b = multilevel_path(x[twice], groups[twice], y[twice], main, [10.0], tol=1e-14)[0]
+    a = multilevel_fit(x, groups, y, main, 10.0, weight=weight, tol=1e-14)
+    b = multilevel_fit(x[twice], groups[twice], y[twice], main, 10.0, tol=1e-14)
     np.testing.assert_allclose(a.own, b.own, atol=1e-9)
 
 
@@ -149,7 +152,7 @@ def test_separable_rows_and_far_offsets_do_not_diverge():
     x = np.linspace(-3, 3, 40)[:, None]
     groups, y = np.repeat([0, 1], 20), (x[:, 0] > 0).astype(int)
     offset = np.where(np.arange(40) % 2, 30.0, -30.0)  # sure and wrong half the time
-    fit = multilevel_path(x, groups, y, np.eye(2), [30.0, 3.0], offset=offset)[-1]
+    fit = multilevel_fit(x, groups, y, np.eye(2), 3.0, offset=offset)
     assert np.isfinite(fit.own).all()
     assert (fit.coef > 0).all()
 
@@ -165,4 +168,4 @@ def test_separable_rows_and_far_offsets_do_not_diverge():
 def test_what_cannot_be_fitted_is_refused(change, message):
     given = {"x": np.zeros((3, 1)), "groups": np.array([0, 1, 1]), "y": np.zeros(3)}
     with pytest.raises(ValueError, match=message):
-        multilevel_path(**{**given, **change}, main=np.eye(2), penalties=[10.0])
+        multilevel_fit(**{**given, **change}, main=np.eye(2), ridge=10.0)

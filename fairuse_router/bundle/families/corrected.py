@@ -20,7 +20,8 @@ from fairuse_router.bundle.families.walk import nest_of, walk
 from fairuse_router.bundle.graph.blocks import Answer, Block, merge, unknown_level
 from fairuse_router.bundle.graph.builder import Graph
 from fairuse_router.candidates.candidate import ServedModel
-from fairuse_router.candidates.corrected import CLIP, Corrected, has_log_odds
+from fairuse_router.candidates.corrected import Corrected, has_log_odds
+from fairuse_router.candidates.scores import CLIP
 
 
 def share_base(routed: Routed) -> Routed:

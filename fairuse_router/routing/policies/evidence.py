@@ -42,11 +42,14 @@ class Settings:
         Level of the policies that test.
     max_harmed : float, default=0.4
         How many groups a sceptic may expect policy ``"slope"`` to harm.
+    price : float, default=2.0
+        Points of everybody's mean gain that one harmed group is worth to policy ``"priced"``.
     """
 
     min_group_size: int = 20
     alpha: float = 0.1
     max_harmed: float = 0.4
+    price: float = 2.0
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,10 @@ class Evidence:
     def rivals(self) -> list[str]:
         """The candidates other than generic."""
         return [name for name in self.scores if name != GENERIC]
+
+    def corrects(self, name: str) -> bool:
+        """Whether a candidate is there, and corrects generic's margin."""
+        return name in self.scores and self.scores[name].margins is not None
 
     def predictions(self, name: str) -> Predictions:
         """What one candidate predicted for all rows."""

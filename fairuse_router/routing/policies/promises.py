@@ -38,6 +38,11 @@ PROMISES: dict[str, Promise] = {
         "three quarters, all or none of it",
         "about `max_harmed` harmed groups at the most; tuned on known truth, no guarantee",
     ),
+    "priced": Promise(
+        "largest gain in the metric that is expected, less `price` times the probability of harm",
+        "no error rate; nothing is deployed that looks worse out of fold in the metric by half a "
+        "standard error",
+    ),
 }
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC, MULTILEVEL
 from fairuse_router.routing.policies.evidence import Choice, Evidence
+from fairuse_router.routing.policies.priced import priced, with_small_groups
 from fairuse_router.routing.policies.shrunken import shrunken
 from fairuse_router.routing.policies.slope import slope, slope_nominees
 from fairuse_router.routing.policies.tested import assign_generic, certify, tested
@@ -16,6 +17,7 @@ from fairuse_router.routing.policies.tested import assign_generic, certify, test
 __all__ = ["POLICIES", "Choice", "Evidence", "choose", "choose_certified"]
 
 CERTIFIED = "certified"
+PRICED = "priced"
 CERTIFICATION_SHARE = 0.4  # of the rows, opened once
 _ROUNDING = 1e-12  # a gain of less than this part of the risks is none
 
@@ -25,7 +27,7 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
 
     Parameters
     ----------
-    policy : {"shrunken", "best", "tested", "assign_generic", "slope"}
+    policy : {"shrunken", "best", "tested", "assign_generic", "slope", "priced"}
         ``"best"``: the largest out-of-fold gain in the metric, ties (up to rounding) to generic.
         Promises nothing: with several candidates the largest gain is in part luck. With ``cv=0.2``
         it is the best of three on a hold-out of Suriyakumar et al. (2023, section 5).
@@ -56,6 +58,16 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         Promises about ``max_harmed`` harmed groups at the most, by the sceptic's reckoning, for
         independent rows and an unchanged population: a tuned gate, no guarantee; nothing under
         label shift.
+
+        ``"priced"``: in every group the option with the largest ``E - price H``, if that is
+        positive: E is what the option should add to everybody's mean gain in the metric, in points
+        (hundredths), H the probability that it harms the group (by more than 0.2 points), to a
+        sceptic who lets no group borrow a gain. Options are a quarter, half, three quarters and all
+        of the ``"multilevel"`` correction, and where generic is not linear, or multilevel cannot be
+        had, the other candidates; multilevel may serve groups of half ``min_group_size``, and a
+        gain of less than 0.1 points counts as none. What looks worse out of fold in the metric by
+        more than half a standard error is never deployed. Promises no error rate: a price, 2 is
+        careful and 1 bold; nothing under label shift.
     evidence : Evidence
 
     Returns
@@ -72,6 +84,8 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
     if not evidence.rivals:
         return [Choice(GENERIC, "no other candidate was asked for")] * evidence.rows.m
     eligible = evidence.eligible()
+    if policy == PRICED:
+        eligible = with_small_groups(evidence, eligible)
     if not eligible.any():
         return [Choice(GENERIC, evidence.why_none(g)) for g in range(evidence.rows.m)]
     chosen = RULES[policy](evidence, eligible)
@@ -95,7 +109,7 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     with few rows (500, say) the loss of training rows outweighs what the groups gain.
     """
     eligible = inner.eligible()
-    if _corrects(inner) and eligible.any():
+    if inner.corrects(MULTILEVEL) and eligible.any():
         nominees = slope_nominees(inner, eligible)
     else:
         nominees = choose("shrunken", inner)
@@ -103,11 +117,6 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     return [
         new if old.candidate != GENERIC else old for old, new in zip(nominees, opened, strict=True)
     ]
-
-
-def _corrects(evidence: Evidence) -> bool:
-    """Whether the multilevel candidate could be had."""
-    return MULTILEVEL in evidence.scores and evidence.scores[MULTILEVEL].margins is not None
 
 
 def _best(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
@@ -132,5 +141,6 @@ RULES: dict[str, Rule] = {
     "tested": tested,
     "assign_generic": assign_generic,
     "slope": slope,
+    PRICED: priced,
 }
 POLICIES = (*RULES, CERTIFIED)

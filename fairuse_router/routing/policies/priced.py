@@ -1,0 +1,283 @@
+"""The priced policy: gains in the metric, traded against the probability of harm."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+from fairuse_router.candidates.names import GENERIC, MULTILEVEL
+from fairuse_router.inference.calibration_slope import SLOPES
+from fairuse_router.inference.priced import HARM, LEAST, direction_evidence, worth
+from fairuse_router.metrics import Metric, Predictions, get_metric
+from fairuse_router.routing.display import server_in_words
+from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
+from fairuse_router.routing.policies.measures import measure_of, shown_gain, unit_of
+from fairuse_router.routing.policies.shrunken import (
+    posterior_gains,
+    proper_metric,
+    score_moments,
+)
+from fairuse_router.routing.policies.ways import Way, ways
+
+_AGAINST = 0.5  # standard errors below zero at which labels speak against an option
+_MORE = (2.0, 4.0, 8.0, 16.0)
+
+Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class _Option:
+    """What may serve groups, and what it is worth in each.
+
+    Parameters
+    ----------
+    candidate, strength, served
+        Who serves, by how much of it, and what it says of every row.
+    groups : ndarray of int, shape (n,)
+        Group of each row that speaks for it, else -1.
+    gain, harm, value : ndarray of shape (m,)
+        Expected gain, probability of harm, and value of everybody's gain less the price of harm;
+        the value is minus infinity where it may not serve.
+    metric : Metric
+        Of the gains: the one that was asked for, or a proper score in its place.
+    least : float
+        A gain in it that is worth anything.
+    posterior : ndarray of shape (m, 33) or None
+        Of the slope of the multilevel correction.
+    """
+
+    candidate: str
+    strength: float
+    served: Predictions
+    groups: NDArray[np.int64]
+    gain: Matrix
+    harm: Matrix
+    value: Matrix
+    metric: Metric
+    least: float = LEAST
+    posterior: Matrix | None = None
+
+    @property
+    def name(self) -> str:
+        """In words."""
+        return server_in_words(self.candidate, self.strength)
+
+
+# value of the best of some options in each group, if there were so many times as many rows
+Foresight = Callable[[float], Matrix]
+
+
+def priced(evidence: Evidence, eligible: Flags) -> list[Choice]:
+    """Choose the option with the largest expected gain less the price of harm, in every group.
+
+    Options are parts of the multilevel correction and, where generic is not linear, the other
+    candidates. Gain and harm are in the metric, see `measure_of`. An option that looks worse out of
+    fold in the metric, by more than half a standard error, is out, whatever the model says.
+    """
+    options: list[_Option] = []
+    foresights: list[Foresight] = []
+    for way in ways(evidence, eligible):
+        found, foresight = _weigh(evidence, way)
+        options += found
+        foresights.append(foresight)
+    if not options:
+        options = _by_labels(evidence, eligible)
+    judge = _Judge(evidence, options)
+    value = np.column_stack([option.value for option in options])
+    value = np.where(np.isnan(value), -np.inf, value)
+    best = judge.best(value)
+    more: dict[int, int] = {}
+    if (best < 0).any():
+        more = _rows_that_might_show(evidence, foresights, value.max(axis=1) <= 0)
+    return [
+        _chosen(evidence, options[b], g)
+        if b >= 0
+        else Choice(GENERIC, _why_generic(judge, value[g], g, more.get(g)))
+        for g, b in enumerate(best.tolist())
+    ]
+
+
+def with_small_groups(evidence: Evidence, eligible: Flags) -> Flags:
+    """Let the multilevel correction serve groups of half the size that other candidates need.
+
+    Groups lend each other what it is made of.
+    """
+    if MULTILEVEL not in evidence.rivals:
+        return eligible
+    column, groups = evidence.rivals.index(MULTILEVEL), evidence.rows_of(MULTILEVEL).groups
+    counts = np.bincount(groups[groups >= 0], minlength=evidence.rows.m)
+    enough = counts >= evidence.settings.min_group_size / 2
+    enough[list(evidence.unavailable.get(MULTILEVEL, {}))] = False
+    return np.where(np.arange(eligible.shape[1]) == column, enough[:, None], eligible)
+
+
+def _weigh(evidence: Evidence, way: Way) -> tuple[list[_Option], Foresight]:
+    """What the options of a way are worth; in a proper score if the metric cannot tell."""
+    metric, proper = evidence.metric, proper_metric(way.without, evidence.metric.regression)
+    for metric in (evidence.metric, proper):
+        seen = direction_evidence(
+            way.direction,
+            way.groups,
+            evidence.rows.m,
+            measure_of(metric, way, evidence.rows.weight),
+            weight=evidence.rows.weight,
+            clusters=evidence.rows.clusters,
+        )
+        if np.isfinite(seen.gain).all():
+            break
+    unit = unit_of(metric, way, evidence.rows.weight)
+    found = worth(seen, evidence.settings.price, unit)
+    value = np.where(way.allowed[:, None], found.value, -np.inf)
+
+    def foresight(factor: float) -> Matrix:
+        then = worth(seen.times(factor), evidence.settings.price, unit).value.max(axis=1)
+        return np.where(way.allowed, then, -np.inf)
+
+    options = [
+        _Option(
+            way.candidate,
+            float(strength),
+            served,
+            way.groups,
+            found.gain[:, i],
+            found.harm[:, i],
+            value[:, i],
+            metric,
+            LEAST * unit,
+            found.posterior if way.candidate == MULTILEVEL else None,
+        )
+        for i, (strength, served) in enumerate(zip(way.strengths, way.options, strict=True))
+    ]
+    return options, foresight
+
+
+def _by_labels(evidence: Evidence, eligible: Flags) -> list[_Option]:
+    """Every rival, by the gains in error that labels alone show, shrunken towards each other."""
+    posterior = posterior_gains(evidence, eligible, score_moments)
+    weight = (
+        np.ones(len(evidence.rows.groups)) if evidence.rows.weight is None else evidence.rows.weight
+    )
+    known = evidence.rows.groups >= 0
+    share = np.bincount(evidence.rows.groups[known], weight[known], evidence.rows.m) / weight.sum()
+    harm = ndtr((-HARM - posterior.m2) / np.maximum(posterior.sd2, np.finfo(float).tiny))
+    counted = np.where(posterior.m1 < LEAST, np.minimum(posterior.m1, 0.0), posterior.m1)
+    value = 100 * share[:, None] * counted - evidence.settings.price * harm
+    value = np.where(eligible & ~np.isnan(value), value, -np.inf)
+    return [
+        _Option(
+            name,
+            1.0,
+            evidence.predictions(name),
+            evidence.rows_of(name).groups,
+            posterior.m1[:, c],
+            harm[:, c],
+            value[:, c],
+            get_metric("error"),
+        )
+        for c, name in enumerate(evidence.rivals)
+    ]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Asks labels about options, each once and only if it would be chosen."""
+
+    evidence: Evidence
+    options: Sequence[_Option]
+    asked: dict[int, tuple[Matrix, Matrix]] = field(default_factory=dict)
+
+    def shown(self, column: int) -> tuple[Matrix, Matrix]:
+        """Gain of an option out of fold in the metric, and its standard error, per group."""
+        if column not in self.asked:
+            option = self.options[column]
+            self.asked[column] = shown_gain(self.evidence, option.served, option.groups)
+        return self.asked[column]
+
+    def against(self, column: int) -> Flags:
+        """Groups in which the labels speak against an option; an AUC must be defined."""
+        gain, se = self.shown(column)
+        undefined = np.isnan(gain) & (self.evidence.metric.name == "auc")
+        return undefined | np.isneginf(gain) | (gain < -_AGAINST * np.nan_to_num(se))
+
+    def best(self, value: Matrix) -> NDArray[np.int64]:
+        """Column of the most valuable option that labels allow, in every group; -1 for none."""
+        value = value.copy()
+        while True:
+            best = np.where(value.max(axis=1) > 0, value.argmax(axis=1), -1)
+            refused = False
+            for column in np.unique(best[best >= 0]).tolist():
+                out = (best == column) & self.against(column)
+                value[out, column] = -np.inf
+                refused |= bool(out.any())
+            if not refused:
+                return best
+
+
+def _chosen(evidence: Evidence, option: _Option, g: int) -> Choice:
+    gain = option.metric.format_gain(float(option.gain[g]))
+    inside = "" if option.metric == evidence.metric else f" in {option.metric.name}"
+    reason = (
+        f"expected gain {gain}{inside}, probability of harm {_chance(option.harm[g])}: worth it at "
+        f"price {evidence.settings.price:g}"
+    )
+    real = None if option.posterior is None else _real(option.posterior[g], evidence.settings.alpha)
+    return Choice(option.candidate, reason, option.strength, real)
+
+
+def _real(posterior: Matrix, alpha: float) -> tuple[float, float, float]:
+    """How much of the multilevel correction is real: posterior mean and interval."""
+    step = SLOPES[1] - SLOPES[0]
+    ends = np.append(SLOPES - step / 2, SLOPES[-1] + step / 2)
+    low, high = np.interp([alpha / 2, 1 - alpha / 2], np.append(0.0, posterior.cumsum()), ends)
+    return float(posterior @ SLOPES), float(low), float(high)
+
+
+def _why_generic(judge: _Judge, value: Matrix, g: int, more: int | None) -> str:
+    """What was missing, and how many rows might show it."""
+    evidence, metric = judge.evidence, judge.evidence.metric
+    column = int(value.argmax())
+    if np.isneginf(value[column]):
+        return evidence.why_none(g)
+    option = judge.options[column]
+    gain = option.metric.format_gain(float(option.gain[g]))
+    inside = "" if option.metric == metric else f" in {option.metric.name}"
+    if value[column] > 0:
+        shown, se = (float(part[g]) for part in judge.shown(column))
+        if np.isnan(shown):
+            return f"{option.name} cannot be judged in {metric.name}: a class has too few rows here"
+        return (
+            f"{option.name} should gain {gain}{inside}, but out of fold it gains "
+            f"{metric.format_gain(shown)} (standard error {metric.format_gain(se).lstrip('+')}): "
+            "the labels speak against it"
+        )
+    if option.gain[g] < option.least:
+        return f"no gain to speak of is expected of {option.candidate}: at best {gain}{inside}"
+    rows = int(((evidence.rows.groups == g) & evidence.scores[GENERIC].scored).sum())
+    told = f"; {more:,} rows like these {rows:,} might show it" if more else ""
+    return (
+        f"{option.name} should gain {gain}{inside}, but may harm with probability "
+        f"{_chance(option.harm[g])}: not worth it at price {evidence.settings.price:g}{told}"
+    )
+
+
+def _rows_that_might_show(
+    evidence: Evidence, foresights: Sequence[Foresight], wanted: Flags
+) -> dict[int, int]:
+    """Rows at which a group would be routed if further ones were like those at hand."""
+    found: dict[int, int] = {}
+    rows = np.bincount(evidence.rows.groups[evidence.rows.groups >= 0], minlength=evidence.rows.m)
+    for factor in _MORE:
+        for foresight in foresights:
+            for g in np.flatnonzero(wanted & (foresight(factor) > 0)).tolist():
+                found.setdefault(g, int(factor * rows[g]))
+    return found
+
+
+def _chance(probability: float) -> str:
+    """A probability in whole percent, without claiming certainty."""
+    percent = 100 * float(probability)
+    return "below 1%" if percent < 1 else f"{percent:.0f}%"
