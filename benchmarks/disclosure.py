@@ -39,14 +39,13 @@ from fairuse_router.routing import order_questions, settled, spread
 MATTERS = 0.002
 EFFECTS = ("intercept", "interaction", "slopes", "mixed", "none")
 POLICIES: dict[str, dict] = {
-    "shrunken": {},
+    "priced": {},
     "best": {"policy": "best"},
     "tested": {"policy": "tested"},
     "certified": {"policy": "certified"},
-    "slope": {"policy": "slope", "candidates": ("generic", "multilevel")},
 }
 TOLERANCES = (0.0025, 0.005, 0.01)
-COLLAPSED = ("best", "shrunken", "slope")
+COLLAPSED = ("best", "priced")
 Report = tuple[int, ...]
 
 

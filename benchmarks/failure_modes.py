@@ -29,7 +29,7 @@ from fairuse_router import FairUseRouter, GroupSchema
 from fairuse_router.candidates.injection import inject
 from fairuse_router.datasets import EXAMPLES, Example, ExampleRows, load_example
 
-POLICIES = ("shrunken", "certified")
+POLICIES = ("priced", "certified")
 SURROGATES: dict[str, Any] = {
     "fewest errors": LinearERM(),
     "logistic": LogisticRegression(max_iter=2000),
@@ -147,7 +147,7 @@ def tell_surrogates(example: Example) -> None:
 def tell_label_shift() -> None:
     """Print what audits of the routed errors say, on training and on deployment rows."""
     example = load_example("label_shift")
-    router = fit_router(example, "shrunken")
+    router = fit_router(example, "priced")
     for which in ("training", "deployment"):
         rows = getattr(example, which).repeat(example.copies)
         audit = router.audit(rows.to_array(), rows.y)
@@ -164,7 +164,7 @@ def redraw_small_sample(draws: int, seed: int) -> dict[str, float]:
     """Share of training samples after which a group is harmed in deployment."""
     example = load_example("small_sample")
     true = example.deployment
-    harmed = dict.fromkeys(("intersectional", "shrunken", "certified"), 0)
+    harmed = dict.fromkeys(("intersectional", "priced", "certified"), 0)
     for i in range(draws):
         index = np.random.default_rng([seed, i]).integers(len(true), size=len(example.training))
         rows = ExampleRows(true.features[index], true.groups[index], true.y[index])
@@ -182,7 +182,7 @@ def redraw_small_sample(draws: int, seed: int) -> dict[str, float]:
                 for name in ("intersectional", "routed")
             }
             harmed[policy] += worst["routed"] < 0
-            if policy == "shrunken":
+            if policy == "priced":
                 harmed["intersectional"] += worst["intersectional"] < 0
     return {name: count / draws for name, count in harmed.items()}
 
@@ -204,7 +204,7 @@ def draw_figure(path: str) -> None:
         }
         if name == "surrogate":
             models["one-hot, fewest errors"] = (fit_both(LinearERM(), example)[1], "black", ":")
-        router = fit_router(example, "shrunken")
+        router = fit_router(example, "priced")
         groups = list(dict.fromkeys(example.training.group_names))
         for ax, group in zip(line, groups, strict=False):
             draw_group(ax, example, group, models, router)
@@ -295,7 +295,7 @@ def main() -> None:
     for name in EXAMPLES:
         if name not in ("apnea", "selection"):  # too many points to enumerate; no linear model
             tell_surrogates(load_example(name))
-    print("\nLabel shift, the audit of the routes ('shrunken') in group (0, 1)")
+    print("\nLabel shift, the audit of the routes ('priced') in group (0, 1)")
     tell_label_shift()
     shares = redraw_small_sample(options.draws, options.seed)
     print(

@@ -26,8 +26,7 @@ from fairuse_router.datasets import make_population
 HARM = 0.002
 EFFECTS = ("intercept", "interaction", "slopes", "mixed")
 RULES: dict[str, dict] = {
-    "shrunken": {"policy": "shrunken", "n_resamples": 100},
-    "slope": {"policy": "slope", "candidates": ("generic", "multilevel")},
+    "priced": {"policy": "priced", "n_resamples": 100},
     "certified": {"policy": "certified"},
     "best of three": {
         "policy": "best",
@@ -77,7 +76,7 @@ def known_truth(populations: int, n: int, seed: int) -> Iterator[Headline]:
                 for rows in (withheld, X)
             ]
             gains[rule].append(risks[0] - risks[1])
-            if rule == "shrunken":
+            if rule == "priced":
                 honest.append(router.honest_gains_.overall.gain - shares[-1] @ gains[rule][-1])
     mean = {
         rule: 100 * float(np.mean([s @ g for s, g in zip(shares, own, strict=True)]))
@@ -86,15 +85,10 @@ def known_truth(populations: int, n: int, seed: int) -> Iterator[Headline]:
     harmed = {
         rule: 100 * float(np.mean([(g < -HARM).any() for g in own])) for rule, own in gains.items()
     }
-    yield Headline(
-        "shrunken: points beyond best of three", mean["shrunken"] - mean["best of three"], 0.3, 3
-    )
-    yield Headline(
-        "slope: points beyond best of three", mean["slope"] - mean["best of three"], 0.3, 3
-    )
-    yield Headline("shrunken: any group harmed, %", harmed["shrunken"], 0, 15)
-    yield Headline("slope: any group harmed, %", harmed["slope"], 0, 15)
-    less = harmed["best of three"] - harmed["shrunken"]
+    beyond = mean["priced"] - mean["best of three"]
+    yield Headline("priced: points beyond best of three", beyond, 0.3, 3)
+    yield Headline("priced: any group harmed, %", harmed["priced"], 0, 15)
+    less = harmed["best of three"] - harmed["priced"]
     yield Headline("best of three harms more often by, points", less, 0, 100)
     yield Headline("best of three: any group harmed, %", harmed["best of three"], 5, 70)
     yield Headline("certified: any group harmed, %", harmed["certified"], 0, 5)

@@ -58,7 +58,7 @@ def main() -> None:
     cells = itertools.cycle(itertools.product(EFFECTS, (4, 6, 12)))
     work = list(zip(range(options.populations), cells, strict=False))
     lines = []
-    for policy in ("best", "shrunken"):
+    for policy in ("best", "priced"):
         rows = Parallel(n_jobs=options.jobs)(
             delayed(one)(policy, options.rows, m, effect, options.seed + i, options.resamples)
             for i, (effect, m) in work

@@ -39,7 +39,7 @@ REMEDIES = (
     "equalized sizes",
     "intersectional",
     "decoupled",
-    "router, shrunken",
+    "router, priced",
     "router, certified",
 )
 Outcome = dict[str, tuple[float, int, int]]
@@ -113,7 +113,7 @@ def one_split(data: Data, model: Any, seed: int) -> Outcome:
         "intersectional": whole(final, "intersectional"),
         "decoupled": whole(final, "decoupled"),
     }
-    for policy in ("shrunken", "certified"):
+    for policy in ("priced", "certified"):
         found[f"router, {policy}"] = whole(audit(fitted(rest, policy), last), "routed")
     return found
 

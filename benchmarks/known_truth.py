@@ -26,6 +26,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -40,6 +41,7 @@ from benchmarks.data import rotterdam_population
 from benchmarks.figures import Point, gain_and_harm
 from benchmarks.outputs import write_csv
 from benchmarks.pool import PLAIN, POOL
+from benchmarks.rivals import shrunken, slope
 from benchmarks.truth import METRICS, Judgement, Served, Study
 from fairuse_router import FairUseRouter
 from fairuse_router.routing import Choice, choose
@@ -54,13 +56,12 @@ FAMILIES = {
         StandardScaler(), MLPClassifier((32,), early_stopping=True, max_iter=100, random_state=0)
     ),
 }
-POOLED: dict[str, tuple[str, tuple[str, ...], dict[str, float]]] = {  # policy, rivals, settings
+POOLED: dict[str, tuple[Any, tuple[str, ...], dict[str, float]]] = {  # rule, rivals, settings
     "priced 2": ("priced", POOL[1:], {"price": 2.0}),
     "priced 1": ("priced", POOL[1:], {"price": 1.0}),
-    "shrunken": ("shrunken", PLAIN, {}),
-    "slope": ("slope", ("multilevel",), {}),
-    "slope 0.2": ("slope", ("multilevel",), {"max_harmed": 0.2}),
-    "tested": ("tested", PLAIN, {}),
+    "shrunken": (shrunken, PLAIN, {}),
+    "slope": (slope, ("multilevel",), {}),
+    "tested": ("tested", POOL[1:], {}),
     "best": ("best", PLAIN, {}),
     "paper: assign generic": ("assign_generic", ("onehot",), {}),
 }
@@ -71,11 +72,9 @@ ALONE: dict[str, dict] = {
         "cv": 0.2,
     },
     "certified": {"policy": "certified"},
-    "certified multilevel": {"policy": "certified", "candidates": ("generic", "multilevel")},
 }
 CERTIFIED = {
     "certified": "certified, its base",
-    "certified multilevel": "cert. mult., its base",
 }
 ALWAYS = POOL[1:]
 RULES = (*POOLED, *ALONE)
@@ -107,8 +106,8 @@ class Setting:
     per_group: int
 
 
-def _by_policy(policy: str) -> Callable:
-    return lambda evidence: choose(policy, evidence)
+def _by_policy(policy: str | Callable) -> Callable:
+    return policy if callable(policy) else lambda evidence: choose(policy, evidence)
 
 
 def one_population(setting: Setting, rules: Sequence[str], metrics: Sequence[str]) -> list[Result]:

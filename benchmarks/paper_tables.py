@@ -49,7 +49,7 @@ from fairuse_router.routing import POLICIES as EVERY_POLICY
 
 METRICS = ("error", "auc", "ece")
 PROTOCOLS = ("split first", "rebalance first")
-POLICIES = ("shrunken", "slope", "tested", "certified", "best")
+POLICIES = ("priced", "tested", "certified", "best")
 Row = dict[str, Any]
 Part = tuple[pd.DataFrame, np.ndarray, np.ndarray | None]  # X, y, weights
 

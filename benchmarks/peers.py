@@ -116,8 +116,7 @@ WAYS: dict[str, Fit] = {
     "sklego Grouped": grouped,
     "sklego Hierarchical": hierarchical,
     "fairlearn Threshold": thresholds,
-    "router, shrunken": routed("shrunken"),
-    "router, slope": routed("slope"),
+    "router, priced": routed("priced"),
     "router, certified": routed("certified"),
 }
 

@@ -30,11 +30,23 @@ from benchmarks.outputs import write_csv
 from benchmarks.paper_tables import require
 from benchmarks.pool import CLASSES, among, train_pool
 from benchmarks.protocol import DATA, TECHNIQUES, models
+from benchmarks.rivals import shrunken, slope
 from fairuse_router import FairUseRouter
 from fairuse_router.inference import adjust
 from fairuse_router.routing import choose
 
-POLICIES = ("shrunken", "slope", "tested", "certified", "best")
+POLICIES: dict[str, Any] = {
+    "priced": "priced",
+    "shrunken": shrunken,
+    "slope": slope,
+    "tested": "tested",
+    "certified": "certified",
+    "best": "best",
+}
+RIVALS = {
+    "slope": ("multilevel",),
+    **dict.fromkeys(("priced", "tested"), (*TECHNIQUES, "multilevel")),
+}
 HARM, LEVEL, FOLDS = 0.002, 0.9, 5
 
 
@@ -91,7 +103,7 @@ def answers(
     for name, own in label.items():
         label[name] = np.where(own < 0, label["generic"], own)
     yield from ((TECHNIQUES.get(name, name), own) for name, own in label.items())
-    for policy in POLICIES:
+    for policy, rule in POLICIES.items():
         if policy == "certified":
             router = FairUseRouter(
                 clone(model), groups, policy=policy, random_state=seed, handle_unknown="withhold"
@@ -99,9 +111,10 @@ def answers(
             yield "generic, certified", router.predict(X_test.assign(**dict.fromkeys(groups, "?")))
             yield "routed, certified", router.predict(X_test)
             continue
-        rivals = ("multilevel",) if policy == "slope" else tuple(TECHNIQUES)
+        rivals = RIVALS.get(policy, tuple(TECHNIQUES))
+        seen = among(evidence, rivals)
         routed = label["generic"].copy()
-        for g, choice in enumerate(choose(policy, among(evidence, rivals))):
+        for g, choice in enumerate(rule(seen) if callable(rule) else choose(rule, seen)):
             mine = np.flatnonzero(ids == g)
             if choice.candidate == "multilevel":
                 if len(mine):
@@ -187,12 +200,12 @@ def show(found: list[Line]) -> None:
             f"{x.way:<22}{x.error:>6.1f}%{x.gain:>+7.2f}{x.beyond:>+15.2f}"
             f"{f'{x.low:+.2f} {x.high:+.2f}':>16}{f'{x.harmed} of {x.groups}':>8}{x.shown:>6}"
         )
-    routed = next(x for x in found if x.way == "routed, shrunken")
+    routed = next(x for x in found if x.way == "routed, priced")
     techniques = [x for x in found if x.way.split(" ")[0] in TECHNIQUES.values()]
     good = routed.high >= 0
     least = min(x.harmed for x in techniques)
     print(
-        f"routed, shrunken: {'as good as' if good else 'WORSE than'} the best in hindsight within "
+        f"routed, priced: {'as good as' if good else 'WORSE than'} the best in hindsight within "
         f"the interval;\n{'no more' if routed.harmed <= least else 'MORE'} groups harmed than by "
         "every technique."
     )

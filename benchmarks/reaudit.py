@@ -182,7 +182,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=20, help="per population and scenario")
     parser.add_argument("--fresh", type=int, default=100_000, help="rows that the truth is of")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--policy", default="shrunken")
+    parser.add_argument("--policy", default="priced")
     parser.add_argument("--csv", help="file for one line per population and scenario")
     options = parser.parse_args()
     start = time.perf_counter()

@@ -11,7 +11,7 @@ returns one choice per group:
 ...               LogisticRegression(), fresh=20_000)
 >>> def always_decoupled(evidence):
 ...     return [Choice("decoupled", "") for _ in range(evidence.rows.m)]
->>> ours = study.judge(lambda e: choose("shrunken", e), among=("onehot", "decoupled"))
+>>> ours = study.judge(lambda e: choose("priced", e), among=("onehot", "decoupled"))
 >>> theirs = study.judge(always_decoupled)
 >>> ours.harmed, theirs.harmed
 (False, True)
@@ -309,7 +309,7 @@ class Study:
         among : sequence of str, default=None
             Candidates that the rule may choose beside generic; None: all that were trained.
         **settings
-            Other fields of the evidence, such as ``max_harmed``.
+            Other fields of the evidence, such as ``price``.
         """
         rivals = self.names if among is None else among
         evidence = only(self.evidence, rivals, metric, **settings)

@@ -49,16 +49,6 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
         raise ValueError(f"policy={router.policy!r} is not known. Allowed: {', '.join(POLICIES)}.")
     if not (isinstance(router.alpha, _NUMBERS) and 0 < router.alpha < 0.5):
         raise ValueError(f"alpha={router.alpha!r} is not allowed: it lies between 0 and 0.5.")
-    if router.policy == "slope" and prefit:
-        raise ValueError(
-            "policy='slope' weighs the candidate 'multilevel', which the router must train itself: "
-            "choose another policy, or pass the estimator and a cv other than 'prefit'."
-        )
-    if not (isinstance(router.max_harmed, _NUMBERS) and router.max_harmed > 0):
-        raise ValueError(
-            f"max_harmed={router.max_harmed!r} is not allowed: pass a positive number of groups, "
-            "such as 0.4."
-        )
     if not (isinstance(router.price, _NUMBERS) and router.price > 0):
         raise ValueError(
             f"price={router.price!r} is not allowed: pass a positive number of points of "

@@ -73,28 +73,25 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
 "decoupled")
         Models to train, ``"generic"`` always among them; with ``cv="prefit"`` a dict of fitted
         models. ``"multilevel"`` may be added for two classes or a regression: generic's margin with
-        a linear correction per group, the groups lending each other evidence. Policy ``"slope"``
-        trains it in any case; where generic is not linear, that takes five more fits in every fold.
+        a linear correction per group, the groups lending each other evidence. Policies that
+        expect gains train it in any case; where generic is not linear, that takes five more fits in
+        every fold.
     metric : str, callable or Metric, default="error"
         What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
         a risk of your own (lower is better).
-    policy : {"shrunken", "best", "tested", "certified", "assign_generic", "slope", "priced"}, \
-default="shrunken"
+    policy : {"priced", "tested", "certified", "best", "assign_generic"}, default="priced"
         How a group's route is chosen, and what that promises: see
         `fairuse_router.routing.policies.choose`; and `choose_certified` for ``"certified"``, which
         trains on 60% of the rows and opens the other 40% once: the last 40% where `cv` judges later
-        rows than it trains on, and what the last pair judges where `cv` names rows. ``"slope"``
-        uses as much of the ``"multilevel"`` correction as is surely real in the group.
+        rows than it trains on, and what the last pair judges where `cv` names rows.
     cv : int, float, splitter, iterable or "prefit", default=5
         Folds (stratified by group and class), the share of one hold-out, a splitter, or
         ``"prefit"``: `candidates` are fitted models, and `fit` is given rows they have not seen.
     alpha : float, default=0.1
         Intervals are at level ``1 - alpha``; verdicts have family-wise error `alpha`.
-    max_harmed : float, default=0.4
-        For policy ``"slope"``: how many groups a sceptic may expect to be harmed; 0.2 is cautious.
     price : float, default=2.0
-        For policy ``"priced"``: how many points (hundredths) of everybody's mean gain one group is
-        worth that is probably harmed; 2 is careful, 1 bold.
+        How many points (hundredths) of everybody's mean gain one group is worth that is probably
+        harmed; 2 is careful, 1 bold.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
         decoupled model is trained. Smaller groups are served by generic.
@@ -175,10 +172,9 @@ default="shrunken"
         *,
         candidates: Sequence[str] | Mapping[str, Any] = CANDIDATES,
         metric: Any = "error",
-        policy: str = "shrunken",
+        policy: str = "priced",
         cv: Any = 5,
         alpha: float = 0.1,
-        max_harmed: float = 0.4,
         price: float = 2.0,
         min_group_size: int = 20,
         withheld: str | None = WITHHELD,
@@ -197,7 +193,6 @@ default="shrunken"
         self.policy = policy
         self.cv = cv
         self.alpha = alpha
-        self.max_harmed = max_harmed
         self.price = price
         self.min_group_size = min_group_size
         self.withheld = withheld
@@ -240,7 +235,7 @@ default="shrunken"
         table, rows = self._encode(X, y, sample_weight, clusters)
         seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
         pool = self._fit_pool(table, seen, cv, metric)
-        settings = Settings(self.min_group_size, self.alpha, self.max_harmed, self.price)
+        settings = Settings(self.min_group_size, self.alpha, self.price)
         choices, evidence = choose_routes(self.policy, pool, seen, opened, metric, settings)
         audited = seen if opened is None else opened
         self._audit_choices(choices, evidence, audited.by, opened is not None)

@@ -96,7 +96,7 @@ def test_missing_files_and_wrong_outcomes(folder):
 @pytest.mark.slow
 def test_the_command_fills_the_table(folder):
     command = [sys.executable, "-m", "benchmarks.paper_tables", "--data", "saps,apnea"]
-    options = ["--folder", str(folder), "--models", "logistic regression", "--policies", "shrunken"]
+    options = ["--folder", str(folder), "--models", "logistic regression", "--policies", "priced"]
     (folder / "apnea_data.csv").write_bytes((folder / "saps_data.csv").read_bytes())
     (folder / "apnea_helper.csv").write_bytes((folder / "saps_helper.csv").read_bytes())
     run = subprocess.run(
@@ -104,7 +104,7 @@ def test_the_command_fills_the_table(folder):
     ).stdout
     assert "saps: 300 rows, 4 features. 300 rows where the paper has 7797" in run
     assert "[18.9%]" in run  # Table 1, saps, error, 1Hot
-    assert "routed, shrunken" in run
+    assert "routed, priced" in run
     assert "1Hot in the group" in run  # Table 2
     bare = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     assert "saps: needs the credentialed file: python -m benchmarks.paper_tables" in bare

@@ -323,7 +323,7 @@ def test_clusters_that_are_missing_or_have_no_order(rows):
 @pytest.mark.parametrize(
     ("settings", "texts"),
     [
-        ({"policy": "greedy"}, ["policy='greedy'", "shrunken", "best"]),
+        ({"policy": "greedy"}, ["policy='greedy'", "priced", "best"]),
         ({"metric": "accuracy"}, ["metric='accuracy'", "error", "log_loss", "auc", "callable"]),
         ({"metric": "squared_error"}, ["metric='squared_error'", "GaussianNB", "'error'"]),
         ({"alpha": 0}, ["alpha=0 ", "between 0 and 0.5"]),

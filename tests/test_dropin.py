@@ -77,7 +77,7 @@ def test_cross_val_score_beats_the_estimator_alone(rows):
 
 def test_grid_search_over_the_estimator_and_over_the_policy(rows):
     search = GridSearchCV(
-        router(), {"estimator__C": [1e-4, 1.0], "policy": ["best", "shrunken"]}, cv=2
+        router(), {"estimator__C": [1e-4, 1.0], "policy": ["best", "priced"]}, cv=2
     ).fit(rows.frame, rows.y)
     assert len(search.cv_results_["params"]) == 4
     assert search.best_params_["estimator__C"] == 1.0

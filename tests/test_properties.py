@@ -152,7 +152,7 @@ def worlds(draw, handle_unknown=None) -> World:
     return World(
         draw(schemas()),
         draw(st.sampled_from(ESTIMATORS)),
-        draw(st.sampled_from(["best", "best", "shrunken"])),
+        draw(st.sampled_from(["best", "best", "priced"])),
         handle_unknown or draw(st.sampled_from(["error", "withhold"])),
         draw(st.integers(0, 10_000)),
     )

@@ -12,6 +12,9 @@ from sklearn.naive_bayes import GaussianNB
 
 from fairuse_router import FairUseRouter, RoutingTable
 
+# small tables keep tests quick; that they are small is said in test_parts_of_a_correction
+pytestmark = pytest.mark.filterwarnings("ignore:policy='certified' on")
+
 LOGISTIC = LogisticRegression(solver="newton-cholesky")
 
 

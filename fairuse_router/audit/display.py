@@ -45,6 +45,8 @@ def audit_text(audit: AuditRecords) -> str:
         f"{_CORRECTIONS[audit.correction]}: counts are "
         'gain/violation/undetermined. "? +90": undetermined, 90 more rows might tell.'
     )
+    if any(r.verdict == "same" for r in (*audit.rationality, *audit.truthfulness)):
+        head += ' "=4": in 4 more one model serves both, which is no test.'
     if audit.evidence == OUT_OF_FOLD:
         head += " These rows also chose the routes, which flatters them: no claim."
     if audit.evidence == REAUDIT:
@@ -149,7 +151,9 @@ def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
     head, *table = Grid(columns, rows).lines()
     lines = [f"{clip(candidate, 60)}, by group", head]
     for line, r in zip(table, shown, strict=True):
-        lines += [line, clip(f"    {r.reason}")] if r.reason else [line]
+        lines.append(line)
+        if r.reason and r.verdict != "same":
+            lines.append(clip(f"    {r.reason}"))
     if len(shown) < len(records):
         lines.append(f"... and {len(records) - len(shown)} groups that gain more: see to_frame()")
     return "\n".join(lines)

@@ -247,6 +247,8 @@ def _scale_of(
     Boosting on few rows claims twice the log-odds that are there, and corrections that took its
     word were half as large as needed to change a label. Generic's labels do not depend on it.
     """
+    if np.ptp(margin) == 0:  # a constant says nothing of its scale
+        return 1.0
     model = LogisticRegression(C=np.inf, solver="newton-cholesky")
     model.fit(margin[:, None], target, sample_weight=weight)
     return float(np.clip(model.coef_[0, 0], *_SCALES))

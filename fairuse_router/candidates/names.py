@@ -6,4 +6,4 @@ ROUTED = "routed"  # what audits call the deployed routing, beside the candidate
 
 CANDIDATES = (GENERIC, "onehot", "intersectional", "decoupled")
 KNOWN = (*CANDIDATES, MULTILEVEL)
-WEIGH_MULTILEVEL = ("slope", "priced")  # policies that need it among the candidates
+WEIGH_MULTILEVEL = ("priced", "tested", "certified")  # policies that need it among the candidates

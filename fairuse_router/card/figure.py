@@ -83,7 +83,7 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
     Parameters
     ----------
     table : RoutingTable
-        Of a policy that weighs the correction: ``"slope"``, or ``"certified"`` with it.
+        Of a policy that weighs the correction, such as ``"priced"``.
     ax : matplotlib Axes, default=None
         None makes a new figure.
 
@@ -106,7 +106,7 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
     if not records:
         raise ValueError(
             f"The table of policy={table.policy!r} weighs no correction. Fit the router with "
-            "policy='slope'."
+            "policy='priced', for two classes or a regression."
         )
     ax = _axes(ax, len(records), "plot_corrections")
     for place, (r, (mean, low, high)) in enumerate(reversed(records)):

@@ -135,8 +135,8 @@ def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
         yield Section(
             f"Audit: {name}",
             [
-                f"{note} Counts are gains / violations / undetermined at {100 * audit.alpha:g}%, "
-                f"correction: {audit.correction}.",
+                f"{note} Counts are gains / violations / undetermined (=: of a model with itself, no "
+                f"test) at {100 * audit.alpha:g}%, correction: {audit.correction}.",
                 " ".join(filter(None, [used_tests(audit, name), untested_text(audit, metric)])),
             ],
             grid=Grid(head, summary_rows(audit, metric)),
@@ -180,6 +180,8 @@ def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
 
 def verdict_text(record: GainRecord) -> str:
     """Write a verdict, with the rows still needed where it is open and that can be said."""
+    if record.verdict == "same":
+        return "same model"
     if record.verdict != "undetermined":
         return record.verdict
     if record.reason:

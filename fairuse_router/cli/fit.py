@@ -60,10 +60,10 @@ def check_request(args: argparse.Namespace) -> None:
     if args.policy not in POLICIES:
         raise UsageError(f"--policy {args.policy} is not known; choose from {', '.join(POLICIES)}")
     _check_candidates(args.candidates)
-    if args.max_harmed is not None and args.policy != "slope":
+    if args.price is not None and args.policy in ("best", "assign_generic"):
         raise UsageError(
-            f"--max-harmed {args.max_harmed:g} does nothing under --policy {args.policy}; it goes "
-            "with --policy slope"
+            f"--price {args.price:g} does nothing under --policy {args.policy}; it goes with "
+            "--policy priced, tested or certified"
         )
     check_target(args.out, "--out")
 
@@ -104,7 +104,7 @@ def make_router(args: argparse.Namespace, data: TrainingData) -> FairUseRouter:
         random_state=args.seed,
         verbose=1,
     )
-    return router if args.max_harmed is None else router.set_params(max_harmed=args.max_harmed)
+    return router if args.price is None else router.set_params(price=args.price)
 
 
 def train(router: FairUseRouter, X: Any, y: Any) -> None:

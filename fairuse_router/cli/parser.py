@@ -117,8 +117,8 @@ def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) 
         type=split_names,
         default=",".join(CANDIDATES),
         metavar="A,B",
-        help="models to compare, generic always among them; multilevel may be added, and policy "
-        "slope adds it by itself (%(default)s)",
+        help="models to compare, generic always among them; multilevel is added by itself but for "
+        "policies best and assign_generic (%(default)s)",
     )
     more = f"; to predict measurements: {', '.join(measures)}" if measures else ""
     parser.add_argument(
@@ -130,18 +130,17 @@ def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) 
     )
     parser.add_argument(
         "--policy",
-        default="shrunken",
+        default="priced",
         metavar="POLICY",
-        help="how routes are chosen: shrunken asks people only where a gain is nearly sure, tested "
+        help="how routes are chosen: priced weighs the gain that is expected against harm, tested "
         "and certified are stricter, best takes the largest gain seen (%(default)s)",
     )
     parser.add_argument(
-        "--max-harmed",
-        type=_harmed,
+        "--price",
+        type=_price,
         default=None,
-        metavar="N",
-        help="for policy slope: how many groups a sceptic may expect to be harmed; 0.2 is cautious "
-        "(0.4)",
+        metavar="POINTS",
+        help="points of everybody's gain that one harmed group is worth: 2 is careful, 1 bold (2)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of splits and models (%(default)s)"
@@ -227,7 +226,7 @@ def _limited(kind: type, allowed: Callable[[float], bool], what: str) -> Callabl
 
 _folds = _limited(int, lambda v: v >= 2, "a whole number of at least 2")
 _jobs = _limited(int, lambda v: v != 0, "a whole number other than 0")
-_harmed = _limited(float, lambda v: 0 < v < math.inf, "a number of groups above 0, such as 0.4")
+_price = _limited(float, lambda v: 0 < v < math.inf, "a number of points above 0, such as 2")
 _share = _limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
 
 

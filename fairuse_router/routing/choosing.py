@@ -78,7 +78,7 @@ def _warn_of_few_rows(pool: Pool, seen: int, opened: int) -> None:
         warnings.warn(
             f"policy='certified' on {seen + opened} rows: every group is compared with the generic "
             f"that is deployed, which was trained on {seen} of them. With so few rows it can be "
-            "worse than a generic trained on all by more than the groups gain; policy='slope' "
+            "worse than a generic trained on all by more than the groups gain; policy='priced' "
             "uses all rows.",
             UserWarning,
             stacklevel=4,

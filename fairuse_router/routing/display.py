@@ -39,7 +39,7 @@ def server_in_words(candidate: str, strength: float) -> str:
 def as_text(table: RoutingGrid) -> str:
     """Render a routing table in at most 80 columns, two lines a group."""
     metric, names = named_metric(table.metric), risk_names(table)
-    longest = 10 if len(names) <= 5 else 7
+    longest = {6: 8}.get(len(names), 10 if len(names) < 6 else 7)
     heads = [_HEADS.get(name, name)[:longest] for name in names]
     cells = [Column(head, max(7, len(head)), gap=1) for head in heads]
     label = max(16, WIDTH - 6 - sum(c.width + 1 for c in cells))

@@ -28,7 +28,7 @@ FAMILIES = {
 
 
 def fit(estimator, X, y, groups, **settings):
-    settings = {"candidates": ("generic",), "policy": "slope", "random_state": 0, **settings}
+    settings = {"candidates": ("generic",), "policy": "priced", "random_state": 0, **settings}
     return FairUseRouter(estimator, groups, **settings).fit(X, y)
 
 

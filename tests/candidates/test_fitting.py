@@ -26,6 +26,9 @@ from fairuse_router.candidates.folds import keep_back, split_rows
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.rows import TrainingRows
 
+# small tables keep tests quick; that they are small is said in test_parts_of_a_correction
+pytestmark = pytest.mark.filterwarnings("ignore:policy='certified' on")
+
 
 # out of fold
 class Watch(ClassifierMixin, BaseEstimator):

@@ -169,7 +169,7 @@ def test_a_route_blends_margins_by_its_strength(estimator):
         GroupRecord(schema.report_texts(code), 99, "multilevel", "", strength=s)
         for code, s in zip(schema.group_codes, strengths, strict=True)
     ]
-    table = RoutingTable.from_choices(schema, records, policy="slope", metric="error", alpha=0.1)
+    table = RoutingTable.from_choices(schema, records, policy="priced", metric="error", alpha=0.1)
     models, of_route = served_models(pool, table)
     assert [m.candidate for m in models] == ["generic", "multilevel"]
     model = base.models[0]
@@ -206,7 +206,7 @@ def test_strengths_survive_json_and_older_tables_have_none():
         GroupRecord(schema.report_texts(c), 9, "multilevel", "", strength=0.25)
         for c in schema.group_codes
     ]
-    table = RoutingTable.from_choices(schema, records, policy="slope", metric="error", alpha=0.1)
+    table = RoutingTable.from_choices(schema, records, policy="priced", metric="error", alpha=0.1)
     assert [r.strength for r in table.routes] == [1.0, 0.25, 0.25, 0.25, 0.25]
     assert RoutingTable.from_json(table.to_json()) == table
     plain = json.loads(table.to_json())
@@ -400,7 +400,7 @@ def test_a_regression_is_corrected_in_its_own_units(estimator):
 
 def test_whoever_withholds_something_is_answered_by_generic(many_rows):
     router = FairUseRouter(
-        LogisticRegression(), many_rows.groups, policy="slope", random_state=0
+        LogisticRegression(), many_rows.groups, policy="priced", random_state=0
     ).fit(many_rows.frame, many_rows.y)
     table = router.routing_table_
     assert {r.candidate for r in table.groups} == {"multilevel"}

@@ -18,7 +18,7 @@ LOGISTIC = LogisticRegression(solver="newton-cholesky")
 
 
 def router(estimator=LOGISTIC, groups=("sex", "age"), **settings):
-    return FairUseRouter(estimator, list(groups), **{"cv": 3, **settings})
+    return FairUseRouter(estimator, list(groups), **{"cv": 3, "policy": "best", **settings})
 
 
 class Recorder(ClassifierMixin, BaseEstimator):

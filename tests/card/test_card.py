@@ -14,6 +14,9 @@ from fairuse_router.datasets import make_population
 from fairuse_router.routing.policies.promises import PROMISES
 from fairuse_router.routing.policies.rules import POLICIES
 
+# small tables keep tests quick; that they are small is said in test_parts_of_a_correction
+pytestmark = pytest.mark.filterwarnings("ignore:policy='certified' on")
+
 
 @pytest.fixture(scope="module")
 def fitted():

@@ -46,7 +46,7 @@ def test_demo_does_the_whole_job(demo):
     folder, run = demo
     assert run.returncode == 0, run.stderr
     for words in (
-        "'shrunken' policy",
+        "'priced' policy",
         "Nobody need be asked",
         "'best' policy",
         "75 held-out rows",
@@ -87,7 +87,7 @@ def test_demo_refuses_before_it_trains(capsys, tmp_path):
     assert main(["demo", "--out", str(tmp_path / "none" / "r.onnx")]) == 1
     refused(capsys, 1, "folder does not exist")
     assert main(["demo", "--policy", "brave"]) == 2
-    refused(capsys, 2, "--policy brave", "shrunken, best")
+    refused(capsys, 2, "--policy brave", "priced, best")
     assert main(["demo", "--candidates", "onehot"]) == 2
     refused(capsys, 2, "--candidates onehot lacks generic")
 
@@ -97,7 +97,7 @@ def test_demo_with_generic_alone_shows_no_other_policy(capsys, tmp_path):
     printed = capsys.readouterr().out
     assert "no other candidate was asked for" in printed
     assert "'best'" not in printed
-    assert "2. Policy 'shrunken' audited" in printed
+    assert "2. Policy 'priced' audited" in printed
 
 
 def test_predictions_are_those_of_the_router(cli_fit, capsys, tmp_path):
@@ -348,12 +348,12 @@ def test_candidates_and_harm_reach_the_router(cli_fit, capsys, monkeypatch, tmp_
     )
     command = ["fit", cli_fit[0], *GROUPS, "--out", str(tmp_path / "r.onnx"), "--cv", "2"]
     command += ["--test", "0", "--candidates"]
-    assert main([*command, "generic, multilevel", "--policy", "slope", "--max-harmed", "0.2"]) == 0
+    assert main([*command, "generic, multilevel", "--policy", "priced", "--price", "0.5"]) == 0
     assert "0 of 2,400 labels differ" in " ".join(capsys.readouterr().out.split())
     assert main([*command, "generic,decoupled", "--policy", "best"]) == 0
-    slope, best = kept
-    assert (slope.max_harmed, best.max_harmed) == (0.2, router_default("max_harmed"))
-    assert list(slope.candidates_) == ["generic", "multilevel"]
+    priced, best = kept
+    assert (priced.price, best.price) == (0.5, router_default("price"))
+    assert list(priced.candidates_) == ["generic", "multilevel"]
     assert list(best.candidates_) == ["generic", "decoupled"]
     assert cli_fit[2].candidates == router_default("candidates")
 

@@ -20,7 +20,7 @@ def test_version_and_help(capsys, monkeypatch):
     printed = capsys.readouterr().out
     assert max(map(len, printed.splitlines())) <= 80
     assert printed.count(f"({','.join(router_default('candidates'))})") == 2  # of demo and of fit
-    assert printed.count(f"is cautious ({router_default('max_harmed')})") == 2
+    assert printed.count(f"1 bold ({router_default('price'):g})") == 2
 
 
 @pytest.mark.parametrize(
@@ -60,13 +60,13 @@ def test_misspelt_commands_return_two(command, capsys):
         (["--candidates", "generic,onehot,onehot"], "onehot,onehot: name each candidate once"),
         (["--candidates", "onehot"], "onehot lacks generic, which is always among them; add it"),
         (["--candidates", ""], "lacks generic"),
-        (["--max-harmed", "0"], "--max-harmed: '0' is not allowed: give a number of groups above"),
-        (["--max-harmed", "nan"], "--max-harmed: 'nan' is not allowed"),
-        (["--max-harmed", "inf"], "--max-harmed: 'inf' is not allowed"),
-        (["--max-harmed", "few"], "--max-harmed: 'few' is not allowed"),
+        (["--price", "0"], "--price: '0' is not allowed: give a number of points above"),
+        (["--price", "nan"], "--price: 'nan' is not allowed"),
+        (["--price", "inf"], "--price: 'inf' is not allowed"),
+        (["--price", "few"], "--price: 'few' is not allowed"),
         (
-            ["--max-harmed", "0.2"],
-            "--max-harmed 0.2 does nothing under --policy shrunken; it goes with --policy slope",
+            ["--policy", "best", "--price", "0.2"],
+            "--price 0.2 does nothing under --policy best; it goes with --policy priced",
         ),
         (
             ["--metric", "squared_error", "--estimator", "logistic"],

@@ -22,7 +22,10 @@ PICKS = ("onehot", "decoupled", "generic", "intersectional")
 @pytest.fixture(scope="module")
 def router(rows):
     return force(
-        FairUseRouter(LogisticRegression(), rows.groups, cv=2).fit(rows.frame, rows.y), PICKS
+        FairUseRouter(LogisticRegression(), rows.groups, cv=2, policy="best").fit(
+            rows.frame, rows.y
+        ),
+        PICKS,
     )
 
 
@@ -101,7 +104,9 @@ def test_text_fits_and_data_survive_json(rows, router):
 
 
 def test_levels_not_known_in_training_are_named_and_count_as_withheld(rows):
-    lenient = FairUseRouter(LogisticRegression(), rows.groups, cv=2, handle_unknown="withhold")
+    lenient = FairUseRouter(
+        LogisticRegression(), rows.groups, cv=2, policy="best", handle_unknown="withhold"
+    )
     lenient = force(lenient.fit(rows.frame, rows.y), PICKS)
     X = rows.frame[:4].assign(
         sex=["other", "other", "?", "F"], age=["old", "ancient", "old", "old"]

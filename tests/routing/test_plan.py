@@ -364,7 +364,7 @@ def in_part(strengths, rows):
         for g, r in enumerate(table.groups)
     ]
     return RoutingTable.from_choices(
-        table.schema, records, policy="slope", metric="error", alpha=0.1
+        table.schema, records, policy="priced", metric="error", alpha=0.1
     )
 
 

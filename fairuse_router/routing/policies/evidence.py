@@ -40,15 +40,12 @@ class Settings:
         Fewest rows on which a group's route is chosen.
     alpha : float, default=0.1
         Level of the policies that test.
-    max_harmed : float, default=0.4
-        How many groups a sceptic may expect policy ``"slope"`` to harm.
     price : float, default=2.0
-        Points of everybody's mean gain that one harmed group is worth to policy ``"priced"``.
+        Points of everybody's mean gain that one harmed group is worth.
     """
 
     min_group_size: int = 20
     alpha: float = 0.1
-    max_harmed: float = 0.4
     price: float = 2.0
 
 

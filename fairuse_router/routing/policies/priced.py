@@ -16,7 +16,7 @@ from fairuse_router.metrics import Metric, Predictions, get_metric
 from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
 from fairuse_router.routing.policies.measures import measure_of, shown_gain, unit_of
-from fairuse_router.routing.policies.shrunken import (
+from fairuse_router.routing.policies.shrinkage import (
     posterior_gains,
     proper_metric,
     score_moments,

@@ -13,35 +13,27 @@ class Promise(NamedTuple):
 
 
 PROMISES: dict[str, Promise] = {
-    "shrunken": Promise(
-        "largest gain in a proper score that is sure after empirical Bayes shrinkage",
-        "about P(gain > 0) >= 95% per group",
-    ),
-    "best": Promise("largest gain out of fold", "none"),
-    "tested": Promise(
-        "largest shrunken gain, deployed where an exact one-sided test shows it (Holm)",
-        "family-wise error `alpha`, up to refit and reuse of rows",
-    ),
-    "certified": Promise(
-        'as `"shrunken"` on 60% of the rows (with `"multilevel"` among the candidates: as '
-        '`"slope"`, bolder), tested once on the other 40%, no refit',
-        "P(any deployed group worse than its generic) <= `alpha`, exact for the error of "
-        "independent rows without weights",
-    ),
-    "assign_generic": Promise(
-        "one-hot, but generic where a violation is shown: the paper's *assign a generic model* "
-        '(`candidates=("generic", "onehot")`)',
-        "none",
-    ),
-    "slope": Promise(
-        'as much of the `"multilevel"` correction as is surely real in the group: a quarter, half, '
-        "three quarters, all or none of it",
-        "about `max_harmed` harmed groups at the most; tuned on known truth, no guarantee",
-    ),
     "priced": Promise(
         "largest gain in the metric that is expected, less `price` times the probability of harm",
         "no error rate; nothing is deployed that looks worse out of fold in the metric by half a "
         "standard error",
+    ),
+    "tested": Promise(
+        'as `"priced"` at a quarter of the price, deployed where an exact one-sided test shows it '
+        "(Holm)",
+        "family-wise error `alpha`, up to refit and reuse of rows",
+    ),
+    "certified": Promise(
+        'as `"priced"` at a quarter of the price on 60% of the rows, tested once on the other 40%, '
+        "no refit",
+        "P(any deployed group worse than its generic) <= `alpha`, exact for the error of "
+        "independent rows without weights",
+    ),
+    "best": Promise("largest gain out of fold", "none"),
+    "assign_generic": Promise(
+        "one-hot, but generic where a violation is shown: the paper's *assign a generic model* "
+        '(`candidates=("generic", "onehot")`)',
+        "none",
     ),
 }
 

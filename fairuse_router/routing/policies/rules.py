@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.candidates.names import GENERIC, MULTILEVEL
+from fairuse_router.candidates.names import GENERIC
 from fairuse_router.routing.policies.evidence import Choice, Evidence
 from fairuse_router.routing.policies.priced import priced, with_small_groups
-from fairuse_router.routing.policies.shrunken import shrunken
-from fairuse_router.routing.policies.slope import slope, slope_nominees
-from fairuse_router.routing.policies.tested import assign_generic, certify, tested
+from fairuse_router.routing.policies.tested import assign_generic, certify
 
-__all__ = ["POLICIES", "Choice", "Evidence", "choose", "choose_certified"]
+__all__ = ["POLICIES", "Choice", "Evidence", "choose", "choose_certified", "nominate"]
 
 CERTIFIED = "certified"
 PRICED = "priced"
 CERTIFICATION_SHARE = 0.4  # of the rows, opened once
+_BOLD = 0.25  # of the price, where a test follows
 _ROUNDING = 1e-12  # a gain of less than this part of the risks is none
 
 
@@ -27,38 +27,7 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
 
     Parameters
     ----------
-    policy : {"shrunken", "best", "tested", "assign_generic", "slope", "priced"}
-        ``"best"``: the largest out-of-fold gain in the metric, ties (up to rounding) to generic.
-        Promises nothing: with several candidates the largest gain is in part luck. With ``cv=0.2``
-        it is the best of three on a hold-out of Suriyakumar et al. (2023, section 5).
-
-        ``"shrunken"``: the gain in a proper score (Brier; 0-1 loss without probabilities; squared
-        error for a regression) is shrunken twice by empirical Bayes, once letting the groups lend
-        each other evidence and once not lending any gain; a candidate must be better than generic
-        with about 95% probability by the first, and by half a standard deviation by the second.
-        For AUC the same is done with AUC gains and their DeLong standard errors, at one standard
-        deviation, and the log loss must gain too. A gain of minus infinity in the metric is never
-        deployed. Promises P(gain > 0) of about 95% per group, for independent rows and an unchanged
-        population; nothing under label shift.
-
-        ``"tested"``: the candidate with the largest shrunken gain in log loss, deployed where a
-        one-sided test in the metric (exact McNemar for errors) shows a gain, Holm-corrected with
-        weights n_g. Promises a family-wise error of alpha, up to the reuse of the rows that
-        nominated the candidate and to the refit on all rows.
-
-        ``"assign_generic"``: the first candidate after generic serves every group but those in
-        which the same test shows a violation, Holm-corrected: the intervention of that name of
-        Suriyakumar et al. Promises nothing: what cannot be shown is deployed.
-
-        ``"slope"``: weighs the candidate ``"multilevel"`` only. The part of its correction, a
-        quarter, half, three quarters or all, with the largest expected Brier gain, among those that
-        harm with probability of at most 0.5% by the posterior of the correction's calibration
-        slope, and of at most ``max_harmed / m`` by that of a sceptic who lets no group borrow a
-        gain, and that look better out of fold in the metric.
-        Promises about ``max_harmed`` harmed groups at the most, by the sceptic's reckoning, for
-        independent rows and an unchanged population: a tuned gate, no guarantee; nothing under
-        label shift.
-
+    policy : {"priced", "tested", "best", "assign_generic"}
         ``"priced"``: in every group the option with the largest ``E - price H``, if that is
         positive: E is what the option should add to everybody's mean gain in the metric, in points
         (hundredths), H the probability that it harms the group (by more than 0.2 points), to a
@@ -68,6 +37,19 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         gain of less than 0.1 points counts as none. What looks worse out of fold in the metric by
         more than half a standard error is never deployed. Promises no error rate: a price, 2 is
         careful and 1 bold; nothing under label shift.
+
+        ``"best"``: the largest out-of-fold gain in the metric, ties (up to rounding) to generic.
+        Promises nothing: with several candidates the largest gain is in part luck. With ``cv=0.2``
+        it is the best of three on a hold-out of Suriyakumar et al. (2023, section 5).
+
+        ``"tested"``: chooses as ``"priced"`` at a quarter of the price, and deploys where a
+        one-sided test in the metric (exact McNemar for errors) shows a gain, Holm-corrected with
+        weights n_g. Promises a family-wise error of alpha, up to the reuse of the rows that
+        nominated the candidate and to the refit on all rows.
+
+        ``"assign_generic"``: the first candidate after generic serves every group but those in
+        which the same test shows a violation, Holm-corrected: the intervention of that name of
+        Suriyakumar et al. Promises nothing: what cannot be shown is deployed.
     evidence : Evidence
 
     Returns
@@ -95,12 +77,17 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
     ]
 
 
+def nominate(evidence: Evidence) -> list[Choice]:
+    """Choose as ``"priced"``, bolder, since a test guards the groups: at a quarter of the price."""
+    settings = replace(evidence.settings, price=evidence.settings.price * _BOLD)
+    return choose(PRICED, replace(evidence, settings=settings))
+
+
 def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     """Choose on some rows, open the others once, and deploy what they show.
 
-    Nominates on `inner`, by the posterior of the correction's slope where ``"multilevel"`` could
-    be had, else by the ``"shrunken"`` policy; then each nominee is tested against generic
-    on `outer`, one-sided in the metric (exact McNemar for errors), Holm-corrected with weights n_g.
+    Nominates on `inner` by `nominate`; then each nominee is tested against generic on `outer`,
+    one-sided in the metric (exact McNemar for errors), Holm-corrected with weights n_g.
     The models must have seen no row of `outer`, and be deployed as they are, without a refit.
 
     For independent rows and errors the guarantee is exact: the probability that any deployed group
@@ -108,15 +95,19 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     trained on a part of the rows only: against one trained on all rows nothing is promised, and
     with few rows (500, say) the loss of training rows outweighs what the groups gain.
     """
-    eligible = inner.eligible()
-    if inner.corrects(MULTILEVEL) and eligible.any():
-        nominees = slope_nominees(inner, eligible)
-    else:
-        nominees = choose("shrunken", inner)
-    opened = certify(nominees, outer, "on rows opened once")
+    return _confirmed(nominate(inner), outer, "on rows opened once")
+
+
+def _confirmed(nominees: list[Choice], evidence: Evidence, where: str) -> list[Choice]:
+    """Nominees that a test confirms; why nobody was nominated, where nobody was."""
+    tested = certify(nominees, evidence, where)
     return [
-        new if old.candidate != GENERIC else old for old, new in zip(nominees, opened, strict=True)
+        new if old.candidate != GENERIC else old for old, new in zip(nominees, tested, strict=True)
     ]
+
+
+def _tested(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
+    return _confirmed(nominate(evidence), evidence, "out of fold")
 
 
 def _best(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
@@ -136,11 +127,9 @@ def _best(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
 
 Rule = Callable[[Evidence, NDArray[np.bool_]], list[Choice]]
 RULES: dict[str, Rule] = {
-    "shrunken": shrunken,
-    "best": _best,
-    "tested": tested,
-    "assign_generic": assign_generic,
-    "slope": slope,
     PRICED: priced,
+    "best": _best,
+    "tested": _tested,
+    "assign_generic": assign_generic,
 }
 POLICIES = (*RULES, CERTIFIED)

@@ -1,4 +1,4 @@
-"""Policies that test: a route is deployed only on shown gain, or withdrawn on shown violation."""
+"""Tests of nominees: a route is deployed on shown gain, or withdrawn on shown violation."""
 
 from __future__ import annotations
 
@@ -12,16 +12,6 @@ from fairuse_router.candidates.names import GENERIC
 from fairuse_router.inference import PairedTest, adjust
 from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.routing.policies.evidence import Choice, Evidence
-from fairuse_router.routing.policies.shrunken import log_loss_moments, posterior_gains
-
-
-def tested(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
-    """Nominate by shrunken log-loss gain, then test each nominee on the same rows."""
-    posterior = posterior_gains(evidence, eligible, log_loss_moments)
-    value = np.where(eligible, np.nan_to_num(posterior.m1, nan=-np.inf), -np.inf)
-    names = [evidence.rivals[int(row.argmax())] if row.max() > 0 else GENERIC for row in value]
-    nominees = [Choice(name, "") for name in names]
-    return certify(nominees, evidence, "out of fold")
 
 
 def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[Choice]:
