@@ -32,6 +32,8 @@ import numpy as np
 from benchmarks.pool import CLASSES, PLAIN, POOL, train_pool
 from benchmarks.pool import among as only
 from fairuse_router import GroupSchema
+from fairuse_router.candidates.blended import blend
+from fairuse_router.candidates.names import halves
 from fairuse_router.datasets import Population
 from fairuse_router.routing import Choice, Evidence, order_questions, settled, spread
 
@@ -154,10 +156,10 @@ class Served:
         label, proba = (part.copy() for part in self.answers["generic"])
         for g, choice in enumerate(choices):
             rows = np.flatnonzero(self.known == g)
-            if choice.candidate in self.answers:
+            if choice.candidate in self.answers and choice.strength == 1:
                 label[rows], proba[rows] = (a[rows] for a in self.answers[choice.candidate])
             else:
-                label[rows], proba[rows] = self._corrected(rows, g, choice.strength)
+                label[rows], proba[rows] = self._part(rows, choice.candidate, g, choice.strength)
         return self.truth.risks(metric, label, proba)
 
     def envy(self, choices: Sequence[Choice]) -> float:
@@ -198,8 +200,8 @@ class Served:
         if route not in self._others:
             if name == "generic":
                 self._others[route] = self.answers["generic"][0][self._few]
-            elif name not in self.answers:
-                self._others[route] = self._corrected(self._few, code, strength)[0]
+            elif name not in self.answers or strength < 1:
+                self._others[route] = self._part(self._few, name, code, strength)[0]
             elif self.candidates[name].model_of_group[code] < 0:
                 self._others[route] = self.answers["generic"][0][self._few]
             else:
@@ -209,9 +211,19 @@ class Served:
                 self._others[route] = answer == 1
         return self._others[route]
 
-    def _corrected(
-        self, rows: np.ndarray, g: int, strength: float
+    def _part(
+        self, rows: np.ndarray, name: str, g: int, strength: float
     ) -> tuple[np.ndarray, np.ndarray]:
+        """Labels and probabilities by a part of a candidate, or of the mean of two."""
+        if name != "multilevel":
+            own = int(self.candidates[halves(name, self.candidates)[0]].model_of_group[g])
+            if own < 0:
+                return self.answers["generic"][0][rows], self.answers["generic"][1][rows]
+            served = blend(self.candidates, name, own, np.array([g]), np.array([strength]))
+            codes = np.zeros(len(rows), dtype=np.int64)
+            X = served.complete(self.truth.features[rows], codes)
+            told = served.estimator.predict_proba(X)[:, 1], served.estimator.predict(X)
+            return told[1], told[0]
         model = self.candidates["multilevel"].corrected
         routed = model.under_routes(np.array([g]), np.array([strength]))
         answer = routed.answer_as(self.prepared[rows], 0)

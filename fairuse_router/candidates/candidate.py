@@ -94,20 +94,12 @@ class Candidate:
     ) -> ServedModel:
         """Return one of its models as routes with these groups and strengths use it.
 
-        Raises
-        ------
-        ValueError
-            For a strength below 1 of a model that is no correction of generic.
+        A model that is no correction of generic serves whole; see `blended` for parts of one.
         """
         if self.corrected is not None:
             estimator = self.corrected.under_routes(groups, strengths)
             codes = np.arange(len(groups), dtype=np.float64)[:, None]
             return ServedModel(self.name, estimator, codes, self.added_names)
-        if (strengths < 1).any():
-            raise ValueError(
-                f"A route uses {self.name!r} with strength {strengths.min()}; only 'multilevel' "
-                "can be used in part. Give the route strength 1."
-            )
         added = None if self.added is None else tables.take_rows(self.added, groups)
         return self.served_as(model, added)
 
@@ -204,11 +196,11 @@ def _ask(
 ) -> list[NDArray[Any]]:
     """Predictions of one estimator, with the probabilities' columns in the order of `classes`."""
     return [
-        _as_classes(estimator, np.asarray(getattr(estimator, m)(X)), m, classes) for m in methods
+        as_classes(estimator, np.asarray(getattr(estimator, m)(X)), m, classes) for m in methods
     ]
 
 
-def _as_classes(
+def as_classes(
     estimator: Any, answer: NDArray[Any], method: str, classes: NDArray[Any] | None
 ) -> NDArray[Any]:
     """An answer in the type, or with the columns, of the router's classes."""

@@ -31,6 +31,7 @@ class Part:
     misreports: MisreportMoments | None = None
     unavailable: Mapping[int, str] = field(default_factory=dict)
     margins: NDArray[np.float64] | None = None
+    scale: float = 1.0
     failed: bool = False
 
 
@@ -81,7 +82,7 @@ def _score_correction(
     if envy and new.any():
         under = partial(model.answer_as, prepared[new])
         misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
-    return Part(candidate.name, None, rows, own, misreports, {}, margins)
+    return Part(candidate.name, None, rows, own, misreports, {}, margins, model.scale)
 
 
 def _own_answers(
@@ -159,6 +160,7 @@ def _gather(parts: Sequence[Part], data: TrainingRows, with_proba: bool) -> Scor
     votes, proba = np.zeros((n, width)), np.zeros((n, width)) if with_proba else None
     misreports: MisreportMoments | None = None
     margins: NDArray[np.float64] | None = None
+    scale = np.zeros(n)
     for part in parts:
         assert part.rows is not None
         assert part.predictions is not None
@@ -173,6 +175,7 @@ def _gather(parts: Sequence[Part], data: TrainingRows, with_proba: bool) -> Scor
         if part.margins is not None:
             margins = np.zeros((n, 2)) if margins is None else margins
             margins[part.rows] += part.margins
+            scale[part.rows] += part.scale
         if part.misreports is not None:
             misreports = part.misreports if misreports is None else misreports + part.misreports
     scored = times > 0
@@ -182,5 +185,7 @@ def _gather(parts: Sequence[Part], data: TrainingRows, with_proba: bool) -> Scor
         label = votes[:, 0] / share
     else:  # a tied vote goes to the likelier class
         label = (votes if mean is None else votes + mean / 2).argmax(axis=1)
-    margins = None if margins is None else margins / share[:, None]
-    return Scores(Predictions(label, mean), scored, misreports, margins)
+    if margins is None:
+        return Scores(Predictions(label, mean), scored, misreports)
+    margins, scale = margins / share[:, None], scale / share
+    return Scores(Predictions(label, mean), scored, misreports, margins, scale)

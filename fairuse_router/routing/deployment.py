@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
+from fairuse_router.candidates.blended import blend, is_blend
 from fairuse_router.candidates.candidate import Candidate, ServedModel, evaluate, predict_rows
+from fairuse_router.candidates.names import halves
 from fairuse_router.metrics import Predictions
 from fairuse_router.routing.explanation import Explanation, explain_rows
 from fairuse_router.routing.routed import Unknown
@@ -87,16 +89,17 @@ class Deployment:
 def _check_routes(candidates: Mapping[str, Candidate], table: RoutingTable) -> None:
     """Refuse a table that these candidates cannot serve."""
     for route in table.routes:
-        candidate = candidates.get(route.candidate)
-        if candidate is None:
-            raise ValueError(
-                f"table routes to {route.candidate!r}; the router has {list(candidates)}."
-            )
-        if route.group is not None and candidate.model_of_group[route.group] < 0:
-            raise ValueError(
-                f"table routes group {route.group} to {route.candidate!r}, which has no model for "
-                "it. Send the group to another candidate."
-            )
+        for name in halves(route.candidate, candidates):
+            candidate = candidates.get(name)
+            if candidate is None:
+                raise ValueError(
+                    f"table routes to {route.candidate!r}; the router has {list(candidates)}."
+                )
+            if route.group is not None and candidate.model_of_group[route.group] < 0:
+                raise ValueError(
+                    f"table routes group {route.group} to {route.candidate!r}, which has no model "
+                    "for it. Send the group to another candidate."
+                )
 
 
 def served_models(
@@ -111,17 +114,21 @@ def served_models(
         Index into `models`.
     """
     models: list[ServedModel] = []
-    index: dict[tuple[str, int], int] = {}
+    index: dict[tuple[str, int, bool], int] = {}
     of_route = np.zeros(len(table.routes), dtype=np.int64)
     groups = np.array([route.group or 0 for route in table.routes], dtype=np.int64)
+    blended = [is_blend(route.candidate, route.strength, candidates) for route in table.routes]
     for r, route in enumerate(table.routes):
-        candidate = candidates[route.candidate]
+        candidate = candidates[halves(route.candidate, candidates)[0]]
         which = 0 if route.group is None else int(candidate.model_of_group[route.group])
-        key = (route.candidate, which)
+        key = (route.candidate, which, blended[r])
         if key not in index:
             index[key] = len(models)
             own = np.array([s.candidate == route.candidate for s in table.routes])
             strengths = np.where(own, [s.strength for s in table.routes], 1.0)
-            models.append(candidate.under_routes(which, groups, strengths))
+            if blended[r]:
+                models.append(blend(candidates, route.candidate, which, groups, strengths))
+            else:
+                models.append(candidate.under_routes(which, groups, strengths))
         of_route[r] = index[key]
     return models, of_route

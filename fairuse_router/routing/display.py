@@ -58,7 +58,8 @@ def as_text(table: RoutingGrid) -> str:
     ).lines()
     lines = [*wrap(title), "", head, "-" * len(head)]
     for line, record in zip(shown, table.groups, strict=True):
-        text = f"-> {record.candidate}{_gain_text(metric, record)}: {record.reason}"
+        server = server_in_words(record.candidate, record.strength)
+        text = f"-> {server}{_gain_text(metric, record)}: {record.reason}"
         lines += [line, *wrap(text, "   ", "      ")]
     lines += ["", *_withholding(table), *_changes(table)]
     return "\n".join(lines)

@@ -16,7 +16,7 @@ class Route(Document):
     Parameters
     ----------
     candidate : str
-        The candidate that serves it.
+        The candidate that serves it; ``"intersectional+multilevel"`` is the mean of two margins.
     group : int or None
         Group under whose codes the candidate is evaluated; None for generic.
     strength : float, default=1.0

@@ -185,21 +185,6 @@ def test_a_route_blends_margins_by_its_strength(estimator):
     np.testing.assert_array_equal(again.predict(X_told), (want > 0).astype(int))
 
 
-def test_a_strength_of_another_candidate_is_refused():
-    X, groups, y = draw()
-    recipe = make_recipes(["generic", "onehot"], LOGISTIC, make_schema(), None)
-    data = training_rows(X, groups, y)
-    pool = {r.name: fit_candidate(r, data, np.arange(400), 20) for r in recipe}
-    schema = make_schema()
-    records = [
-        GroupRecord(schema.report_texts(c), 9, "onehot", "", strength=0.5)
-        for c in schema.group_codes
-    ]
-    table = RoutingTable.from_choices(schema, records, policy="x", metric="error", alpha=0.1)
-    with pytest.raises(ValueError, match=r"'onehot' with strength 0\.5; only 'multilevel'"):
-        served_models(pool, table)
-
-
 def test_strengths_survive_json_and_older_tables_have_none():
     schema = make_schema()
     records = [

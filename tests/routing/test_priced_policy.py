@@ -235,7 +235,11 @@ def test_where_generic_is_linear_multilevel_is_offered_alone():
     other = corrected([1.0, 1.0], [300, 300], scale=2.0)  # generic claims twice the log-odds
     assert not is_linear(other)
     other = change(other, **more)
-    assert [w.candidate for w in ways(other, both)] == ["multilevel", "intersectional"]
+    found = [(w.candidate, w.strengths.tolist()) for w in ways(other, both)]
+    assert found == [
+        ("multilevel", [0.25, 0.5, 0.75, 1.0]),
+        ("intersectional+multilevel", [0.5, 1.0]),
+    ]
 
 
 def test_an_area_that_is_undefined_deploys_nothing():

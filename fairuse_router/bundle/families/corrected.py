@@ -92,48 +92,58 @@ def answer_corrected(graph: Graph, model: Corrected, block: Block, code: str) ->
     """
     final, cells = walk(model.base, Cells(graph, block), shallow=True)
     reached, is_classifier = cells.block, hasattr(model, "classes_")
+    untouched = _untouched(model)
     if is_classifier and has_log_odds(final):
-        return LOGISTIC.write(graph, _blended(graph, model, final, reached, code))
+        scale = np.where(untouched, 1.0, model.scale)
+        return LOGISTIC.write(graph, _blended(graph, model, final, (reached, code), scale))
     added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
     if not is_classifier:
         number = answer(graph, final, reached, "predict").values
         return Answer(values=graph.op("Add", number, added))
     if type(final) is HistGradientBoostingClassifier:  # its scores are its log-odds
-        margin = _corrected_score(graph, model, final, reached, added, code)
+        score = answer(graph, final, reached, "decision_function").values
+        margin = _of_score(graph, model, score, added)
+        if untouched.any():
+            rows = graph.op("Gather", graph.constant(untouched[:, None]), code)
+            margin = graph.op("Where", rows, score, margin)
         return LOGISTIC.write(graph, margin)
-    return _corrected_odds(
-        graph, model, answer(graph, final, reached, "predict_proba"), added, code
-    )
-
-
-def _corrected_odds(graph: Graph, model: Corrected, base: Answer, added: str, code: str) -> Answer:
-    """Answer of a base model that gives probabilities."""
-    proba = base.values
-    p = graph.op("Clip", proba, graph.numbers(CLIP), graph.numbers(1 - CLIP))
-    odds = graph.numbers([[-model.scale], [model.scale]])  # of the second class against the first
-    own = LOGISTIC.write(graph, graph.op("Gemm", graph.op("Log", p), odds, added))
-    untouched = _untouched(model)
+    base = answer(graph, final, reached, "predict_proba")
+    own = LOGISTIC.write(graph, _of_proba(graph, model, base.values, added))
     if not untouched.any():
         return own
     plain = graph.op("Gather", graph.constant(untouched), code)
     rows = graph.op("Unsqueeze", plain, graph.constant([1], np.int64))
     label = graph.op("Where", plain, base.label, own.label)
-    return Answer(label, graph.op("Where", rows, proba, own.values))
+    return Answer(label, graph.op("Where", rows, base.values, own.values))
 
 
-def _corrected_score(
-    graph: Graph, model: Corrected, final: Any, reached: Block, added: str, code: str
-) -> str:
+def corrected_margin(graph: Graph, model: Corrected, block: Block, code: str) -> str:
+    """Margin of a corrected classifier, shape (n, 1), generic's scaled under every code."""
+    final, cells = walk(model.base, Cells(graph, block), shallow=True)
+    reached = cells.block
+    if has_log_odds(final):
+        scale = np.full(len(model.table), model.scale)
+        return _blended(graph, model, final, (reached, code), scale)
+    added = _dot(graph, model, reached, model.table[:, :-1], model.table[:, -1], code)
+    if type(final) is HistGradientBoostingClassifier:
+        score = answer(graph, final, reached, "decision_function").values
+        return _of_score(graph, model, score, added)
+    proba = answer(graph, final, reached, "predict_proba").values
+    return _of_proba(graph, model, proba, added)
+
+
+def _of_proba(graph: Graph, model: Corrected, proba: str, added: str) -> str:
+    """Margin of a base model that gives probabilities, shape (n, 1)."""
+    p = graph.op("Clip", proba, graph.numbers(CLIP), graph.numbers(1 - CLIP))
+    odds = graph.numbers([[-model.scale], [model.scale]])  # of the second class against the first
+    return graph.op("Gemm", graph.op("Log", p), odds, added)
+
+
+def _of_score(graph: Graph, model: Corrected, score: str, added: str) -> str:
     """Margin of a base model whose scores are log-odds, shape (n, 1)."""
-    score = answer(graph, final, reached, "decision_function").values
     far = float(logit(1 - CLIP))
     kept = graph.op("Clip", score, graph.numbers(-far), graph.numbers(far))
-    margin = graph.op("Gemm", kept, graph.numbers([[model.scale]]), added)
-    untouched = _untouched(model)
-    if not untouched.any():
-        return margin
-    rows = graph.op("Gather", graph.constant(untouched[:, None]), code)
-    return graph.op("Where", rows, score, margin)
+    return graph.op("Gemm", kept, graph.numbers([[model.scale]]), added)
 
 
 def _untouched(model: Corrected) -> NDArray[np.bool_]:
@@ -141,12 +151,13 @@ def _untouched(model: Corrected) -> NDArray[np.bool_]:
     return np.array(~model.table.any(axis=1))
 
 
-def _blended(graph: Graph, model: Corrected, final: Any, reached: Block, code: str) -> str:
-    """Margin of a linear base: its coefficients and the correction's in one row."""
-    scale = np.where(_untouched(model), 1.0, model.scale)
+def _blended(
+    graph: Graph, model: Corrected, final: Any, asked: tuple[Block, str], scale: NDArray[np.float64]
+) -> str:
+    """Margin of a linear base: its coefficients, scaled, and the correction's in one row."""
     slopes = scale[:, None] * np.ravel(final.coef_) + model.table[:, :-1]
     intercept = scale * np.ravel(final.intercept_) + model.table[:, -1]
-    return _dot(graph, model, reached, slopes, intercept, code)
+    return _dot(graph, model, asked[0], slopes, intercept, asked[1])
 
 
 def _dot(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto
 
+from fairuse_router.bundle.families.blended import answer_blended
 from fairuse_router.bundle.families.compose import answer
 from fairuse_router.bundle.families.corrected import answer_corrected
 from fairuse_router.bundle.families.finish import Finish
@@ -20,6 +21,7 @@ from fairuse_router.bundle.file.layout import runs_of
 from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.graph.blocks import Answer, Block, Part, spread
 from fairuse_router.bundle.graph.builder import Graph, all_nodes, value_info
+from fairuse_router.candidates.blended import Blended
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.candidates.corrected import Corrected
 
@@ -43,7 +45,8 @@ class SubModel:
     finish : Finish or None
         What is still to be made of its scores.
     codes : ndarray of int64, shape (n_routes,), or None
-        What a corrected model is told beside its columns: the row of its table for each route.
+        What a corrected or blended model is told beside its columns: the row of its table for each
+        route.
     guarded : bool
         It breaks on zero rows, so that it must not be run on them.
     """
@@ -100,7 +103,7 @@ def build_submodel(
     """
     sources = routed.sources(served)
     codes = None
-    if isinstance(served.estimator, Corrected):
+    if isinstance(served.estimator, (Blended, Corrected)):
         sources, code = sources[:-1], sources[-1]
         assert isinstance(code, Told)
         codes = code.values.astype(np.int64)
@@ -108,7 +111,7 @@ def build_submodel(
     runs = runs_of(numeric)
     shapes = [(numeric[run[0]], len(run)) for run in runs]
     try:
-        model = _convert(served.estimator, shapes, request, finish is not None)
+        model = _convert(served.estimator, shapes, routed, request, finish is not None)
         guarded = not _runs_on_no_rows(model)
     except Exception as error:
         raise ValueError(_refusal(served, error)) from error
@@ -126,15 +129,22 @@ def _inputs(graph: Graph, shapes: Sequence[tuple[bool, int]]) -> tuple[list[Any]
 
 
 def _convert(
-    estimator: Any, shapes: Sequence[tuple[bool, int]], request: Request, scores_only: bool
+    estimator: Any,
+    shapes: Sequence[tuple[bool, int]],
+    routed: Routed,
+    request: Request,
+    scores_only: bool,
 ) -> ModelProto:
     graph, method = Graph(request.opsets, request.number), request.method
     inputs, block = _inputs(graph, shapes)
     if scores_only:
         values, width = score(graph, estimator, block, method)
         return graph.to_model(inputs, [_values(graph, values, width)])
-    if isinstance(estimator, Corrected):
+    if isinstance(estimator, (Blended, Corrected)):
         inputs.append(value_info(CODE, np.int64, ["N"]))
+    if isinstance(estimator, Blended):
+        label, values = answer_blended(graph, estimator, block, routed, CODE)
+    elif isinstance(estimator, Corrected):
         label, values = answer_corrected(graph, estimator, block, CODE)
     else:
         label, values = answer(graph, estimator, block, method)

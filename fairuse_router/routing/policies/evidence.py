@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.candidates.names import GENERIC
-from fairuse_router.candidates.scores import Scores, answer
+from fairuse_router.candidates.names import GENERIC, MULTILEVEL, halves
+from fairuse_router.candidates.scores import Scores, answer, margin_of, mixed_answer
 from fairuse_router.inference.compare import Rows
 from fairuse_router.metrics import Metric, Predictions
 
@@ -91,16 +91,40 @@ class Evidence:
         """Whether a candidate is there, and corrects generic's margin."""
         return name in self.scores and self.scores[name].margins is not None
 
-    def predictions(self, name: str) -> Predictions:
-        """What one candidate predicted for all rows."""
-        return self.scores[name].predictions
+    def predictions(self, name: str, strength: float = 1.0) -> Predictions:
+        """What one candidate, or a part of it, or the mean of two predicted for all rows."""
+        if len(halves(name, self.scores)) == 1 and strength == 1:
+            return self.scores[name].predictions
+        base, full = self.margins(name)
+        margin = base + strength * (full - base)
+        return (answer if self.corrects(name) else mixed_answer)(margin, self.metric.regression)
+
+    def margins(self, name: str) -> tuple[Matrix, Matrix]:
+        """Margins of generic and of one candidate, or of the mean of two, for all rows.
+
+        Where generic is corrected they are on the scale of log-odds, else as `margin_of` has them.
+        """
+        own, *corrected = halves(name, self.scores)
+        if self.corrects(own):
+            base, full = np.asarray(self.scores[own].margins).T
+            return base, full
+        if not corrected:
+            return margin_of(self.predictions(GENERIC)), margin_of(self.predictions(own))
+        base, full = self.margins(MULTILEVEL)
+        scale = self.scores[MULTILEVEL].scale
+        margin = margin_of(self.predictions(own))
+        return base, ((1.0 if scale is None else scale) * margin + full) / 2
+
+    def scored(self, name: str) -> NDArray[np.bool_]:
+        """Rows for which one candidate, or both of two, predicted something."""
+        return np.all([self.scores[part].scored for part in halves(name, self.scores)], axis=0)
 
     def rows_of(self, name: str) -> Rows:
         """The rows on which a candidate can be compared with generic; the others are of group -1.
 
         Rows of weight 0 do not exist.
         """
-        both = self.scores[name].scored & self.scores[GENERIC].scored
+        both = self.scored(name) & self.scores[GENERIC].scored
         if self.rows.weight is not None:
             both = both & (self.rows.weight > 0)
         return self.rows.only(both)
@@ -160,13 +184,8 @@ def served_scores(choices: Sequence[Choice], evidence: Evidence) -> Scores:
     label, scored = base.label.copy(), scores[GENERIC].scored.copy()
     proba = None if base.proba is None else base.proba.copy()
     for choice, rows in _alike(choices, groups):
-        own = scores[choice.candidate]
-        scored[rows] &= own.scored[rows]
-        part = own.predictions[rows]
-        if choice.strength < 1:
-            assert own.margins is not None
-            without, full = own.margins[rows].T
-            part = answer(without + choice.strength * (full - without), part.proba is None)
+        scored[rows] &= evidence.scored(choice.candidate)[rows]
+        part = evidence.predictions(choice.candidate, choice.strength)[rows]
         label[rows] = part.label
         if proba is not None and part.proba is not None:
             proba[rows] = part.proba

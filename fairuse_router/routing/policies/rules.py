@@ -32,8 +32,9 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         positive: E is what the option should add to everybody's mean gain in the metric, in points
         (hundredths), H the probability that it harms the group (by more than 0.2 points), to a
         sceptic who lets no group borrow a gain. Options are a quarter, half, three quarters and all
-        of the ``"multilevel"`` correction, and where generic is not linear, or multilevel cannot be
-        had, the other candidates; multilevel may serve groups of half ``min_group_size``, and a
+        of the ``"multilevel"`` correction; where generic is not linear, also half and all of its
+        mean with ``"intersectional"``; where multilevel cannot be had, parts of the other
+        candidates. Multilevel may serve groups of half ``min_group_size``, and a
         gain of less than 0.1 points counts as none. What looks worse out of fold in the metric by
         more than half a standard error is never deployed. Promises no error rate: a price, 2 is
         careful and 1 bold; nothing under label shift.

@@ -8,16 +8,16 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, softmax
+from scipy.special import expit
 
-from fairuse_router.candidates.names import GENERIC, MULTILEVEL
-from fairuse_router.candidates.scores import CLIP, answer
+from fairuse_router.candidates.names import GENERIC, MEAN, MULTILEVEL, halves
+from fairuse_router.candidates.scores import answer
 from fairuse_router.inference import STRENGTHS
 from fairuse_router.inference.directions import Direction, temperature
 from fairuse_router.metrics import Predictions
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
 
-INTERSECTIONAL = "intersectional"
+_HALVES = np.array([0.5, 1.0])
 _ALIKE = 1e-3
 
 
@@ -72,19 +72,21 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
 
     The multilevel correction is offered in quarters. Where generic is linear it is offered alone:
     it contains what the others know, and fewer directions mean less luck. Where generic is not,
-    intersectional may know what no linear correction says. Without multilevel, all others are
-    offered. They are offered whole, as a part of one would have to be served by two models.
+    intersectional may know what no linear correction says: half and all of the mean of both is
+    offered, too. Without multilevel, quarters of all others are.
     """
     names = evidence.rivals
-    if MULTILEVEL in names and evidence.corrects(MULTILEVEL):
-        way = _of_margins(evidence, eligible[:, names.index(MULTILEVEL)])
-        yield way
-        names = [] if is_linear(evidence) else [n for n in names if n == INTERSECTIONAL]
+    if evidence.corrects(MULTILEVEL):
+        yield _of_correction(evidence, MULTILEVEL, eligible, STRENGTHS)
+        halves_known = set(halves(MEAN, names)) <= set(names)
+        if halves_known and not is_linear(evidence):
+            yield _of_correction(evidence, MEAN, eligible, _HALVES)
+        return
     if evidence.predictions(GENERIC).proba is None and not evidence.metric.regression:
         return
     for name in names:
         if name != MULTILEVEL:
-            yield _of_predictions(evidence, name, eligible[:, evidence.rivals.index(name)])
+            yield _of_predictions(evidence, name, eligible[:, names.index(name)])
 
 
 def is_linear(evidence: Evidence) -> bool:
@@ -97,45 +99,39 @@ def is_linear(evidence: Evidence) -> bool:
     if proba is None:
         return True
     rows = evidence.scores[MULTILEVEL].scored & evidence.scores[GENERIC].scored
-    base = _margins(evidence)[rows, 0]
+    base = evidence.margins(MULTILEVEL)[0][rows]
     # margins and probabilities of rows that were scored twice are averaged, each by itself
     return not len(base) or float(np.median(np.abs(expit(base) - proba[rows, 1]))) < _ALIKE
 
 
-def _margins(evidence: Evidence) -> Matrix:
-    """Generic's margin and multilevel's, shape (n, 2)."""
-    margins = evidence.scores[MULTILEVEL].margins
-    assert margins is not None
-    return margins
-
-
-def _of_margins(evidence: Evidence, allowed: NDArray[np.bool_]) -> Way:
-    base, full = _margins(evidence).T
-    regression = evidence.metric.regression
-    groups = _speaking(evidence, MULTILEVEL, allowed)
-    options = [answer(base + s * (full - base), regression) for s in STRENGTHS]
+def _of_correction(
+    evidence: Evidence, name: str, eligible: NDArray[np.bool_], strengths: NDArray[np.float64]
+) -> Way:
+    """The direction to multilevel, or to the mean of it and another, from what it corrects."""
+    columns = [evidence.rivals.index(part) for part in halves(name, evidence.scores)]
+    allowed = np.asarray(eligible[:, columns].all(axis=1))
+    groups = _speaking(evidence, name, allowed)
+    base, full = evidence.margins(name)
     direction = Direction(evidence.rows.y, base, full, _variance(evidence, base, groups))
-    without = answer(base, regression)
-    return Way(MULTILEVEL, STRENGTHS, direction, groups, allowed, without, tuple(options))
+    without = answer(base, evidence.metric.regression)
+    options = [evidence.predictions(name, s) for s in strengths]
+    return Way(name, strengths, direction, groups, allowed, without, tuple(options))
 
 
 def _of_predictions(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> Way:
     """The direction from generic's predictions to another candidate's, on the labels' scale."""
     groups = _speaking(evidence, name, allowed)
-    generic, own = evidence.predictions(GENERIC), evidence.predictions(name)
-    if generic.proba is None or own.proba is None:
-        base, full = generic.label, own.label
+    generic = evidence.predictions(GENERIC)
+    options = tuple(evidence.predictions(name, s) for s in STRENGTHS)
+    base, full = evidence.margins(name)
+    if evidence.metric.regression:
         direction = Direction(evidence.rows.y, base, full, _variance(evidence, base, groups))
-        return Way(name, np.ones(1), direction, groups, allowed, generic, (own,))
-    base, full = (_log_odds(p.proba) for p in (generic, own))
+        return Way(name, STRENGTHS, direction, groups, allowed, generic, options)
     scored = np.flatnonzero(evidence.scores[GENERIC].scored)
     weight = None if evidence.rows.weight is None else evidence.rows.weight[scored]
     scale = temperature(evidence.rows.y[scored], base[scored], weight)
-    base, full = scale * base, scale * full
-    corrected = evidence.corrects(MULTILEVEL)  # it starts from calm probabilities, so all must
-    without = Predictions(generic.label, _probabilities(base)) if corrected else generic
-    direction = Direction(evidence.rows.y, base, full)
-    return Way(name, np.ones(1), direction, groups, allowed, without, (own,))
+    direction = Direction(evidence.rows.y, scale * base, scale * full)
+    return Way(name, STRENGTHS, direction, groups, allowed, generic, options)
 
 
 def _speaking(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
@@ -153,16 +149,3 @@ def _variance(evidence: Evidence, base: Matrix, groups: NDArray[np.int64]) -> fl
         return 1.0
     weight = None if evidence.rows.weight is None else evidence.rows.weight[known]
     return float(np.average((evidence.rows.y[known] - base[known]) ** 2, weights=weight))
-
-
-def _log_odds(proba: Matrix | None) -> Matrix:
-    assert proba is not None
-    clipped = np.clip(proba, CLIP, 1 - CLIP)
-    return np.asarray(logit(clipped[:, 1]) if proba.shape[1] == 2 else np.log(clipped))
-
-
-def _probabilities(margin: Matrix) -> Matrix:
-    if margin.ndim == 2:
-        return np.asarray(softmax(margin, axis=1))
-    p = expit(margin)
-    return np.column_stack([1 - p, p])
