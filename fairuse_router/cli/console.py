@@ -7,11 +7,11 @@ import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from fairuse_router.grids import WIDTH, wrap
+from fairuse_router.grids import WIDTH, shown, wrap
 
 
 class UsageError(ValueError):
@@ -20,21 +20,28 @@ class UsageError(ValueError):
 
 def complain(error: BaseException | str) -> None:
     """Say in one line what went wrong."""
-    print(f"fairuse-router: error: {' '.join(str(error).split())}", file=sys.stderr)
+    _say(f"fairuse-router: error: {shown(' '.join(str(error).split()))}")
 
 
 def note(text: str) -> None:
     """Tell something that the user did not ask for, and should know."""
-    print("\n".join(wrap(f"note: {text}", then="      ")), file=sys.stderr)
+    _say("\n".join(wrap(f"note: {text}", then="      ")))
 
 
 def progress(text: str) -> None:
     """Say what is being done where it may take longer than a second."""
-    print(text, file=sys.stderr, flush=True)
+    _say(text)
+
+
+def _say(text: str) -> None:
+    """Write to standard error; that nobody reads it must not stop the work."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def paragraph(text: str) -> str:
     """Fold a text to the width of the terminal."""
+    text = shown(text, keep="\n")
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
