@@ -8,9 +8,10 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
+from fairuse_router.cli.tablefile import STREAM
+from fairuse_router.documents import check_target, is_one_file
 from fairuse_router.grids import WIDTH, shown, wrap
 
 
@@ -45,6 +46,11 @@ def paragraph(text: str) -> str:
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
+def fold(text: str, width: int) -> list[str]:
+    """Lines of a text."""
+    return textwrap.wrap(shown(text), width, break_on_hyphens=False)
+
+
 def listing(names: Iterable[str], most: int = 12) -> str:
     """Names in quotes, the first few of many."""
     texts = [f"'{name}'" for name in names]
@@ -69,10 +75,26 @@ def certified(certificate: dict[str, Any]) -> str:
     )
 
 
-def size(path: str) -> str:
+def size(bytes_: int) -> str:
     """Size of a file, for people."""
-    bytes_ = Path(path).stat().st_size
     return f"{bytes_ / 1e6:.1f} MB" if bytes_ >= 1e6 else f"{bytes_ / 1e3:.0f} kB"
+
+
+def check_output(path: str, *inputs: str) -> None:
+    """Refuse a file that cannot be written, or that is read; ``-`` is standard output.
+
+    Raises
+    ------
+    ValueError
+    """
+    if path == STREAM:
+        if sys.stdout is None or not hasattr(sys.stdout, "buffer"):
+            raise ValueError("--out - asks for standard output, which takes no bytes here.")
+        return
+    check_target(path, "--out")
+    for other in inputs:
+        if other != STREAM and is_one_file(path, other):
+            raise ValueError(f"--out={path!r} is {other!r}, which is read. Name another file.")
 
 
 @contextmanager
