@@ -79,7 +79,7 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
 
 def _check_metric(metric: Metric, template: Any) -> Metric:
     kind = type(template).__name__
-    if metric.regression != is_regressor(template):
+    if metric.regression != is_regressor(template) and not metric.any_target:
         raise ValueError(
             f"metric={metric.name!r} does not fit the estimator {kind}: use 'squared_error' or "
             "'absolute_error' for regressors; 'error', 'log_loss', 'brier', 'auc' or 'ece' for "

@@ -16,7 +16,7 @@ from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.compare import Rows
 from fairuse_router.inference.envy import MisreportMoments
-from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.metrics import Metric, Predictions, settle
 from fairuse_router.routing.policies.evidence import Evidence
 
 __all__ = ["audit_predictions"]
@@ -104,8 +104,9 @@ def audit_predictions(
     testing = _testing(more, alpha=alpha, correction=correction, tests=tests, baseline=baseline)
     y = _column(y, "y")
     chosen = read_metrics(metrics)
-    regression = chosen[0].regression
-    labels = None if regression else _labels(y if classes is None else classes, classes is None)
+    labels = None
+    if not _is_regression(chosen, y, classes):
+        labels = _labels(y if classes is None else classes, classes is None)
     target = y.astype(float) if labels is None else _codes(y, labels, "y")
     schema, ids = _groups(groups, len(y))
     read = {
@@ -117,6 +118,7 @@ def audit_predictions(
     )
     unit = None if clusters is None else _column(clusters, "clusters")
     rows = Rows(target, ids, schema.n_groups, weight, unit)
+    chosen = [settle(metric, target, labels, weight) for metric in chosen]
     measure = _Misreports(rows, labels, schema.group_names(), chosen, read)
     moments = {
         name: measure.of(name, _named(given, f"misreports[{name!r}]"))
@@ -125,6 +127,14 @@ def audit_predictions(
     everybody = np.ones(len(y), dtype=bool)
     scores = {name: Scores(p, everybody, moments.get(name)) for name, p in read.items()}
     return audit_rows(Evidence(rows, scores, chosen), schema, testing)
+
+
+def _is_regression(chosen: Sequence[Metric], y: np.ndarray, classes: Any) -> bool:
+    """Whether y are measurements: as the metrics say, or fractions under those of one's own."""
+    told = {metric.regression for metric in chosen if not metric.any_target}
+    if told:
+        return told == {True}
+    return classes is None and y.dtype.kind == "f" and bool((y % 1 != 0).any())
 
 
 def _testing(more: Mapping[str, Any], **settings: Any) -> AuditSettings:

@@ -70,8 +70,9 @@ def _run(args: argparse.Namespace) -> int:
         )
         return 1
     except (ValueError, TypeError, OSError, ImportError) as error:
-        nameless = isinstance(error, OSError) and error.filename is None and error.strerror
-        complain(f"standard output: {error.strerror}" if nameless else error)
+        nameless = isinstance(error, OSError) and error.filename is None
+        told = getattr(error, "strerror", None) if nameless else None
+        complain(f"standard output: {told}" if told else error)
         return 1
     except KeyboardInterrupt:
         complain("interrupted")

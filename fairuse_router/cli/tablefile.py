@@ -173,7 +173,7 @@ def _open(path: str, stack: ExitStack) -> BinaryIO:
         if place.is_dir() or not place.exists():
             kind = "it is a folder" if place.is_dir() else "there is no such file"
             raise ValueError(f"{path}: {kind}.")
-        file = stack.enter_context(open(path, "rb"))
+        file = stack.enter_context(open(path, "rb"))  # noqa: SIM115
         if not place.is_file():  # a pipe
             file = _spooled(file, stack)
     start = file.read(6)
@@ -188,7 +188,8 @@ def _open(path: str, stack: ExitStack) -> BinaryIO:
 
 def _spooled(stream: BinaryIO, stack: ExitStack) -> Any:
     """A stream as a file that can be read twice; large ones lie on the disk."""
-    file = stack.enter_context(tempfile.SpooledTemporaryFile(max_size=50_000_000))
+    file = tempfile.SpooledTemporaryFile(max_size=50_000_000)  # noqa: SIM115
+    stack.enter_context(file)
     while block := stream.read(1 << 20):
         file.write(block)
     file.seek(0)

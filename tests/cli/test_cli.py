@@ -263,7 +263,7 @@ def test_measurements_are_predicted_as_the_router_does(
     options = ["--metric", metric, "--cv", "2", "--policy", "best"]
     options += [] if estimator is None else ["--estimator", estimator]
     assert main([*command, *options]) == 0
-    printed, err = capsys.readouterr()
+    printed = capsys.readouterr().out
     words = " ".join(printed.split())
     assert "1 row without a value left out" in words
     assert "(from 1" in words

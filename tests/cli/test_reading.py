@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from patients import read_csv, refused, write_csv
 from sklearn.compose import make_column_selector, make_column_transformer
+from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -26,10 +27,10 @@ from fairuse_router.cli.tablefile import TableFile
 N = 240
 TEXTS_AND_NUMBERS = make_pipeline(
     make_column_transformer(
-        ("passthrough", make_column_selector(dtype_include="number")),
+        (SimpleImputer(), make_column_selector(dtype_include="number")),
         (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
     ),
-    LogisticRegression(),
+    LogisticRegression(solver="newton-cholesky"),
 )
 
 
@@ -60,49 +61,44 @@ def predicted(bundle, data, tmp_path, *options):
 # groups and texts keep their text
 
 
-@pytest.mark.parametrize(
-    "levels",
-    [
-        ("1", "01"),
-        ("1E3", "1000"),
-        ("1.1", "1.10"),
-        ("9007199254740993", "9007199254740992"),
-        (" b", "b"),
-        ("b ", "b"),
-        ("+1", "1"),
-        ("1.0", "1"),
-        ("１", "1"),
-        ("TRUE", "True"),
-        ('"q"', "q"),
-        ("a\nb", "a b"),
-        ("-0", "0"),
-        ("Infinity", "inf"),
-    ],
-)
-def test_levels_that_look_alike_stay_apart(levels, tmp_path, capsys):
-    data, out = fit(tmp_path, rows(levels))
+LOOK_ALIKE = [
+    *("1", "01", "+1", "1.0", "１", "1.10", "1.1", "1E3", "1000", "9007199254740993"),
+    *("9007199254740992", "b", " b", "b ", "B", "TRUE", "True", '"q"', "q", "a\nb", "a b"),
+    *("-0", "0", "Infinity", "inf"),
+]
+
+
+def test_levels_that_look_alike_stay_apart(tmp_path, capsys):
+    _, out = fit(tmp_path, rows(LOOK_ALIKE), "--missing", "")
     bundle = Bundle.load(out)
-    assert set(bundle.schema.levels[0]) == set(levels)
-    capsys.readouterr()
-    found = [row["candidate"] for row in predicted(out, data, tmp_path)]
-    X = pd.DataFrame({"x": 0.5, "sex": pd.Series(list(levels), dtype=object)})
-    expected = bundle.route(X).candidate.tolist()
-    assert found == expected * (N // 2)
+    assert set(bundle.schema.levels[0]) == set(LOOK_ALIKE)
+    columns = {"x": ["0.5"] * len(LOOK_ALIKE), "sex": LOOK_ALIKE}
+    again = write_csv(tmp_path / "again.csv", columns)
+    X = pd.DataFrame({"x": 0.5, "sex": pd.Series(LOOK_ALIKE, dtype=object)})
+    found = [(row["candidate"], int(row["route"])) for row in predicted(out, again, tmp_path)]
+    routed = bundle.route(X)
+    assert found == list(zip(routed.candidate.tolist(), routed.route.tolist(), strict=True))
 
 
-@pytest.mark.parametrize("level", [*MISSING, " ", "none", "NULL ", "missing"])
+KNOWN = [*MISSING, " ", "none", "NULL ", "missing"]
+
+
 @pytest.mark.parametrize("where", ["group", "feature"])
-def test_what_a_router_from_python_knows_is_never_missing(level, where, tmp_path, capsys):
-    columns = rows((level, "EU")) if where == "group" else rows(t=[level, "b", "c", "c"] * (N // 4))
+def test_what_a_router_from_python_knows_is_never_missing(where, tmp_path, capsys):
+    texts = (KNOWN * 10)[:N]
+    columns = rows(KNOWN) if where == "group" else rows(t=texts)
     X = pd.DataFrame(columns).drop(columns="y").astype({"x": float})
-    y = (X["t"] == level).to_numpy() if where == "feature" else pd.Series(columns["y"]).to_numpy()
-    router = FairUseRouter(TEXTS_AND_NUMBERS, ["sex"], withheld=None, policy="best", cv=2)
-    router.fit(X, y)
+    y = pd.Series(columns["y"]).to_numpy()
+    if where == "feature":
+        y = np.where([KNOWN.index(t) % 2 == 0 for t in texts], "yes", "no")
+    router = FairUseRouter(
+        TEXTS_AND_NUMBERS, ["sex"], withheld=None, policy="best", cv=2, min_group_size=5
+    ).fit(X, y)
     export_bundle(router, tmp_path / "r.onnx", X)
     X.to_csv(tmp_path / "d.csv", index=False)
-    labels = [r["label"] for r in predicted(str(tmp_path / "r.onnx"), tmp_path / "d.csv", tmp_path)]
-    expected = [str(int(v)) if where == "feature" else str(v) for v in router.predict(X)]
-    assert labels == expected
+    found = predicted(str(tmp_path / "r.onnx"), tmp_path / "d.csv", tmp_path)
+    assert [row["label"] for row in found] == router.predict(X).tolist()
+    assert [row["candidate"] for row in found] == router.route(X).candidate.tolist()
 
 
 def test_marks_of_the_training_data_are_the_marks_of_predictions(tmp_path, capsys):
@@ -212,7 +208,7 @@ def test_dates_and_codes():
 
 def test_labels_keep_their_text(tmp_path, capsys):
     labels = ["01" if v == "1" else "1" for v in rows()["y"]]
-    data, out = fit(tmp_path, rows() | {"y": labels})
+    _, out = fit(tmp_path, rows() | {"y": labels})
     assert Bundle.load(out).classes_.tolist() == ["01", "1"]
 
 
@@ -266,8 +262,8 @@ def test_standard_input_and_output(tmp_path, capsys):
 
 def test_separators_are_found_only_where_one_fits(tmp_path, capsys):
     for separator in ",;\t|":
-        path = write_csv(tmp_path / "d.csv", {"a;x|": ["1,5", "2,5"], "b,": ["x", "y"]}, separator)
-        assert TableFile(path).names == ["a;x|", "b,"]
+        path = write_csv(tmp_path / "d.csv", {"a": ["1,5", "2;5|\t"], "b": ["x", "y"]}, separator)
+        assert TableFile(path).names == ["a", "b"]
     (tmp_path / "both.csv").write_text("a;b,c;d\n1;2,3;4\n")
     with pytest.raises(ValueError, match="may be separated by ',' or ';': say which by --sep"):
         TableFile(str(tmp_path / "both.csv"))
@@ -343,11 +339,10 @@ def test_output_that_is_an_input_is_refused(tmp_path, capsys):
     ("after", "environment", "code"),
     [
         ("", {"PYTHONIOENCODING": "ascii"}, 0),
-        ("", {"PYTHONIOENCODING": "cp437"}, 0),
+        pytest.param("", {"PYTHONIOENCODING": "cp437"}, 0, marks=pytest.mark.slow),
         ("| head -n 1", {}, 0),
         ("> /dev/full", {}, 1),
         (">&-", {}, 0),
-        ("2> /dev/full", {}, 0),
     ],
 )
 def test_output_that_fails_loses_no_bundle(after, environment, code, tmp_path, monkeypatch):
@@ -356,13 +351,14 @@ def test_output_that_fails_loses_no_bundle(after, environment, code, tmp_path, m
         monkeypatch.setenv(name, value)
     command = f"{sys.executable} -m fairuse_router fit {data} --target y --groups sex --cv 2"
     line = f"{command} --out {tmp_path}/r.onnx {after}"
-    run = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
-    assert run.returncode == code, run.stderr
-    assert "Traceback" not in run.stderr
-    assert "Exception ignored" not in run.stderr
+    run = subprocess.run(["bash", "-c", line], capture_output=True, check=False)
+    said = run.stderr.decode(errors="replace")
+    assert run.returncode == code, said
+    assert "Traceback" not in said
+    assert "Exception ignored" not in said
     assert Bundle.load(tmp_path / "r.onnx").schema.levels == (("M", "größer, 日本"),)
     if code:
-        assert run.stderr.splitlines()[-1].startswith("fairuse-router: error: standard output: No")
+        assert said.splitlines()[-1].startswith("fairuse-router: error: standard output: No")
 
 
 def test_predictions_that_a_terminal_cannot_hold_end_in_a_line(tmp_path, capsys, monkeypatch):
@@ -430,7 +426,10 @@ def as_frame(columns):
     return frame.drop(columns="y")
 
 
-@pytest.mark.parametrize("seed", range(12))
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 16))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_command_line_answers_as_python_does(seed, tmp_path, capsys, monkeypatch):
     rng = np.random.default_rng(seed)
     columns = awkward_columns(rng)
