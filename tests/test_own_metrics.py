@@ -141,10 +141,10 @@ def test_a_group_without_a_class_is_undetermined():
 @pytest.mark.parametrize(
     "metric",
     [
-        sm.mean_absolute_error,
-        sm.make_scorer(sm.r2_score),
+        pytest.param(sm.mean_absolute_error, marks=pytest.mark.slow),
+        pytest.param(sm.make_scorer(sm.r2_score), marks=pytest.mark.slow),
         lambda y, p: np.mean(np.abs(y - p)),
-        ours,
+        lambda y, p, w: np.average(np.abs(y - p), weights=w),
     ],
 )
 def test_regressions_are_judged_too(metric):
@@ -158,7 +158,10 @@ def test_regressions_are_judged_too(metric):
     assert all(r.gain > 0 for r in audit.rationality)
 
 
-@pytest.mark.parametrize("metric", [misses, sm.accuracy_score, ours, three, share])
+SLOW = pytest.param(sm.accuracy_score, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("metric", [misses, SLOW, ours, three, share])
 @pytest.mark.parametrize("names", [(0, 1), ("no", "yes")])
 def test_routers_choose_audit_and_reaudit_by_them(metric, names):
     if metric is not ours and metric is not sm.accuracy_score and names != (0, 1):

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.lib.mixins import NDArrayOperatorsMixin
 
 
 @dataclass(frozen=True, eq=False)
-class Predictions:
+class Predictions(NDArrayOperatorsMixin):
     """What one model said about ``n`` rows; compared or computed with, it is its labels.
 
     Parameters
@@ -65,25 +66,9 @@ class Predictions:
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return np.array(self.label, dtype=dtype, copy=copy is not False)
 
-    def __eq__(self, other: object) -> Any:
-        return self.label == np.asarray(other)
-
-    def __ne__(self, other: object) -> Any:
-        return self.label != np.asarray(other)
-
-    def __lt__(self, other: Any) -> Any:
-        return self.label < np.asarray(other)
-
-    def __le__(self, other: Any) -> Any:
-        return self.label <= np.asarray(other)
-
-    def __gt__(self, other: Any) -> Any:
-        return self.label > np.asarray(other)
-
-    def __ge__(self, other: Any) -> Any:
-        return self.label >= np.asarray(other)
-
-    __hash__ = None  # type: ignore[assignment]
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **more: Any) -> Any:
+        plain = [x.label if isinstance(x, Predictions) else x for x in inputs]
+        return getattr(ufunc, method)(*plain, **more)
 
     def __getitem__(self, rows: np.ndarray | slice) -> Predictions:
         """Return the predictions of some rows (a slice, a mask or an index array)."""

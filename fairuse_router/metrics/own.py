@@ -30,6 +30,7 @@ from fairuse_router.metrics.metric import Metric, Predictions, Weight
 
 _PROBABILITIES = ("y_proba", "y_prob", "y_probas", "y_score", "y_scores")
 _OF_PROBABILITIES = ("log_loss", "d2_log_loss_score")  # whose y_pred are probabilities
+_THEIR_NAME = {"log_loss": "clipped_log_loss"}  # the built-in one is not clipped
 _LABELS = ("y_pred", "y_hat", "yhat", "y_predicted")
 _WEIGHTS = ("sample_weight", "sample_weights", "weight", "weights", "w")
 _MODELS = ("estimator", "est", "clf", "model", "self")
@@ -203,7 +204,7 @@ def _scorer(scorer: Any) -> Metric:
     methods = getattr(scorer, "_response_method", "predict")
     methods = [methods] if isinstance(methods, str) else list(methods)
     inner = function.func if isinstance(function, partial) else function
-    name = getattr(inner, "__name__", type(inner).__name__)
+    name = _THEIR_NAME.get(inner.__name__, inner.__name__)
     if not {"predict", "predict_proba"} & set(methods):
         raise TypeError(
             f"metric: the scorer of {name!r} asks for {methods[0]}; a router is judged by labels "
@@ -240,6 +241,7 @@ def _theirs(function: Any, inner: Any, name: str, parameters: Mapping[str, Any])
             f"metric {name!r} of sklearn.metrics gives no risk of labels or probabilities. {_USE}"
         )
     proba = second in _PROBABILITIES or name in _OF_PROBABILITIES
+    name = _THEIR_NAME.get(name, name)
     bound = function.keywords if isinstance(function, partial) else {}
     risk = OwnRisk(
         function,
