@@ -12,6 +12,7 @@ from fairuse_router import tables
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows
+from fairuse_router.candidates.candidate import check_probabilities
 from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.compare import Rows
@@ -261,6 +262,8 @@ def _predictions(value: Any, labels: np.ndarray | None, n: int, name: str) -> Pr
     """Read labels or probabilities."""
     if isinstance(value, Predictions):
         read = value
+        if labels is not None and read.proba is not None:
+            check_probabilities(read.proba, name)
     elif labels is None:
         read = Predictions(np.asarray(value, dtype=float).reshape(-1))
     else:
@@ -289,6 +292,7 @@ def _classification(array: np.ndarray, labels: np.ndarray, name: str) -> Predict
             f"{name} holds values that are not probabilities in [0, 1] (or NaN). Pass labels, or "
             "apply the model's link function first."
         )
+    check_probabilities(array, name)
     return Predictions.from_proba(array)
 
 
