@@ -129,6 +129,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, args = get_origin(kind), get_args(kind)
     if kind is float:
         return _number
+    if kind in (str, int):
+        return partial(_exactly, kind)
     if isinstance(kind, type) and issubclass(kind, Document):
         return kind.from_dict
     if is_dataclass(kind):
@@ -164,6 +166,12 @@ def _read_fields(kind: Any, data: Any) -> Any:
 
 def _of_kind(kind: Any, value: Any) -> Any:
     if isinstance(value, kind):
+        return value
+    raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+
+
+def _exactly(kind: Any, value: Any) -> Any:
+    if type(value) is kind:  # a truth is no number
         return value
     raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
 

@@ -44,7 +44,7 @@ class Reading(Document):
         The column that tells whose row it is.
     """
 
-    _KIND = "what the command line learned of a file"
+    _KIND = "a reading"
 
     missing: tuple[str, ...]
     commas: tuple[str, ...] = ()

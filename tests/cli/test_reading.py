@@ -463,5 +463,5 @@ def test_the_command_line_answers_as_python_does(seed, tmp_path, capsys, monkeyp
 
 
 def test_a_reading_that_is_damaged_is_refused():
-    with pytest.raises(ValueError, match="what the command line learned"):
+    with pytest.raises(ValueError, match="is not a reading"):
         Reading.from_json('{"missing": 5, "commas": [], "id": null}')

@@ -255,6 +255,9 @@ def texts(column: tables.Column) -> NDArray[Any]:
             out[i] = value
             continue
         key = (type(value), value)
+        if type(value) not in (int, float, bool):  # equal ones may have two texts
+            out[i] = feature_text(value)
+            continue
         if key not in known:
             known[key] = feature_text(value)
         out[i] = known[key]
