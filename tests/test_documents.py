@@ -236,7 +236,7 @@ def test_a_table_whose_parts_contradict_each_other_is_refused(documents, how):
 
 def mutants(data, rng):
     """Copies of a document in which one value is another."""
-    values = [None, 0, 1, -1, 2, 0.5, 1e300, "inf", "", "generic", "onehot", [], {}, True]
+    values = [None, 0, 1, -1, 2, 0.5, 1e6, "inf", "", "generic", "onehot", [], {}, True]
     while True:
         copy = json.loads(json.dumps(data))
         places, walk = [], [copy]

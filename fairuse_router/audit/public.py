@@ -247,15 +247,32 @@ def _refuse_unknown(unknown: np.ndarray, labels: np.ndarray, name: str) -> None:
 
 def _groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:
     """Learn the groups and number the rows."""
+    if n == 0:
+        raise ValueError("y has no rows; an audit needs some.")
+    names: Sequence[str] | None = None
+    if isinstance(groups, Mapping):
+        names = [str(name) for name in groups]
+        groups = _side_by_side(groups)
+    elif hasattr(groups, "to_frame") and not hasattr(groups, "columns"):  # a series keeps its order
+        names = [str(getattr(groups, "name", None) or "group")]
+        groups = groups.to_frame()
     single = not hasattr(groups, "columns") and np.ndim(groups) == 1
     table = np.asarray(groups, dtype=object).reshape(-1, 1) if single else tables.as_table(groups)
     rows, width = tables.shape(table)
     if rows != n:
         raise ValueError(f"groups has {rows} rows and y {n}; give the same rows to both.")
     schema = GroupSchema.from_table(table, list(range(width)), argument="groups")
-    if single:
-        schema = replace(schema, attributes=(str(getattr(groups, "name", None) or "group"),))
+    if single or names is not None:
+        schema = replace(schema, attributes=tuple(names or ["group"]))
     return schema, schema.group_ids(schema.encode(table))
+
+
+def _side_by_side(groups: Mapping[str, Any]) -> np.ndarray:
+    """Columns given by name, as one array of objects."""
+    columns = [np.asarray(column, dtype=object).reshape(-1) for column in groups.values()]
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError("groups has columns of different lengths; give each the rows of y.")
+    return np.column_stack(columns)
 
 
 def _predictions(value: Any, labels: np.ndarray | None, n: int, name: str) -> Predictions:
@@ -275,6 +292,8 @@ def _predictions(value: Any, labels: np.ndarray | None, n: int, name: str) -> Pr
 
 def _classification(array: np.ndarray, labels: np.ndarray, name: str) -> Predictions:
     """Tell labels from probabilities."""
+    if array.dtype == object and all(isinstance(v, float | np.floating) for v in array.ravel()):
+        array = array.astype(float)
     if array.ndim == 1 and array.dtype.kind == "f" and len(labels) == 2:
         if np.isin(array, labels).all() and not np.isin(labels, (0, 1)).all():
             return Predictions(_codes(array, labels, name))

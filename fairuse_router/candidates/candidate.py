@@ -238,6 +238,7 @@ def _as_classes(
 def _as_labels(answer: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
     """Labels in the type of the classes; refuse those that are none of them."""
     kinds = (answer.dtype.kind, classes.dtype.kind)
+    known: NDArray[np.bool_]
     try:
         with np.errstate(invalid="ignore"):
             labels = answer.astype(classes.dtype, copy=False)
