@@ -48,7 +48,7 @@ MODULES = dict(modules())
 HIDDEN = {
     "json": {"documents"},
     "textwrap": {"grids", "cli.console"},
-    "html": {"grids", "card.page"},
+    "html": {"grids"},
 }
 
 

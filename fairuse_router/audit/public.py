@@ -12,12 +12,11 @@ from fairuse_router import tables
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows
-from fairuse_router.candidates.candidate import check_probabilities
 from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.compare import Rows
 from fairuse_router.inference.envy import MisreportMoments
-from fairuse_router.metrics import Metric, Predictions, settle
+from fairuse_router.metrics import Metric, Predictions, check_probabilities, settle
 from fairuse_router.routing.policies.evidence import Evidence
 
 __all__ = ["audit_predictions"]

@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.candidates.corrected import Corrected
-from fairuse_router.metrics import Predictions
-
-_SLACK = 1e-3  # single precision, and rounding to a few digits
+from fairuse_router.metrics import Predictions, check_probabilities
 
 
 class Unusable(ValueError):
@@ -257,23 +255,3 @@ def _as_labels(answer: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
             f"{classes.tolist()[:10]}"
         )
     return labels
-
-
-def check_probabilities(proba: NDArray[Any], whose: str) -> None:
-    """Refuse rows that are no probabilities; NaN is another matter.
-
-    Raises
-    ------
-    ValueError
-        If some lie outside [0, 1], or do not sum to one.
-    """
-    with np.errstate(invalid="ignore"):
-        outside = ((proba < -_SLACK) | (proba > 1 + _SLACK)).any(axis=1)
-        off = np.abs(proba.sum(axis=1) - 1) > _SLACK
-    for rows, what in ((outside, "lie outside [0, 1]"), (off, "do not sum to one")):
-        if rows.any():
-            row = int(rows.argmax())
-            raise ValueError(
-                f"{whose}: the probabilities of {int(rows.sum())} of {len(rows)} rows {what}, such "
-                f"as {proba[row].tolist()[:5]}. Normalize them, or apply the model's link function."
-            )

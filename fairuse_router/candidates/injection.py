@@ -188,9 +188,9 @@ def _inject_value(value: Any, n_last: int) -> Any:
 
 
 def _wrap(step: Any, n_last: int) -> Any:
-    if not is_estimator(step):
-        return step
-    return (ResampleAll if hasattr(step, "fit_resample") else KeepLast)(step, n_last)
+    if hasattr(step, "fit_resample"):
+        return ResampleAll(step, n_last)
+    return KeepLast(step, n_last) if is_estimator(step) else step
 
 
 def _has_wrapped_steps(value: Any) -> bool:

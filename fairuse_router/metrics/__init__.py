@@ -28,13 +28,14 @@ from fairuse_router.metrics.built_in import (
     probabilities,
     row_losses,
 )
-from fairuse_router.metrics.metric import Metric, Predictions
+from fairuse_router.metrics.metric import Metric, Predictions, check_probabilities
 from fairuse_router.metrics.own import settle
 
 __all__ = [
     "METRICS",
     "Metric",
     "Predictions",
+    "check_probabilities",
     "confidence_and_hit",
     "get_metric",
     "named_metric",

@@ -139,3 +139,26 @@ class Metric:
             return f"{round(100 * value, 1) + 0.0:{sign}.1f}%"
         digits = 3 if abs(value) < 100 or math.isinf(value) else 0
         return f"{round(value, digits) + 0.0:{sign},.{digits}f}"
+
+
+_SLACK = 1e-3  # single precision, and rounding to a few digits
+
+
+def check_probabilities(proba: np.ndarray, whose: str) -> None:
+    """Refuse rows that are no probabilities; NaN is another matter.
+
+    Raises
+    ------
+    ValueError
+        If some lie outside [0, 1], or do not sum to one.
+    """
+    with np.errstate(invalid="ignore"):
+        outside = np.asarray(((proba < -_SLACK) | (proba > 1 + _SLACK)).any(axis=1))
+        off = np.asarray(np.abs(proba.sum(axis=1) - 1) > _SLACK)
+    for rows, what in ((outside, "lie outside [0, 1]"), (off, "do not sum to one")):
+        if rows.any():
+            row = int(rows.argmax())
+            raise ValueError(
+                f"{whose}: the probabilities of {int(rows.sum())} of {len(rows)} rows {what}, such "
+                f"as {proba[row].tolist()[:5]}. Normalize them, or apply the model's link function."
+            )
