@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from sklearn.base import is_regressor
 from sklearn.frozen import FrozenEstimator
+from sklearn.pipeline import Pipeline
+from sklearn.utils import get_tags
 
 from fairuse_router.candidates.prefit import check_models
 from fairuse_router.metrics import Metric, get_metric
@@ -45,6 +47,7 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             f"estimator={template!r} is not an estimator; pass a scikit-learn classifier such as "
             "LogisticRegression(), or a Pipeline that ends in one."
         )
+    _check_kind(template)
     if router.policy not in POLICIES:
         raise ValueError(f"policy={router.policy!r} is not known. Allowed: {', '.join(POLICIES)}.")
     if not (isinstance(router.alpha, _NUMBERS) and 0 < router.alpha < 0.5):
@@ -72,9 +75,32 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
     return _check_metric(get_metric(router.metric), template)
 
 
+_OTHERS = {
+    "clusterer": "a clusterer, which learns no labels",
+    "outlier_detector": "an outlier detector, which learns no labels",
+    "density_estimator": "a density estimator, which learns no labels",
+    "transformer": "a transformer, which predicts nothing",
+}
+
+
+def _check_kind(template: Any) -> None:
+    """Refuse what is neither classifier nor regressor."""
+    final = template[-1] if isinstance(template, Pipeline) else template
+    told = _OTHERS.get(str(getattr(get_tags(template), "estimator_type", None)))
+    survival = ("predict_survival_function", "predict_cumulative_hazard_function")
+    if any(hasattr(type(final), name) for name in survival):
+        told = "a survival model, whose target is a time that may be censored"
+    if told is None and not hasattr(template, "predict"):
+        told = "without predict"
+    if told is not None:
+        raise TypeError(
+            f"estimator: {type(final).__name__} is {told}. Pass a classifier or a regressor."
+        )
+
+
 def _check_metric(metric: Metric, template: Any) -> Metric:
     kind = type(template).__name__
-    if metric.regression != is_regressor(template):
+    if metric.regression != is_regressor(template) and not metric.any_target:
         raise ValueError(
             f"metric={metric.name!r} does not fit the estimator {kind}: use 'squared_error' or "
             "'absolute_error' for regressors; 'error', 'log_loss', 'brier', 'auc' or 'ece' for "

@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 import math
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, ClassVar, Self, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, ClassVar, Self, get_args, get_origin, get_type_hints
 
 _MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
 _INFINITE = {"inf": math.inf, "-inf": -math.inf}
@@ -128,6 +129,8 @@ def _reader(kind: Any) -> Callable[[Any], Any]:
     origin, args = get_origin(kind), get_args(kind)
     if kind is float:
         return _number
+    if kind in (str, int):
+        return partial(_exactly, kind)
     if isinstance(kind, type) and issubclass(kind, Document):
         return kind.from_dict
     if is_dataclass(kind):
@@ -163,6 +166,12 @@ def _read_fields(kind: Any, data: Any) -> Any:
 
 def _of_kind(kind: Any, value: Any) -> Any:
     if isinstance(value, kind):
+        return value
+    raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
+
+
+def _exactly(kind: Any, value: Any) -> Any:
+    if type(value) is kind:  # a truth is no number
         return value
     raise TypeError(f"{type(value).__name__} instead of {kind.__name__}")
 
@@ -242,37 +251,88 @@ def check_target(path: object, name: str = "path") -> Path:
     TypeError
         If it is neither text nor a path.
     ValueError
-        If it is a folder, or in a folder that does not exist.
+        If it is a folder, a device or a pipe, in a folder that does not exist or cannot be written
+        to, or has a name that no file can have.
     """
     target = check_path(path, name)
-    if target.is_dir():
-        raise ValueError(f"{name}={str(path)!r} is a folder; name a file in it.")
-    if not target.parent.is_dir():
-        raise ValueError(f"{name}={str(path)!r}: its folder does not exist. Create it first.")
+    told = f"{name}={str(path)!r}"
+    try:
+        if target.is_dir():
+            raise ValueError(f"{told} is a folder; name a file in it.")
+        if not target.parent.is_dir():
+            raise ValueError(f"{told}: its folder does not exist. Create it first.")
+        kind = _mode(target)
+        if kind is not None and not stat.S_ISREG(kind):
+            raise ValueError(f"{told} is a device, a pipe or a socket; name a file.")
+    except OSError as error:
+        raise ValueError(f"{told} is no name of a file: {error.strerror}.") from None
+    if not os.access(target.parent, os.W_OK):
+        raise ValueError(f"{told}: its folder cannot be written to. Name another.")
     return target
 
 
-def write_whole(content: bytes, path: str | os.PathLike[str]) -> None:
-    """Write a file by way of a temporary one beside it, so that a failure leaves nothing behind.
+def _mode(path: Path) -> int | None:
+    """Kind and rights of what a path leads to; None where it leads nowhere."""
+    try:
+        return path.stat().st_mode
+    except FileNotFoundError:
+        return None
+
+
+def is_one_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Whether two paths lead to one file, by whatever names and links."""
+    try:
+        return os.path.samefile(first, second)
+    except OSError:
+        return os.path.realpath(first) == os.path.realpath(second)
+
+
+def write_whole(content: bytes, path: str | os.PathLike[str], name: str = "path") -> None:
+    """Write a file by `writing`."""
+    with writing(path, name) as file:
+        file.write(content)
+
+
+@contextmanager
+def writing(path: str | os.PathLike[str], name: str = "path") -> Iterator[BinaryIO]:
+    """Open a file that appears whole or not at all.
+
+    It is written under a random name beside its place, and put there when all is written. It keeps
+    the rights of a file that it replaces. A link is replaced; what it leads to is left alone.
+
+    Parameters
+    ----------
+    path : str or path
+    name : str, default="path"
+        What the user calls it, for messages.
 
     Raises
     ------
+    TypeError, ValueError
+        As `check_target`.
     OSError
-        If the folder is missing or cannot be written to; what stood at `path` is untouched.
+        If the disk is full, say; what stood at `path` is untouched.
     """
-    path = Path(path)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    target = check_target(path, name)
+    handle, part = _open_beside(target)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        os.chmod(temporary, 0o666 & ~_umask())  # as open() would have made it
-        os.replace(temporary, path)
+            yield file
+            if not target.is_symlink() and (mode := _mode(target)) is not None:
+                os.chmod(part, stat.S_IMODE(mode))
+        os.replace(part, target)
     except BaseException:
-        os.unlink(temporary)
+        part.unlink(missing_ok=True)
         raise
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _open_beside(target: Path) -> tuple[int, Path]:
+    """Make a file that nobody else has, and that leads nowhere else; the mask of rights holds."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    flags |= getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        part = target.with_name(f".{secrets.token_hex(8)}.part")
+        try:
+            return os.open(part, flags, 0o666), part
+        except FileExistsError:
+            continue

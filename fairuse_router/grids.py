@@ -3,13 +3,65 @@
 from __future__ import annotations
 
 import html
+import re
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 WIDTH = 80  # columns of a terminal, and of every text
 
-_MARKS = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>#"})
+_MARKS = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>#~&$@"})
+_ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp)(?=:)|\b(www)(?=\.)")
+_LIST = re.compile(r"^(?=[-+](?:\s|$)|=+$|-+$)|^\d{1,9}(?=[.)](?:\s|$))")
+_FORMULA = tuple("=+-@\t\r")
+
+
+def shown(text: str, keep: str = "") -> str:
+    r"""Escape signs that steer a terminal or turn the direction of a text, as Python writes them.
+
+    Parameters
+    ----------
+    text : str
+    keep : str, default=""
+        Signs to leave as they are, such as the ends of lines.
+
+    Examples
+    --------
+    >>> print(shown("a\x1b[2J, \u202eb"))
+    a\x1b[2J, \u202eb
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        c if c in keep or c in _JOINERS or unicodedata.category(c) not in _STEERING else _name(c)
+        for c in text
+    )
+
+
+_STEERING = ("Cc", "Cf", "Zl", "Zp", "Cs")  # controls, formats, ends of lines, halves of signs
+_JOINERS = "\u200c\u200d"  # words of Persian and Hindi are spelt with them
+
+
+def _name(sign: str) -> str:
+    return sign.encode("unicode_escape").decode("ascii")
+
+
+def for_spreadsheets(cell: str) -> str:
+    """Mark a cell that a spreadsheet would compute by an apostrophe; numbers stay as they are.
+
+    Examples
+    --------
+    >>> for_spreadsheets("=1+1"), for_spreadsheets("-1.5"), for_spreadsheets("F")
+    ("'=1+1", '-1.5', 'F')
+    """
+    if not cell.startswith(_FORMULA):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{cell}"
+    return cell if cell[0] in "+-" else f"'{cell}"
 
 
 def clip(text: str, width: int = WIDTH) -> str:
@@ -20,6 +72,7 @@ def clip(text: str, width: int = WIDTH) -> str:
     >>> clip("intersectional", 9)
     'intersec…'
     """
+    text = shown(text)
     return text if len(text) <= width else f"{text[: width - 1]}…"
 
 
@@ -33,6 +86,7 @@ def wrap(text: str, first: str = "", then: str | None = None) -> list[str]:
         What the first line begins with, and all others; those as the first where not given.
     """
     rest = first if then is None else then
+    text = shown(text, keep="\n")
     return textwrap.wrap(text, WIDTH, initial_indent=first, subsequent_indent=rest)
 
 
@@ -53,8 +107,21 @@ def count(number: int, noun: str) -> str:
 
 
 def escape(text: str) -> str:
-    """Escape what Markdown would read as markup."""
-    return " ".join(text.split()).translate(_MARKS)
+    r"""Escape what Markdown would read as markup, addresses included.
+
+    Examples
+    --------
+    >>> print(escape("~~F~~ of www.who.int"))
+    \~\~F\~\~ of www\.who.int
+    """
+    text = shown(" ".join(text.split())).translate(_MARKS)
+    text = _ADDRESS.sub(lambda found: f"{found[0]}\\", text)
+    return _LIST.sub(lambda found: f"{found[0]}\\", text)
+
+
+def as_html(text: str) -> str:
+    """Escape a text for HTML."""
+    return html.escape(shown(text, keep="\n"))
 
 
 @dataclass(frozen=True)
@@ -80,6 +147,7 @@ class Column:
 
     def pad(self, cell: str) -> str:
         """One cell in plain text; on the left, a blank parts it from the next."""
+        cell = shown(cell)
         cell = f"{clip(cell, self.width - 1):<{self.width}}" if self.left and self.width else cell
         return " " * self.gap + cell.rjust(self.width)
 
@@ -146,14 +214,14 @@ class Grid:
         def line(cells: Sequence[str], tag: str) -> str:
             marks = [' class="text"' if c.left else "" for c in columns]
             return "".join(
-                f"<{tag}{mark}>{html.escape(cell)}</{tag}>"
+                f"<{tag}{mark}>{as_html(cell)}</{tag}>"
                 for cell, mark in zip(cells, marks, strict=True)
             )
 
         rows = "".join(f"<tr>{line(row, 'td')}</tr>" for row in self.rows)
         return (
             (f'<table class="{name}">' if name else "<table>")
-            + (f"<caption>{html.escape(caption)}</caption>" if caption else "")
+            + (f"<caption>{as_html(caption)}</caption>" if caption else "")
             + f"<thead><tr>{line([c.head for c in columns], 'th')}</tr></thead>"
             + f"<tbody>{rows}</tbody></table>"
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from numbers import Integral
 from typing import Any
 
@@ -25,8 +27,9 @@ def level_text(value: Any) -> str | None:
 
     The text is part of the bundle's file format: booleans are ``"True"`` and ``"False"``, integral
     numbers have no decimal point (``1`` and ``1.0`` are both ``"1"``, as a missing value turns an
-    integer column into floats), everything else is ``str(value)``. None, NaN, NaT, ``pandas.NA``
-    and the empty text are missing.
+    integer column into floats), everything else is ``str(value)``. Values that are equal have one
+    text: an enumeration of texts that of its value, an instant that of its time in UTC, decimals
+    no zeros at their end. None, NaN, NaT, ``pandas.NA`` and the empty text are missing.
 
     Parameters
     ----------
@@ -42,8 +45,8 @@ def level_text(value: Any) -> str | None:
     >>> level_text(True), level_text(1.0), level_text("60+"), level_text(float("nan"))
     ('True', '1', '60+', None)
     """
-    if isinstance(value, str):
-        return str(value) or None
+    if isinstance(value, str):  # to the letter, also that of an enumeration
+        return str.__str__(value) or None
     if is_missing(value):
         return None
     if isinstance(value, (bool, np.bool_)):
@@ -54,7 +57,18 @@ def level_text(value: Any) -> str | None:
         return str(int(value)) if float(value).is_integer() else str(value)
     if isinstance(value, bytes):
         return value.decode() or None
+    if isinstance(value, Decimal):
+        if value.is_nan():
+            return None
+        value = value.normalize() if value.is_finite() else value
+        return f"{value:f}" if value != 0 else "0"
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return str(value.astimezone(UTC))
     return str(value)
+
+
+# equal values of one of these types have one text
+_ONE_TEXT = {str, np.str_, int, float, bool, type(None), bytes, Decimal, date, datetime}
 
 
 def learn_levels(
@@ -103,7 +117,12 @@ def _distinct(column: tables.Column) -> Iterable[Any]:
     values = column.values
     if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
         return np.unique(values).tolist()
-    return {(type(v), v): v for v in _hashable(values)}.values()
+    return {(type(v), _key(v)): v for v in _hashable(values)}.values()
+
+
+def _key(value: Any) -> Any:
+    """What tells values of one type apart: their text, where equal ones may have two."""
+    return value if type(value) in _ONE_TEXT else level_text(value)
 
 
 def _hashable(values: Any) -> Any:
@@ -130,9 +149,11 @@ def map_distinct(column: tables.Column, code: Any) -> NDArray[np.int64]:
     if isinstance(values, np.ndarray):
         values = values.tolist()
     # 1, 1.0 and True are one dictionary key but may be different levels
-    if len(set(map(type, values)) - {str, np.str_, type(None)}) <= 1:
+    kinds = set(map(type, values)) - {str, np.str_, type(None)}
+    if len(kinds) <= 1 and kinds <= _ONE_TEXT:
         table = {v: code(v) for v in set(_hashable(values))}
         return np.fromiter(map(table.__getitem__, values), np.int64, len(values))
-    keys = [(type(v), v) for v in _hashable(values)]
-    mixed = {key: code(key[1]) for key in set(keys)}
+    keys = [(type(v), _key(v)) for v in _hashable(values)]
+    first = dict(zip(reversed(keys), reversed(values), strict=True))
+    mixed = {key: code(value) for key, value in first.items()}
     return np.fromiter(map(mixed.__getitem__, keys), np.int64, len(keys))

@@ -31,7 +31,7 @@ from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.prefit import prefit_candidates
 from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
-from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.metrics import Metric, get_metric, settle
 from fairuse_router.routing.choosing import choose_routes, part_rows
 from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.deployment import Deployment
@@ -233,6 +233,7 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
         self._forget()
         metric = check_settings(self, self._template(), self._is_prefit())
         table, rows = self._encode(X, y, sample_weight, clusters)
+        metric = settle(metric, rows.target, rows.classes, rows.weight)
         seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
         pool = self._fit_pool(table, seen, cv, metric)
         settings = Settings(self.min_group_size, self.alpha, self.price)

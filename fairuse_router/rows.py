@@ -190,10 +190,23 @@ class Columns:
         return (*self.schema.positions, *only)
 
     def complete(self, table: tables.Table, names: Sequence[str] | None) -> tables.Table:
-        """Fill in the columns of a dataframe that no prediction needs: those only audited."""
-        if self.only_audited is None or names is None:
+        """Fill in the columns of a dataframe that need not be told: lacking ones withhold."""
+        if names is None:
             return table
-        return tables.fill_in(table, list(names), self.only_audited.attributes)
+        return tables.fill_in(table, list(names), self.optional)
+
+    @property
+    def optional(self) -> tuple[str, ...]:
+        """Names of the columns that rows to predict may lack."""
+        only = () if self.only_audited is None else self.only_audited.attributes
+        return (*self.schema.attributes, *only)
+
+    def read(self, X: Any, names: Sequence[str] | None) -> tables.Table:
+        """Rows as a table; rows as JSON holds them take the training data's columns."""
+        if not tables.are_records(X) or names is None:
+            return self.complete(tables.as_table(X), names)
+        numeric = [column.name for column in self.features if column.numeric]
+        return tables.from_records(X, list(names), numeric, self.optional)
 
     def split(self, table: tables.Table) -> tuple[tables.Table, Codes]:
         """Split rows into features and the codes of their reports, shape (n, k)."""

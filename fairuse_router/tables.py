@@ -68,8 +68,12 @@ def as_table(X: Any) -> Table:
     if _is_frame(X):
         names = list(X.column_names if hasattr(X, "column_names") else X.columns)
         _refuse_duplicates(names)
+        if hasattr(X, "dtypes") and hasattr(X, "iloc"):
+            X = _plain_kinds(X)
         if any(isinstance(name, str) for name in names):
             return X
+        if not all(isinstance(t, np.dtype) and t.kind in "biuf" for t in X.dtypes):
+            return X.set_axis([f"x{j}" for j in range(len(names))], axis=1)
         X = X.to_numpy()  # scikit-learn, too, ignores names that are not strings
     if hasattr(X, "toarray") and hasattr(X, "nnz"):
         raise TypeError(
@@ -78,7 +82,11 @@ def as_table(X: Any) -> Table:
         )
     if hasattr(X, "collect") and hasattr(X, "lazy"):
         raise TypeError("X is a lazy frame; call .collect() first.")
-    array = X if isinstance(X, np.ndarray) else np.asarray(X)
+    if isinstance(X, np.ma.MaskedArray):
+        X = np.ma.filled(X.astype(np.float64 if X.dtype.kind in "biuf" else object), np.nan)
+    array = np.asarray(X)
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        array = array.astype(np.float32 if array.dtype.itemsize < 4 else np.float64)
     if array.dtype.kind in "US" and not isinstance(X, np.ndarray):
         array = np.asarray(X, dtype=object)  # a list of mixed rows would turn numbers into text
     if array.ndim != 2:
@@ -87,6 +95,71 @@ def as_table(X: Any) -> Table:
             "X.reshape(-1, 1) for one column, X.reshape(1, -1) for one row."
         )
     return array
+
+
+def _plain_kinds(frame: Any) -> Any:
+    """Columns of pandas in kinds that all read: sparse ones dense, odd floats as usual ones."""
+    kinds: dict[Any, Any] = {}
+    for j, kind in enumerate(frame.dtypes):
+        kind = getattr(kind, "subtype", kind) if type(kind).__name__ == "SparseDtype" else kind
+        if isinstance(kind, np.dtype) and kind.kind == "f" and kind.itemsize not in (4, 8):
+            kind = np.dtype(np.float32 if kind.itemsize < 4 else np.float64)
+        if kind is not frame.dtypes.iloc[j]:
+            kinds[frame.columns[j]] = kind
+    return frame.astype(kinds) if kinds else frame
+
+
+def are_records(X: Any) -> bool:
+    """Whether rows are given as JSON holds them: a list of objects."""
+    return isinstance(X, (list, tuple)) and bool(X) and all(isinstance(r, Mapping) for r in X)
+
+
+def from_records(
+    records: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    numeric: Sequence[str],
+    optional: Sequence[str],
+    as_array: bool = False,
+) -> Table:
+    """Rows that are objects as a dataframe, or as an array of objects.
+
+    Parameters
+    ----------
+    records : sequence of dict
+    names : sequence of str
+        The columns, in their order.
+    numeric, optional : sequence of str
+        Columns of numbers, and those that may be lacking; a missing value is None.
+    as_array : bool, default=False
+
+    Raises
+    ------
+    ValueError
+        For rows with other columns.
+    """
+    for row, record in enumerate(records):
+        lacking = [n for n in names if n not in record and n not in optional]
+        foreign = [n for n in record if n not in names]
+        if lacking or foreign:
+            raise ValueError(
+                f"X has other columns than the training data in row {row} (missing: {lacking}; not "
+                f"known: {foreign}). Pass the columns {list(names)}."
+            )
+    cells = {name: [record.get(name) for record in records] for name in names}
+    if as_array:
+        table = np.empty((len(records), len(names)), dtype=object)
+        for j, name in enumerate(names):
+            table[:, j] = cells[name]
+        return table
+    kinds = {
+        name: np.array([np.nan if v is None else v for v in values], dtype=np.float64)
+        if name in numeric
+        else values
+        for name, values in cells.items()
+    }
+    backends = ("pandas", "polars", "pyarrow")
+    backend = next((b for b in backends if importlib.util.find_spec(b) is not None), "pandas")
+    return from_columns(kinds, backend)
 
 
 def _is_frame(X: Any) -> bool:
@@ -122,6 +195,8 @@ def column(table: Table, position: int) -> Column:
     series = frame[frame.columns[position]]
     if series.implementation.is_pandas_like() and series.dtype in (nw.Categorical, nw.Enum):
         native = series.to_native()
+        if not hasattr(native, "cat"):  # a dictionary of Arrow's
+            return Column(native.to_list())
         codes = native.cat.codes.to_numpy().astype(np.int64)
         return Column([], tuple(native.cat.categories.tolist()), codes)
     categories = tuple(series.dtype.categories) if isinstance(series.dtype, nw.Enum) else None
@@ -137,7 +212,8 @@ def is_numeric(table: Table, position: int) -> bool:
         series = frame[frame.columns[position]]
         if series.implementation.is_pandas_like() and series.dtype == nw.Categorical:
             # scikit-learn takes categories that are booleans for numbers
-            return bool(series.to_native().cat.categories.dtype == bool)
+            native = series.to_native()
+            return hasattr(native, "cat") and bool(native.cat.categories.dtype == bool)
         if series.dtype == nw.Object:
             return _are_numbers(series.to_list())
         return bool(series.dtype.is_numeric() or series.dtype == nw.Boolean)

@@ -1,9 +1,11 @@
 """Documents: what is read back must be what was written, or be refused by name."""
 
+import itertools
 import json
 import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from small_routers import LOGISTIC
 from small_routers import router as small_router
@@ -12,6 +14,7 @@ from fairuse_router import Audit, GroupSchema, RoutingTable
 from fairuse_router.audit.reaudit import Reaudit
 from fairuse_router.audit.records import AuditRecords
 from fairuse_router.card import Card
+from fairuse_router.cli.cells import Reading
 from fairuse_router.documents import Document, Written
 from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Route
 from fairuse_router.routing.explanation import Explanation
@@ -27,6 +30,7 @@ KINDS = {
     "route": Route,
     "group's record": GroupRecord,
     "change": Change,
+    "reading": Reading,
 }
 READERS = {kind: of.from_dict for kind, of in KINDS.items()}
 WRITTEN_ONLY = {"re-audit": Reaudit, "explanation": Explanation, "plan": DisclosurePlan}
@@ -50,6 +54,7 @@ def written(rows):
         "route": table.routes[-1],
         "group's record": table.groups[0],
         "change": table.to_generic({3: "why"}, "withdrawn").history[0],
+        "reading": Reading(("NA", "?"), ("x",), "patient"),
         "re-audit": router.reaudit(rows.frame, rows.y),
         "explanation": router.explain(rows.frame[:3]),
         "plan": table.disclosure_plan(),
@@ -167,3 +172,95 @@ def test_a_table_that_contradicts_itself(documents):
         RoutingTable.from_dict({**data, "grid": [99] * len(data["grid"])})
     with pytest.raises(ValueError, match="grid has 8 entries; the group attributes need 9"):
         RoutingTable.from_dict({**data, "grid": data["grid"][1:]})
+
+
+def served(data):
+    """A group that generic does not serve, and its route."""
+    return next(g for g, r in enumerate(data["groups"]) if r["candidate"] != "generic")
+
+
+def change(name, value, within=None):
+    def apply(data):
+        (data if within is None else data[within][-1])[name] = value
+
+    return apply
+
+
+def all_generic(data):
+    for record in data["groups"]:
+        record["candidate"] = "generic"
+
+
+def first_of_a_group(data):
+    data["routes"][0] = {"candidate": "onehot", "group": 0, "strength": 1.0}
+
+
+def partial_that_tells(data):
+    full = [i for i, route in enumerate(data["grid"]) if route]
+    data["grid"][1] = data["grid"][full[0]]
+
+
+CONTRADICTIONS = {
+    "records": all_generic,
+    "reversed": lambda data: data.update(grid=[data["grid"][0], *data["grid"][:0:-1]]),
+    "first": first_of_a_group,
+    "partial": partial_that_tells,
+    "fractions": lambda data: data.update(grid=[v + 0.9 for v in data["grid"]]),
+    "texts": lambda data: data.update(grid=[str(v) for v in data["grid"]]),
+    "truths": lambda data: data.update(grid=[bool(v) for v in data["grid"]]),
+    "negative group": change("group", -1, "routes"),
+    "group beyond": change("group", 99, "routes"),
+    "half a group": change("group", 0.5, "routes"),
+    "no group": change("group", None, "routes"),
+    "strength 0": change("strength", 0.0, "routes"),
+    "strength 2": change("strength", 2.0, "routes"),
+    "another strength": change("strength", 0.5, "routes"),
+    "alpha": change("alpha", math.nan),
+    "alpha 1": change("alpha", 1),
+    "alpha text": change("alpha", "0.1"),
+    "policy": change("policy", 3),
+    "others": lambda data: data["groups"].reverse(),
+    "rows": change("rows", -1, "groups"),
+    "half rows": change("rows", 1.5, "groups"),
+    "gain": change("gain", math.nan, "groups"),
+    "candidate": change("candidate", "magic", "groups"),
+}
+
+
+@pytest.mark.parametrize("how", CONTRADICTIONS)
+def test_a_table_whose_parts_contradict_each_other_is_refused(documents, how):
+    data = json.loads(json.dumps(documents["routing table"]))
+    assert any(r["candidate"] != "generic" for r in data["groups"])
+    CONTRADICTIONS[how](data)
+    with pytest.raises(ValueError, match=r"group|route|grid|alpha|policy|report"):
+        RoutingTable.from_dict(data)
+
+
+def mutants(data, rng):
+    """Copies of a document in which one value is another."""
+    values = [None, 0, 1, -1, 2, 0.5, 1e6, "inf", "", "generic", "onehot", [], {}, True]
+    while True:
+        copy = json.loads(json.dumps(data))
+        places, walk = [], [copy]
+        while walk:
+            part = walk.pop()
+            keys = part if isinstance(part, dict) else range(len(part))
+            places += [(part, key) for key in keys]
+            walk += [part[key] for key in keys if isinstance(part[key], (dict, list))]
+        part, key = places[rng.integers(len(places))]
+        part[key] = values[rng.integers(len(values))]
+        yield copy
+
+
+@pytest.mark.parametrize("kind", ["routing table", "audit", "group schema"])
+def test_mutants_are_refused_or_read(documents, written, kind):
+    rng = np.random.default_rng(0)
+    for mutant in itertools.islice(mutants(documents[kind], rng), 700):
+        try:
+            again = READERS[kind](mutant)
+            if kind == "routing table":
+                str(again)
+                again.explain(again.schema.report_codes)
+        except ValueError:
+            continue
+        assert again.to_json()

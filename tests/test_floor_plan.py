@@ -48,7 +48,7 @@ MODULES = dict(modules())
 HIDDEN = {
     "json": {"documents"},
     "textwrap": {"grids", "cli.console"},
-    "html": {"grids", "card.page"},
+    "html": {"grids"},
 }
 
 
@@ -73,8 +73,8 @@ def test_every_module_has_a_room():
     rooms = {name.split(".")[0] for name in MODULES}
     assert rooms == set(RANK)
     packages = {room for room in rooms if (ROOT / room).is_dir()}
-    assert len(packages) <= 8
-    assert len(rooms - packages) <= 9
+    assert len(packages) <= 9
+    assert len(rooms - packages) <= 8
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -4,7 +4,18 @@ import html.parser
 
 import pytest
 
-from fairuse_router.grids import WIDTH, Column, Grid, clip, fill, numbers, wrap
+from fairuse_router.grids import (
+    WIDTH,
+    Column,
+    Grid,
+    clip,
+    escape,
+    fill,
+    for_spreadsheets,
+    numbers,
+    shown,
+    wrap,
+)
 
 NASTY = ["<b>|", "a" * 30, "*x* [y](z)", "", "  two\nlines "]
 
@@ -60,3 +71,56 @@ def test_texts_fit_the_terminal():
     assert [line[:3] for line in wrap(text, "- ", "  ")][:2] == ["- w", "  w"]
     assert {line[:3] for line in wrap(text, "  ")} == {"  w"}
     assert wrap("") == []
+
+
+STEERING = ["\x1b[2J", "\x00", "\x7f", "\x9b31m", "\u202e", "\u2066", "\u2028", "\ufeff", "\ud800"]
+
+
+@pytest.mark.parametrize("sign", STEERING)
+def test_signs_that_steer_are_shown_in_every_text(sign):
+    level = f"a{sign}b"
+    grid = Grid([Column(level, 30, left=True), "n"], [[level, level]])
+    texts = [*grid.lines(), grid.to_markdown(), grid.to_html("", level), *wrap(level), clip(level)]
+    for text in texts:
+        assert sign[0] not in text
+        assert "\\" in text or sign.isspace()  # which Markdown folds to a blank
+    assert shown(level) == f"a{sign.encode('unicode_escape').decode()}b" or sign == "\ud800"
+
+
+def test_words_of_any_language_stay_as_they_are():
+    for text in ("größe", "می‌خواهم", "क्‍ष", "男 女", "a b", "👩‍⚕️"):
+        assert shown(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("~~F~~", r"\~\~F\~\~"),
+        ("~~~", r"\~\~\~"),
+        ("http://x.org", r"http\://x.org"),
+        ("HTTPS://x.org", r"HTTPS\://x.org"),
+        ("see www.x.org", r"see www\.x.org"),
+        ("me@x.org", r"me\@x.org"),
+        ("$a$ & b", r"\$a\$ \& b"),
+        ("- a", r"\- a"),
+        ("1. a", r"1\. a"),
+        ("---", r"\---"),
+        ("<b>", r"\<b\>"),
+        ("26.0%", "26.0%"),
+        ("-1.2%", "-1.2%"),
+    ],
+)
+def test_markdown_shows_texts_as_they_are(text, expected):
+    assert escape(text) == expected
+
+
+@pytest.mark.parametrize(
+    "cell", ["=1+1", "+a", "-a", "@x", "\tx", "\rx", "=1", "-1+cmd|' /C calc'!A0"]
+)
+def test_cells_that_begin_a_formula_are_marked(cell):
+    assert for_spreadsheets(cell) == f"'{cell}"
+
+
+def test_numbers_and_words_are_no_formulas():
+    for cell in ("-1.5", "+1", "1e3", "F", "", "-inf", "a=b"):
+        assert for_spreadsheets(cell) == cell

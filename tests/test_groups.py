@@ -1,6 +1,9 @@
 """GroupSchema: levels, codes, the grid of reports, encodings."""
 
+import datetime
+import enum
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -185,3 +188,69 @@ def test_any_text_is_a_level(texts):
     schema = GroupSchema.from_table(table, list(table.columns))
     assert set(schema.levels[0]) == set(texts)
     assert (schema.encode(table) > 0).all()
+
+
+class Sex(str, enum.Enum):  # noqa: UP042  its text is not its value
+    F = "F"
+    M = "M"
+
+
+class Day(enum.IntEnum):
+    ONE = 1
+    TWO = 2
+
+
+UTC, BERLIN = datetime.UTC, datetime.timezone(datetime.timedelta(hours=1))
+EQUAL = {
+    "decimals": [Decimal("1.0"), Decimal("1"), Decimal("1.00"), Decimal("1E0"), 1, 1.0],
+    "fractions": [Decimal("1.50"), Decimal("1.5")],
+    "hundreds": [Decimal("1E2"), Decimal("100"), 100],
+    "instants": [
+        datetime.datetime(2020, 1, 1, tzinfo=UTC),
+        datetime.datetime(2020, 1, 1, 1, tzinfo=BERLIN),
+        pd.Timestamp("2020-01-01", tz="UTC"),
+        pd.Timestamp("2020-01-01 05:30", tz="Asia/Kolkata"),
+    ],
+    "enumerations": [Sex.F, "F", np.str_("F")],
+    "numbers": [Day.ONE, 1, np.int64(1), np.float32(1), "1"],
+}
+
+
+@pytest.mark.parametrize("kind", EQUAL)
+def test_equal_values_have_one_text_alone_and_in_a_batch(kind):
+    values = EQUAL[kind]
+    (text,) = {level_text(value) for value in values}
+    schema = GroupSchema(("g",), (0,), ((text,),), handle_unknown="withhold")
+    for order in (values, values[::-1]):
+        table = np.empty((len(values), 1), dtype=object)
+        table[:, 0] = order
+        assert schema.encode(table).ravel().tolist() == [1] * len(values)
+        for row in range(len(values)):
+            assert schema.encode(table[row : row + 1]).tolist() == [[1]]
+    frame = pd.DataFrame({"g": pd.Series(values[:2] * 5 + ["other"], dtype=object)})
+    learned = GroupSchema.from_table(frame.iloc[:10], ["g"])
+    assert learned.levels == ((text,),)
+
+
+class Odd:
+    """Equal to others of another text."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def __eq__(self, other):
+        return isinstance(other, Odd)
+
+    def __hash__(self):
+        return 0
+
+    def __str__(self):
+        return self.text
+
+
+def test_values_of_any_type_are_told_apart_by_their_text():
+    table = np.empty((4, 1), dtype=object)
+    table[:, 0] = [Odd("a"), Odd("b"), Odd("a"), Odd("b")]
+    schema = GroupSchema.from_table(table, [0])
+    assert schema.levels == (("a", "b"),)
+    assert schema.encode(table).ravel().tolist() == [1, 2, 1, 2]

@@ -44,7 +44,7 @@ def read_metrics(metrics: Any) -> list[Metric]:
             "metrics apart by name. Drop the repeated one, or give your own callables different "
             "names (def, not lambda)."
         )
-    if len({metric.regression for metric in chosen}) > 1:
+    if len({metric.regression for metric in chosen if not metric.any_target}) > 1:
         raise ValueError(
             f"metrics={names} mixes classification and regression; audit them one after the other."
         )

@@ -13,7 +13,7 @@ from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import Routing, audit_rows
 from fairuse_router.audit.selection import regrouped
 from fairuse_router.candidates.pool import Pool
-from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.metrics import Metric, Predictions, settle
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.policies.evidence import Evidence
 from fairuse_router.rows import Grouping, TrainingRows
@@ -37,6 +37,7 @@ def audit_deployed(
     """
     check_target_kind(metrics, regression=data.classes is None)
     testing.checked(metrics)
+    metrics = [settle(metric, data.target, data.classes, data.weight) for metric in metrics]
     pool = Pool.of_fitted(deployment.candidates, data, metrics if by is None else ())
     evidence = Evidence(data.outcomes, pool.scores, metrics, unavailable=pool.unavailable)
     routes = deployment.table.look_up(data.codes)

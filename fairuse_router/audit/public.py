@@ -16,7 +16,7 @@ from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.compare import Rows
 from fairuse_router.inference.envy import MisreportMoments
-from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.metrics import Metric, Predictions, check_probabilities, settle
 from fairuse_router.routing.policies.evidence import Evidence
 
 __all__ = ["audit_predictions"]
@@ -104,8 +104,9 @@ def audit_predictions(
     testing = _testing(more, alpha=alpha, correction=correction, tests=tests, baseline=baseline)
     y = _column(y, "y")
     chosen = read_metrics(metrics)
-    regression = chosen[0].regression
-    labels = None if regression else _labels(y if classes is None else classes, classes is None)
+    labels = None
+    if not _is_regression(chosen, y, classes):
+        labels = _labels(y if classes is None else classes, classes is None)
     target = y.astype(float) if labels is None else _codes(y, labels, "y")
     schema, ids = _groups(groups, len(y))
     read = {
@@ -117,6 +118,7 @@ def audit_predictions(
     )
     unit = None if clusters is None else _column(clusters, "clusters")
     rows = Rows(target, ids, schema.n_groups, weight, unit)
+    chosen = [settle(metric, target, labels, weight) for metric in chosen]
     measure = _Misreports(rows, labels, schema.group_names(), chosen, read)
     moments = {
         name: measure.of(name, _named(given, f"misreports[{name!r}]"))
@@ -125,6 +127,14 @@ def audit_predictions(
     everybody = np.ones(len(y), dtype=bool)
     scores = {name: Scores(p, everybody, moments.get(name)) for name, p in read.items()}
     return audit_rows(Evidence(rows, scores, chosen), schema, testing)
+
+
+def _is_regression(chosen: Sequence[Metric], y: np.ndarray, classes: Any) -> bool:
+    """Whether y are measurements: as the metrics say, or fractions under those of one's own."""
+    told = {metric.regression for metric in chosen if not metric.any_target}
+    if told:
+        return told == {True}
+    return classes is None and y.dtype.kind == "f" and bool((y % 1 != 0).any())
 
 
 def _testing(more: Mapping[str, Any], **settings: Any) -> AuditSettings:
@@ -236,21 +246,40 @@ def _refuse_unknown(unknown: np.ndarray, labels: np.ndarray, name: str) -> None:
 
 def _groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:
     """Learn the groups and number the rows."""
+    if n == 0:
+        raise ValueError("y has no rows; an audit needs some.")
+    names: Sequence[str] | None = None
+    if isinstance(groups, Mapping):
+        names = [str(name) for name in groups]
+        groups = _side_by_side(groups)
+    elif hasattr(groups, "to_frame") and not hasattr(groups, "columns"):  # a series keeps its order
+        names = [str(getattr(groups, "name", None) or "group")]
+        groups = groups.to_frame()
     single = not hasattr(groups, "columns") and np.ndim(groups) == 1
     table = np.asarray(groups, dtype=object).reshape(-1, 1) if single else tables.as_table(groups)
     rows, width = tables.shape(table)
     if rows != n:
         raise ValueError(f"groups has {rows} rows and y {n}; give the same rows to both.")
     schema = GroupSchema.from_table(table, list(range(width)), argument="groups")
-    if single:
-        schema = replace(schema, attributes=(str(getattr(groups, "name", None) or "group"),))
+    if single or names is not None:
+        schema = replace(schema, attributes=tuple(names or ["group"]))
     return schema, schema.group_ids(schema.encode(table))
+
+
+def _side_by_side(groups: Mapping[str, Any]) -> np.ndarray:
+    """Columns given by name, as one array of objects."""
+    columns = [np.asarray(column, dtype=object).reshape(-1) for column in groups.values()]
+    if len({len(column) for column in columns}) != 1:
+        raise ValueError("groups has columns of different lengths; give each the rows of y.")
+    return np.column_stack(columns)
 
 
 def _predictions(value: Any, labels: np.ndarray | None, n: int, name: str) -> Predictions:
     """Read labels or probabilities."""
     if isinstance(value, Predictions):
         read = value
+        if labels is not None and read.proba is not None:
+            check_probabilities(read.proba, name)
     elif labels is None:
         read = Predictions(np.asarray(value, dtype=float).reshape(-1))
     else:
@@ -262,6 +291,8 @@ def _predictions(value: Any, labels: np.ndarray | None, n: int, name: str) -> Pr
 
 def _classification(array: np.ndarray, labels: np.ndarray, name: str) -> Predictions:
     """Tell labels from probabilities."""
+    if array.dtype == object and all(isinstance(v, float | np.floating) for v in array.ravel()):
+        array = array.astype(float)
     if array.ndim == 1 and array.dtype.kind == "f" and len(labels) == 2:
         if np.isin(array, labels).all() and not np.isin(labels, (0, 1)).all():
             return Predictions(_codes(array, labels, name))
@@ -279,6 +310,7 @@ def _classification(array: np.ndarray, labels: np.ndarray, name: str) -> Predict
             f"{name} holds values that are not probabilities in [0, 1] (or NaN). Pass labels, or "
             "apply the model's link function first."
         )
+    check_probabilities(array, name)
     return Predictions.from_proba(array)
 
 

@@ -17,7 +17,7 @@ from fairuse_router.documents import Written, plain
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.inference.compare import Resampling, compare, default_test
-from fairuse_router.metrics import Metric, named_metric
+from fairuse_router.metrics import Metric, named_metric, settle
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import TrainingRows
@@ -194,6 +194,7 @@ def reaudit(
     alpha : float
     """
     table, features = deployment.table, data.features
+    metric = settle(metric, data.target, data.classes, data.weight)
     routed = deployment.predictions(features, table.look_up(data.codes))
     generic = deployment.predictions(features, np.zeros(len(data.y), dtype=np.int64))
     served = table.grid[tuple(table.schema.group_codes.T)] != 0

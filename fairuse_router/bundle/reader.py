@@ -339,7 +339,7 @@ class Bundle:
         return any(output["name"] in _VALUES for output in self.outputs)
 
     def _table(self, X: Any) -> tables.Table:
-        table = self.layout.fill_in(tables.as_table(X), self.schema)
+        table = self.layout.read(X, self.schema)
         self.layout.check(table)
         return table
 

@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.candidates.corrected import Corrected
-from fairuse_router.metrics import Predictions
+from fairuse_router.metrics import Predictions, check_probabilities
+
+
+class Unusable(ValueError):
+    """Answers of a model that nothing can be made of; the candidate serves nobody."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +183,8 @@ def predict_rows(
     label, *probabilities = evaluate(models, model_of_route, features, routes, methods, classes)
     if classes is None:
         return Predictions(np.asarray(label, dtype=np.float64))
+    for p in probabilities:
+        check_probabilities(p, f"candidate {models[0].candidate!r}")
     return Predictions(np.searchsorted(classes, label), *probabilities)
 
 
@@ -195,21 +201,49 @@ def _ask(
     estimator: Any, X: tables.Table, methods: Sequence[str], classes: NDArray[Any] | None
 ) -> list[NDArray[Any]]:
     """Predictions of one estimator, with the probabilities' columns in the order of `classes`."""
-    return [
-        as_classes(estimator, np.asarray(getattr(estimator, m)(X)), m, classes) for m in methods
-    ]
+    answers = [np.asarray(getattr(estimator, m)(X)) for m in methods]
+    return [as_classes(estimator, a, m, classes) for a, m in zip(answers, methods, strict=True)]
 
 
 def as_classes(
     estimator: Any, answer: NDArray[Any], method: str, classes: NDArray[Any] | None
 ) -> NDArray[Any]:
     """An answer in the type, or with the columns, of the router's classes."""
-    if method == "predict" and classes is not None:
-        return answer.astype(classes.dtype, copy=False)
+    if method == "predict":
+        answer = answer[:, 0] if answer.ndim == 2 and answer.shape[1] == 1 else answer
+        return answer if classes is None else _as_labels(answer, classes)
     if method == "predict_proba" and classes is not None:
         own = np.asarray(estimator.classes_)
+        if answer.shape[1:] != own.shape:
+            raise Unusable(f"predict_proba of shape {answer.shape} is not for {len(own)} classes")
         if not np.array_equal(own, classes):
+            if not np.isin(own, classes).all():
+                raise Unusable(f"the model has the classes {own.tolist()[:5]}, which y has not")
             full = np.zeros((len(answer), len(classes)), dtype=answer.dtype)
             full[:, np.searchsorted(classes, own)] = answer
             return full
     return answer
+
+
+def _as_labels(answer: NDArray[Any], classes: NDArray[Any]) -> NDArray[Any]:
+    """Labels in the type of the classes; refuse those that are none of them."""
+    kinds = (answer.dtype.kind, classes.dtype.kind)
+    known: NDArray[np.bool_]
+    try:
+        with np.errstate(invalid="ignore"):
+            labels = answer.astype(classes.dtype, copy=False)
+            same = labels is answer or kinds == ("O", "O") or labels.astype(answer.dtype) == answer
+        place = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        known = np.asarray(same & (classes[place] == labels), dtype=bool)
+    except (TypeError, ValueError, OverflowError):  # of another kind altogether
+        known = np.zeros(len(answer), dtype=bool)
+    if known.shape != answer.shape or not known.all():
+        wrong = answer[~known] if known.shape == answer.shape else answer
+        if wrong.dtype.kind == "f" and np.isnan(wrong).all():
+            raise Unusable(f"the model answers {len(wrong)} of {len(answer)} rows by NaN")
+        told = list(dict.fromkeys(wrong.ravel().tolist()))[:3]
+        raise Unusable(
+            f"the model answers {', '.join(map(repr, told))}, which is none of the classes "
+            f"{classes.tolist()[:10]}"
+        )
+    return labels

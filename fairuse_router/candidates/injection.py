@@ -7,7 +7,7 @@ non-final step of each Pipeline inside it is wrapped so that they pass by unchan
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,37 @@ from fairuse_router import tables
 from fairuse_router.candidates.percolumn import PER_COLUMN, pad
 
 
-class KeepLast(TransformerMixin, BaseEstimator):
+class _Wrapped(BaseEstimator):
+    """A step that answers for the one it wraps: same parameters, same tags."""
+
+    def __init__(self, transformer: Any, n_last: int) -> None:
+        self.transformer = transformer
+        self.n_last = n_last
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Parameters of the wrapped transformer."""
+        return self.transformer.get_params(deep=deep)
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters of the wrapped transformer."""
+        self.transformer.set_params(**params)
+        return self
+
+    def __sklearn_clone__(self) -> Self:
+        return type(self)(clone(self.transformer), self.n_last)
+
+    def __sklearn_tags__(self) -> Any:
+        return self.transformer.__sklearn_tags__()
+
+    def get_metadata_routing(self) -> Any:
+        """What the wrapped transformer asks for, such as sample weights."""
+        return self.transformer.get_metadata_routing()
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return f"{type(self).__name__}({self.transformer!r}, n_last={self.n_last})"
+
+
+class KeepLast(TransformerMixin, _Wrapped):
     """A transformer that sees all but the last columns, and passes those by unchanged.
 
     It answers for the transformer that it wraps: same parameters, same tags, so that parameter
@@ -31,32 +61,6 @@ class KeepLast(TransformerMixin, BaseEstimator):
     n_last : int
         Number of columns on the right that it must not see.
     """
-
-    def __init__(self, transformer: Any, n_last: int) -> None:
-        self.transformer = transformer
-        self.n_last = n_last
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Parameters of the wrapped transformer."""
-        return self.transformer.get_params(deep=deep)
-
-    def set_params(self, **params: Any) -> KeepLast:
-        """Set parameters of the wrapped transformer."""
-        self.transformer.set_params(**params)
-        return self
-
-    def __sklearn_clone__(self) -> KeepLast:
-        return KeepLast(clone(self.transformer), self.n_last)
-
-    def __sklearn_tags__(self) -> Any:
-        return self.transformer.__sklearn_tags__()
-
-    def get_metadata_routing(self) -> Any:
-        """What the wrapped transformer asks for, such as sample weights."""
-        return self.transformer.get_metadata_routing()
-
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        return f"KeepLast({self.transformer!r}, n_last={self.n_last})"
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> KeepLast:
         """Fit the transformer on all but the last columns."""
@@ -93,6 +97,26 @@ class KeepLast(TransformerMixin, BaseEstimator):
         # a step may turn an array into a dataframe, whose columns need names
         last_names = names[cut:] if names else [f"group{j}" for j in range(self.n_last)]
         return tables.take_columns(X, range(cut)), last, last_names
+
+
+class ResampleAll(_Wrapped):
+    """A sampler of training rows, as imbalanced-learn has them; it sees the last columns, too.
+
+    Rows that it makes up between two others get the last columns of the nearer one.
+    """
+
+    def fit_resample(self, X: Any, y: Any, **params: Any) -> Any:
+        """Resample rows and labels."""
+        self.transformer_ = clone(self.transformer)
+        rows, y = self.transformer_.fit_resample(X, y, **params)
+        if hasattr(rows, "nnz") or hasattr(self.transformer_, "sample_indices_"):
+            return rows, y
+        width = tables.shape(rows)[1]
+        last = range(width - self.n_last, width)
+        names = tables.column_names(rows)
+        values = np.asarray(tables.take_columns(rows, last), dtype=np.float64).round()
+        head = tables.take_columns(rows, range(width - self.n_last))
+        return tables.append_columns(head, values, names[last.start :] if names else []), y
 
 
 def inject(estimator: Any, n_last: int) -> Any:
@@ -164,6 +188,8 @@ def _inject_value(value: Any, n_last: int) -> Any:
 
 
 def _wrap(step: Any, n_last: int) -> Any:
+    if hasattr(step, "fit_resample"):
+        return ResampleAll(step, n_last)
     return KeepLast(step, n_last) if is_estimator(step) else step
 
 
@@ -171,7 +197,7 @@ def _has_wrapped_steps(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return any(_has_wrapped_steps(v) for _, v, *_ in value)
     params = value.get_params(deep=True).values() if is_estimator(value) else ()
-    return any(isinstance(v, KeepLast) for v in params)
+    return any(isinstance(v, _Wrapped) for v in params)
 
 
 def _hands_on_some_columns(estimator: Any) -> bool:

@@ -12,7 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
-from fairuse_router.candidates.candidate import Candidate, predict_rows
+from fairuse_router.candidates.candidate import Candidate, Unusable, predict_rows
 from fairuse_router.metrics import Predictions
 
 _BY_MARGIN = (LogisticRegression.predict, RidgeClassifier.predict)  # a subclass may differ
@@ -51,7 +51,7 @@ def predict_as(
     )
     lost = int(predictions.undefined.sum())
     if lost:
-        raise ValueError(f"the model answers {lost} of {len(predictions)} rows by NaN")
+        raise Unusable(f"the model answers {lost} of {len(predictions)} rows by NaN")
     return predictions
 
 

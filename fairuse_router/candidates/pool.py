@@ -38,9 +38,14 @@ class Pool:
         envy: Sequence[Metric] = (),
     ) -> Pool:
         """Score candidates as they are on rows that none of them has seen."""
-        unavailable = {name: dict(c.unavailable) for name, c in candidates.items()}
-        return cls(candidates, score_candidates(candidates, rows, envy), unavailable)
+        scores, unavailable = score_candidates(candidates, rows, envy)
+        for name, candidate in candidates.items():
+            unavailable[name] |= candidate.unavailable
+        return cls(candidates, scores, unavailable)
 
     def on(self, rows: TrainingRows, envy: Sequence[Metric] = ()) -> Pool:
         """Return the pool with its scores on other rows that no candidate has seen."""
-        return replace(self, scores=score_candidates(self.candidates, rows, envy))
+        scores, unavailable = score_candidates(self.candidates, rows, envy)
+        for name, reasons in self.unavailable.items():
+            unavailable[name] = {**unavailable.get(name, {}), **reasons}
+        return replace(self, scores=scores, unavailable=unavailable)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
-from fairuse_router.candidates.candidate import Candidate
+from fairuse_router.candidates.candidate import Candidate, Unusable
 from fairuse_router.candidates.misreports import predict_as, under_reports
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.candidates.recipes import first_line
@@ -137,11 +137,21 @@ def _misreports(
 
 def score_candidates(
     candidates: Mapping[str, Candidate], data: TrainingRows, envy: Sequence[Metric] = ()
-) -> dict[str, Scores]:
-    """Score fitted candidates on rows that they have not seen."""
+) -> tuple[dict[str, Scores], dict[str, dict[int, str]]]:
+    """Score fitted candidates on rows that they have not seen; say whom each cannot serve."""
     everything = np.arange(len(data.y))
-    parts = [score(c, data, everything, everything, envy) for c in candidates.values()]
-    return gather_all(candidates, [p for p in parts if p.predictions is not None], data)
+    parts = []
+    for name, candidate in candidates.items():
+        try:
+            parts.append(score(candidate, data, everything, everything, envy))
+        except Unusable as error:
+            if name == GENERIC:
+                raise ValueError(f"candidate {name!r}: {error}.") from error
+            reasons = dict.fromkeys(range(data.n_groups), str(error))
+            parts.append(Part(name, unavailable=reasons))
+    scored = [p for p in parts if p.predictions is not None]
+    unavailable = {p.name: dict(p.unavailable) for p in parts}
+    return gather_all(candidates, scored, data), unavailable
 
 
 def gather_all(

@@ -154,7 +154,7 @@ class Card(Document):
             raise ValueError(
                 f"path={os.fspath(path)!r} ends in {ending!r}; allowed: {', '.join(writers)}."
             )
-        write_whole(writers[ending]().encode(), check_target(path))
+        write_whole(writers[ending]().encode("utf-8", "backslashreplace"), check_target(path))
 
 
 def _check(audit: Audit, table: RoutingTable, selection: Audit) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairuse_router.audit import Audit
+from fairuse_router.grids import shown
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.table import RoutingTable
 
@@ -63,10 +64,10 @@ def plot_gains(
         if r.gain is not None and abs(r.gain) != float("inf"):
             ax.plot(scale * r.gain, place, _MARKS[r.verdict], color=colour)
     ax.axvline(0, color="black", lw=0.8)
-    ax.set_yticks(range(len(records)), [f"{r.group} ({r.n:,})" for r in reversed(records)])
-    ax.set_ylim(-0.6, len(records) - 0.4)
+    _name_lines(ax, [f"{r.group} ({r.n:,})" for r in records])
     unit = ", points" if scale == 100 else ""
-    ax.set_xlabel(f"gain of {candidate} over {audit.baseline} in {name}{unit} (right is better)")
+    across = f"gain of {candidate} over {audit.baseline} in {name}{unit} (right is better)"
+    ax.set_xlabel(shown(across), parse_math=False)
     for verdict, colour in _COLOURS.items():
         ax.plot([], [], _MARKS[verdict], color=colour, label=verdict)
     _legend(ax, len(records))
@@ -116,9 +117,8 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
         ax.plot(mean, place, "o", color="#1b7837", label="real" if place == 0 else None)
     for x, style in ((0, "-"), (0.5, ":"), (1, "--")):
         ax.axvline(x, color="black", lw=0.8, ls=style)
-    names = [", ".join(r.report) + ("" if r.rows is None else f" ({r.rows:,})") for r, _ in records]
-    ax.set_yticks(range(len(records)), names[::-1])
-    ax.set_ylim(-0.6, len(records) - 0.4)
+    rows = ["" if r.rows is None else f" ({r.rows:,})" for r, _ in records]
+    _name_lines(ax, [", ".join(r.report) + n for (r, _), n in zip(records, rows, strict=True)])
     level = f"{1 - table.alpha:.0%} interval"
     ax.set_xlabel(f"part of the personal correction (0 none, 1 all; {level})")
     _legend(ax, len(records))
@@ -134,6 +134,12 @@ def _axes(ax: Any, lines: int, who: str) -> Any:
     if ax is None:
         _, ax = plt.subplots(figsize=(7, 1.2 + 0.35 * lines), layout="constrained")
     return ax
+
+
+def _name_lines(ax: Any, names: list[str]) -> None:
+    """Name the lines from the top down, each text as it is: one with dollars is no formula."""
+    ax.set_yticks(range(len(names)), [shown(name) for name in names[::-1]], parse_math=False)
+    ax.set_ylim(-0.6, len(names) - 0.4)
 
 
 def _legend(ax: Any, lines: int) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fairuse_router.grids import Grid, escape
+from fairuse_router.grids import Grid, as_html, escape
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
@@ -53,18 +52,18 @@ class Page:
 
     def to_html(self) -> str:
         """Render as one HTML page without scripts or links; every text is escaped."""
-        body = [f"<h1>{html.escape(self.title)}</h1>"]
+        body = [f"<h1>{as_html(self.title)}</h1>"]
         for section in self.sections:
-            body.append(f"<h2>{html.escape(section.title)}</h2>")
-            body += [f"<p>{html.escape(p)}</p>" for p in section.paragraphs]
+            body.append(f"<h2>{as_html(section.title)}</h2>")
+            body += [f"<p>{as_html(p)}</p>" for p in section.paragraphs]
             if section.points:
-                items = "".join(f"<li>{html.escape(p)}</li>" for p in section.points)
+                items = "".join(f"<li>{as_html(p)}</li>" for p in section.points)
                 body.append(f"<ul>{items}</ul>")
             if section.grid is not None:
                 body.append(section.grid.to_html())
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-            f"<title>{html.escape(self.title)}</title><style>{_STYLE}</style></head><body>"
+            f"<title>{as_html(self.title)}</title><style>{_STYLE}</style></head><body>"
             + "\n".join(body)
             + "</body></html>\n"
         )

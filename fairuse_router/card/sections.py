@@ -135,7 +135,7 @@ def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
         yield Section(
             f"Audit: {name}",
             [
-                f"{note} Counts are gains / violations / undetermined (= of a model with itself) at "
+                f"{note} Counts are gains / violations / undetermined (= a model with itself) at "
                 f"{100 * audit.alpha:g}%, correction: {audit.correction}.",
                 " ".join(filter(None, [used_tests(audit, name), untested_text(audit, metric)])),
             ],

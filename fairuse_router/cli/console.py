@@ -7,11 +7,12 @@ import textwrap
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from fairuse_router.grids import WIDTH, wrap
+from fairuse_router.cli.tablefile import STREAM
+from fairuse_router.documents import check_target, is_one_file
+from fairuse_router.grids import WIDTH, shown, wrap
 
 
 class UsageError(ValueError):
@@ -20,22 +21,34 @@ class UsageError(ValueError):
 
 def complain(error: BaseException | str) -> None:
     """Say in one line what went wrong."""
-    print(f"fairuse-router: error: {' '.join(str(error).split())}", file=sys.stderr)
+    _say(f"fairuse-router: error: {shown(' '.join(str(error).split()))}")
 
 
 def note(text: str) -> None:
     """Tell something that the user did not ask for, and should know."""
-    print("\n".join(wrap(f"note: {text}", then="      ")), file=sys.stderr)
+    _say("\n".join(wrap(f"note: {text}", then="      ")))
 
 
 def progress(text: str) -> None:
     """Say what is being done where it may take longer than a second."""
-    print(text, file=sys.stderr, flush=True)
+    _say(text)
+
+
+def _say(text: str) -> None:
+    """Write to standard error; that nobody reads it must not stop the work."""
+    with suppress(OSError, ValueError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def paragraph(text: str) -> str:
     """Fold a text to the width of the terminal."""
+    text = shown(text, keep="\n")
     return textwrap.fill(text, WIDTH, break_long_words=False, break_on_hyphens=False)
+
+
+def fold(text: str, width: int) -> list[str]:
+    """Lines of a text."""
+    return textwrap.wrap(shown(text), width, break_on_hyphens=False)
 
 
 def listing(names: Iterable[str], most: int = 12) -> str:
@@ -62,10 +75,26 @@ def certified(certificate: dict[str, Any]) -> str:
     )
 
 
-def size(path: str) -> str:
+def size(bytes_: int) -> str:
     """Size of a file, for people."""
-    bytes_ = Path(path).stat().st_size
     return f"{bytes_ / 1e6:.1f} MB" if bytes_ >= 1e6 else f"{bytes_ / 1e3:.0f} kB"
+
+
+def check_output(path: str, *inputs: str) -> None:
+    """Refuse a file that cannot be written, or that is read; ``-`` is standard output.
+
+    Raises
+    ------
+    ValueError
+    """
+    if path == STREAM:
+        if sys.stdout is None or not hasattr(sys.stdout, "buffer"):
+            raise ValueError("--out - asks for standard output, which takes no bytes here.")
+        return
+    check_target(path, "--out")
+    for other in inputs:
+        if other != STREAM and is_one_file(path, other):
+            raise ValueError(f"--out={path!r} is {other!r}, which is read. Name another file.")
 
 
 @contextmanager

@@ -4,19 +4,56 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fairuse_router.cli.console import listing, note
-from fairuse_router.cli.csvfile import Cells, to_number, to_numbers
+from fairuse_router.cli.cells import Reading, natural, told
+from fairuse_router.cli.console import listing
+from fairuse_router.cli.kinds import Kinds, find_kinds
+from fairuse_router.cli.tablefile import Cells
 from fairuse_router.cli.target import to_labels, to_measurements
 from fairuse_router.grids import count
 
-_FEW_TEXTS = 20  # so many distinct texts are categories, however few rows there are
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a file: which column is what, and how its cells are read.
+
+    Parameters
+    ----------
+    target : str
+    groups : sequence of str
+        Group attributes.
+    drop, categories : sequence of str, default=()
+        Columns to leave out, and to take as categories whatever they look like.
+    withheld : str, default=None
+        Text that withholds a group attribute, as a missing cell does.
+    regression : bool, default=False
+        Whether the target is a measurement.
+    missing : tuple of str, default=()
+        Texts that are missing cells.
+    decimal : str, default=None
+        None: found column by column.
+    id : str, default=None
+        Column that tells whose row it is.
+    typed : frozenset of str, default=frozenset()
+        Columns that the file holds as texts.
+    """
+
+    target: str
+    groups: Sequence[str]
+    drop: Sequence[str] = ()
+    categories: Sequence[str] = ()
+    withheld: str | None = None
+    regression: bool = False
+    missing: tuple[str, ...] = ()
+    decimal: str | None = None
+    id: str | None = None
+    typed: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -33,6 +70,10 @@ class TrainingData:
         Names of the group attributes, and of the features by kind.
     regression : bool, default=False
         Whether y are measurements.
+    reading : Reading or None, default=None
+        How cells became values.
+    told : sequence of (str, str, str), default=()
+        Columns, what they were read as, and why, where that is not plain.
     """
 
     X: Any
@@ -41,6 +82,8 @@ class TrainingData:
     numbers: list[str]
     texts: list[str]
     regression: bool = False
+    reading: Reading | None = None
+    told: Sequence[tuple[str, str, str]] = field(default=())
 
     @property
     def strata(self) -> NDArray[Any]:
@@ -60,30 +103,17 @@ def require_pandas() -> ModuleType:
     return pandas
 
 
-def prepare(
-    columns: Mapping[str, Cells],
-    target: str,
-    groups: Sequence[str],
-    drop: Sequence[str] = (),
-    withheld: str | None = None,
-    regression: bool = False,
-) -> TrainingData:
-    """Give the columns of a CSV file their types and their parts.
+def prepare(columns: Mapping[str, Cells], request: Request) -> TrainingData:
+    """Give the columns of a file their types and their parts.
 
-    Rows without a target are left out, and so are columns that are empty, or texts that look like
-    identifiers; a note tells of each.
+    Rows without a target are left out, and so are columns that are empty, or that look like dates
+    or identifiers; `TrainingData.told` says which, and why.
 
     Parameters
     ----------
     columns : mapping of str to list of str or None
-        Cells by column; None where missing.
-    target : str
-    groups, drop : sequence of str
-        Group attributes, and columns to leave out.
-    withheld : str, default=None
-        Text that withholds a group attribute, as a missing cell does.
-    regression : bool, default=False
-        Whether the target is a measurement.
+        Cells by column, as they stand in the file.
+    request : Request
 
     Raises
     ------
@@ -92,36 +122,81 @@ def prepare(
         measurement, as asked for.
     """
     pandas = require_pandas()
-    _check_names(columns, target, groups, drop)
-    kept = [i for i, cell in enumerate(columns[target]) if cell is not None]
-    if not kept:
-        raise ValueError(f"the target {target!r} is missing in every row.")
-    if len(kept) < len(columns[target]):
-        left = count(len(columns[target]) - len(kept), "row")
-        note(f"{left} without a {'value' if regression else 'label'} in {target!r} left out")
-    read = to_measurements if regression else to_labels
-    y = read([columns[target][i] or "" for i in kept], target)
+    _check_names(list(columns), request)
+    y, kept, notes = _target(columns[request.target], request)
     table: dict[str, Any] = {}
-    numbers, texts = [], []
+    features: dict[str, Cells] = {}
     for name, every in columns.items():
-        if name == target or name in drop:
+        if name in (request.target, request.id) or name in request.drop:
             continue
-        cells = [every[i] for i in kept]
-        if name in groups:
-            cells = [None if cell == withheld else cell for cell in cells]
-            table[name] = _numbers(cells) if _is_numeric(cells) else _texts(cells)
-        elif all(cell is None for cell in cells):
-            note(f"column {name!r} is empty and left out")
-        elif _is_numeric(cells):
+        cells = told([every[i] for i in kept], request.missing)
+        notes += _marks(name, [every[i] for i in kept], cells)
+        if name in request.groups:
+            told_ = [None if cell == request.withheld else cell for cell in cells]
+            levels = sorted({cell for cell in told_ if cell is not None}, key=natural)
+            table[name] = pandas.Categorical(told_, categories=levels)
+        else:
+            features[name] = cells
+            table[name] = None  # keeps its place
+    kinds = find_kinds(features, request.categories, request.typed, request.decimal)
+    for name in features:
+        if name in kinds.numbers:
             # the bundle takes float32: the router is to learn from what the bundle will see
-            table[name] = np.array(to_numbers(cells, name)).astype(np.float32).astype(np.float64)
-            numbers.append(name)
-        elif _is_category(cells, name):
-            table[name] = _texts(cells)
-            texts.append(name)
-    if not numbers and not texts:
+            table[name] = kinds.values(name, features[name]).astype(np.float32).astype(np.float64)
+        elif name in kinds.texts:
+            table[name] = _texts(features[name])
+        else:
+            del table[name]
+    if not kinds.numbers and not kinds.texts:
         raise ValueError("no column is left to predict from besides the group attributes.")
-    return TrainingData(pandas.DataFrame(table), y, list(groups), numbers, texts, regression)
+    return TrainingData(
+        pandas.DataFrame(table),
+        y,
+        list(request.groups),
+        list(kinds.numbers),
+        list(kinds.texts),
+        request.regression,
+        Reading(request.missing, _commas(kinds), request.id),
+        [*notes, *kinds.told],
+    )
+
+
+def _commas(kinds: Kinds) -> tuple[str, ...]:
+    return tuple(name for name, decimal in kinds.numbers.items() if decimal == ",")
+
+
+def _target(
+    every: Cells, request: Request
+) -> tuple[NDArray[Any], list[int], list[tuple[str, str, str]]]:
+    """The target, the rows that have one, and what is to be said of the others."""
+    cells = told(every, request.missing)
+    kept = [i for i, cell in enumerate(cells) if cell is not None]
+    if not kept:
+        raise ValueError(f"the target {request.target!r} is missing in every row.")
+    read = to_measurements if request.regression else to_labels
+    y = read([cells[i] or "" for i in kept], request.target, request.decimal)
+    notes = []
+    if len(kept) < len(cells):
+        lost = count(len(cells) - len(kept), "row")
+        what = "value" if request.regression else "label"
+        marks = sorted({every[i] or "" for i in set(range(len(cells))) - set(kept)} - {""})
+        why = f"{lost} without a {what} left out"
+        notes = [(request.target, "target", f"{why} ({_named(marks)})" if marks else why)]
+    return y, kept, notes
+
+
+def _marks(name: str, every: Cells, cells: Cells) -> list[tuple[str, str, str]]:
+    """Say which texts of a column count as missing."""
+    marks = [a for a, b in zip(every, cells, strict=True) if a and b is None]
+    if not marks:
+        return []
+    texts = sorted(set(marks))
+    verb = "is" if len(texts) == 1 else "are"
+    return [(name, "missing", f"{_named(texts)} {verb} missing in {count(len(marks), 'row')}")]
+
+
+def _named(texts: Sequence[str]) -> str:
+    return listing(texts, 4)
 
 
 def check_known(names: Sequence[str], columns: Sequence[str], role: str) -> None:
@@ -142,48 +217,24 @@ def check_known(names: Sequence[str], columns: Sequence[str], role: str) -> None
             )
 
 
-def _check_names(
-    columns: Mapping[str, Cells], target: str, groups: Sequence[str], drop: Sequence[str]
-) -> None:
-    names = list(columns)
-    check_known([target], names, "the target")
-    check_known(groups, names, "the group attribute")
-    check_known(drop, names, "the dropped column")
-    parts = [target, *groups, *drop]
+def _check_names(names: list[str], request: Request) -> None:
+    ids = [] if request.id is None else [request.id]
+    check_known([request.target], names, "the target")
+    check_known(request.groups, names, "the group attribute")
+    check_known(request.drop, names, "the dropped column")
+    check_known(request.categories, names, "the column of categories")
+    check_known(ids, names, "the identifier")
+    parts = [request.target, *request.groups, *request.drop, *request.categories, *ids]
     twice = sorted({name for name in parts if parts.count(name) > 1})
     if twice:
         raise ValueError(
             f"{listing(twice)} is named twice; a column is the target, a group attribute, "
-            "or dropped."
+            "the identifier, categories, or dropped."
         )
-
-
-def _is_numeric(cells: Cells) -> bool:
-    return all(cell is None or to_number(cell) is not None for cell in cells)
-
-
-def _numbers(cells: Cells) -> NDArray[np.float64]:
-    return np.array([np.nan if c is None else to_number(c) for c in cells], dtype=np.float64)
 
 
 def _texts(cells: Cells) -> NDArray[np.object_]:
     return np.array([np.nan if c is None else c for c in cells], dtype=object)
-
-
-def _is_category(cells: Cells, name: str) -> bool:
-    """Whether a text column is worth encoding; tell what is odd about it."""
-    told = [cell for cell in cells if cell is not None]
-    odd = [cell for cell in told if to_number(cell) is None]
-    if len(odd) <= 0.1 * len(told):
-        note(f"column {name!r} is read as text: {odd[0]!r} is no number. Missing cells are empty")
-    distinct = len(set(told))
-    if distinct > max(_FEW_TEXTS, len(told) // 2):
-        note(
-            f"column {name!r} is left out: {distinct} different texts in {len(told)} rows look "
-            "like an identifier"
-        )
-        return False
-    return True
 
 
 def hold_out(

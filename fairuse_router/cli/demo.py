@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from fairuse_router.audit import Audit
 from fairuse_router.audit.temptation import temptations
-from fairuse_router.cli.console import paragraph, warnings_as_notes
+from fairuse_router.cli.console import UsageError, paragraph, warnings_as_notes
 from fairuse_router.cli.data import TrainingData, hold_out, require_pandas
 from fairuse_router.cli.fit import check_request, make_router, train, write
+from fairuse_router.cli.tablefile import STREAM
 from fairuse_router.datasets import load_heart
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import get_metric
@@ -25,6 +26,8 @@ _SHARE = 0.25
 def run(args: argparse.Namespace) -> None:
     """Fit, show, audit, plan, explain, write, serve."""
     check_request(args)
+    if args.out == STREAM:
+        raise UsageError("--out - does not go with demo, which talks on standard output")
     require_pandas()
     data = _heart()
     codes = GroupSchema.from_table(data.X, data.groups).encode(data.X)

@@ -1,16 +1,23 @@
-"""``fairuse-router fit``: from a CSV file to an audited bundle."""
+"""``fairuse-router fit``: from a table in a file to an audited bundle."""
 
 from __future__ import annotations
 
 import argparse
+import sys
+import tempfile
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from fairuse_router.bundle import export_bundle
+from fairuse_router.bundle.file.properties import READING, with_property
 from fairuse_router.candidates.names import GENERIC, KNOWN
+from fairuse_router.cli.cells import MISSING, Reading
 from fairuse_router.cli.console import (
     UsageError,
     certified,
+    check_output,
+    fold,
     listing,
     note,
     paragraph,
@@ -18,41 +25,75 @@ from fairuse_router.cli.console import (
     size,
     warnings_as_notes,
 )
-from fairuse_router.cli.csvfile import CsvFile
-from fairuse_router.cli.data import TrainingData, hold_out, prepare
+from fairuse_router.cli.data import Request, TrainingData, hold_out, prepare
 from fairuse_router.cli.estimators import make_estimator
 from fairuse_router.cli.parser import MEASURES
-from fairuse_router.documents import check_target
-from fairuse_router.grids import count
+from fairuse_router.cli.tablefile import STREAM, TableFile
+from fairuse_router.documents import write_whole
+from fairuse_router.grids import WIDTH, Column, Grid, count
 from fairuse_router.groups import GroupSchema
 from fairuse_router.router import FairUseRouter
 from fairuse_router.routing.policies.rules import POLICIES
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fit, audit and write."""
+    """Fit, write, audit; and only then print, so that output that fails loses nothing."""
     check_request(args)
     regression = args.metric in MEASURES
     args.estimator = _estimator(args.estimator, args.metric, regression)
     if not args.groups:
         raise UsageError("name the group attributes: --groups sex,age_band")
-    file = CsvFile(args.data, args.sep)
-    if "" in file.names:
-        note("a column without a name is left out")
-    data = prepare(file.columns(), args.target, args.groups, args.drop, args.withheld, regression)
+    check_output(args.out, args.data)
+    file = TableFile(args.data, args.sep, args.encoding)
+    data = prepare(file.columns(), _request(args, file, regression))
     schema = GroupSchema.from_table(data.X, data.groups, withheld=args.withheld)
     training, held = hold_out(data.strata, schema.encode(data.X), args.test, args.seed)
-    print(_opening(args, data, schema, len(training), len(held)), end="\n\n", flush=True)
+    progress(f"fitting on {count(len(training), 'row')}")
     router = make_router(args, data).set_params(
         cv=args.cv, withheld=args.withheld, handle_unknown=args.handle_unknown
     )
     train(router, data.X.iloc[training], data.y[training])
-    print(router.routing_table_, flush=True)
+    written = write(router, args.out, data.X, data.reading)
+    texts = [_opening(args, file, data, schema, len(training), len(held)), _read_as(data)]
+    texts.append(str(router.routing_table_))
     if len(held):
         progress(f"auditing {count(len(held), 'row')}")
         with warnings_as_notes():
-            print(f"\n{router.audit(data.X.iloc[held], data.y[held])}", flush=True)
-    print(f"\n{write(router, args.out, data.X)}")
+            texts.append(str(router.audit(data.X.iloc[held], data.y[held])))
+    texts = [text for text in (*texts, written) if text]
+    print("\n\n".join(texts), file=sys.stderr if args.out == STREAM else sys.stdout)
+
+
+def _request(args: argparse.Namespace, file: TableFile, regression: bool) -> Request:
+    """What the arguments ask of the file."""
+    usual = () if file.has_types else MISSING
+    if "" in file.names:
+        note("a column without a name is left out")
+    return Request(
+        args.target,
+        args.groups,
+        args.drop,
+        args.categories,
+        args.withheld,
+        regression,
+        missing=usual if args.missing is None else tuple(filter(None, args.missing)),
+        decimal="." if file.has_types else args.decimal,
+        id=args.id,
+        typed=file.typed,
+    )
+
+
+def _read_as(data: TrainingData) -> str:
+    """What became of columns that are not plainly numbers, as a table."""
+    if not data.told:
+        return ""
+    columns = [Column("column", 21, left=True), Column("read as", 12, left=True)]
+    room = WIDTH - sum(column.width for column in columns)
+    rows = []
+    for name, kind, why in data.told:
+        first, *rest = fold(why, room)
+        rows += [[name, kind, first], *(["", "", line] for line in rest)]
+    return "\n".join(Grid([*columns, Column("why", left=True)], rows).lines())
 
 
 def check_request(args: argparse.Namespace) -> None:
@@ -65,7 +106,7 @@ def check_request(args: argparse.Namespace) -> None:
             f"--price {args.price:g} does nothing under --policy {args.policy}; it goes with "
             "--policy priced, tested or certified"
         )
-    check_target(args.out, "--out")
+    check_output(args.out)
 
 
 def _estimator(kind: str | None, metric: str, regression: bool) -> str:
@@ -117,16 +158,33 @@ def train(router: FairUseRouter, X: Any, y: Any) -> None:
             raise
 
 
-def write(router: FairUseRouter, path: str, X: Any) -> str:
-    """Write the bundle; tell what was certified."""
+def write(router: FairUseRouter, path: str, X: Any, reading: Reading | None = None) -> str:
+    """Write the bundle, and how files are read for it; tell what was certified."""
     progress(f"writing {path} and comparing it with the router")
-    with warnings_as_notes():
-        certificate = export_bundle(router, path, X)
-    return paragraph(f"Wrote {path} ({size(path)}). {certified(certificate)}")
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "router.onnx"
+        with warnings_as_notes():
+            certificate = export_bundle(router, draft, X)
+        content = draft.read_bytes()
+    if reading is not None:
+        content = with_property(content, READING, reading.to_dict())
+    if path == STREAM:
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        write_whole(content, path, "--out")
+    progress(f"wrote {path}")
+    where = "standard output" if path == STREAM else path
+    return paragraph(f"Wrote {where} ({size(len(content))}). {certified(certificate)}")
 
 
 def _opening(
-    args: argparse.Namespace, data: TrainingData, schema: GroupSchema, training: int, held: int
+    args: argparse.Namespace,
+    file: TableFile,
+    data: TrainingData,
+    schema: GroupSchema,
+    training: int,
+    held: int,
 ) -> str:
     if data.regression:
         shown = f"from {data.y.min():g} to {data.y.max():g}, mean {data.y.mean():.4g}"
@@ -145,7 +203,7 @@ def _opening(
         else f"Training on all {training:,} rows; none are held out, so there is no audit."
     )
     lines = (
-        f"{args.data}: {len(data.y):,} rows, target {args.target} ({shown})",
+        f"{file.path}: {len(data.y):,} rows, target {args.target} ({shown})",
         f"Groups: {levels}; {schema.n_groups} in all",
         f"Features: {len(data.numbers)} numbers, {len(data.texts)} texts; {args.estimator}",
         split,

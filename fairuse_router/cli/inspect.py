@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from fairuse_router.bundle import Bundle
-from fairuse_router.cli.console import certified, paragraph, size
+from fairuse_router.bundle.file.properties import READING, read_property
+from fairuse_router.cli.cells import Reading
+from fairuse_router.cli.console import certified, listing, paragraph, size
 from fairuse_router.documents import write_json
 from fairuse_router.grids import count
 
@@ -25,14 +28,29 @@ def _summary(bundle: Bundle, path: str) -> str:
     models = ", ".join(f"{c['name']} ({count(c['models'], 'model')})" for c in bundle.candidates)
     unknown = "counts as withheld" if bundle.schema.handle_unknown == "withhold" else "is an error"
     lines = [
-        f"{path}: {size(path)}, format {bundle.metadata['fairuse_router.format_version']}",
+        f"{path}: {size(Path(path).stat().st_size)}, format "
+        f"{bundle.metadata['fairuse_router.format_version']}",
         predicts,
         f"Serving: {models}; {count(bundle.schema.n_reports, 'report')}, "
         f"{count(len(bundle.routing_table.routes), 'route')}",
     ]
     for name, levels in zip(bundle.schema.attributes, bundle.schema.levels, strict=True):
         lines.append(f"Group attribute {name}: {_quoted(levels)}; an unknown level {unknown}")
+    reading = read_property(bundle, READING, Reading)
+    if reading is not None:
+        lines.append(f"Tables are read so: {_rules(reading)}")
     return "\n".join(paragraph(line) for line in lines)
+
+
+def _rules(reading: Reading) -> str:
+    """How cells become values."""
+    marks = f"empty cells and {_quoted(reading.missing)} are missing"
+    rules = [marks if reading.missing else "empty cells are missing"]
+    if reading.commas:
+        rules.append(f"decimal commas in {listing(reading.commas, 4)}")
+    if reading.id is not None:
+        rules.append(f"{reading.id!r} tells whose row it is")
+    return "; ".join(rules)
 
 
 def _tensors(bundle: Bundle) -> str:

@@ -19,6 +19,7 @@ Give every group the model that serves it. A router trains a generic model,
 personalized models and one model per group, finds out which of them serves
 each group, and says what need not be asked at all.
 """
+_DATA = "table with a header line: CSV, TSV (also .gz) or Parquet; - reads standard input"
 _EXAMPLES = """\
 examples:
   fairuse-router demo
@@ -65,14 +66,15 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_fit(commands: argparse._SubParsersAction) -> None:
-    text = "train and audit a router on a CSV file, and write it as a bundle"
+    text = "train and audit a router on a table, and write it as a bundle"
     parser = _command(commands, "fit", text)
     parser.epilog = (
-        "Empty cells, ?, NA, N/A, NaN and null are missing. A column whose other cells are all "
-        "numbers is a number, any other a text. Names with commas: quote them as in a CSV file, "
-        "--groups '\"height, cm\",sex', or use --group."
+        "Group attributes are texts to the letter: 01 and 1 are two levels. A feature whose cells "
+        "are all numbers is a number, any other a category; columns that look like dates or "
+        "identifiers are left out, and what was done is said. Names with commas: quote them as in "
+        "a CSV file, --groups '\"height, cm\",sex', or use --group."
     )
-    parser.add_argument("data", metavar="DATA.csv", help="table with a header line")
+    parser.add_argument("data", metavar="DATA", help=_DATA)
     parser.add_argument("--target", required=True, metavar="COLUMN", help="column to predict")
     _add_names(parser, "--groups", "group attributes: columns people may withhold")
     parser.add_argument(
@@ -92,17 +94,23 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
     _add_model(parser, MEASURES)
     _add_rows(parser)
     _add_names(parser, "--drop", "columns to leave out")
-    _add_sep(parser)
+    _add_names(parser, "--categories", "columns of categories, whatever they look like")
+    _add_reading(parser, "column that tells whose row it is, no feature")
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "predict", "predict the rows of a CSV file from a bundle alone")
+    parser = _command(commands, "predict", "predict the rows of a table from a bundle alone")
+    parser.epilog = (
+        "Cells are read as fairuse-router fit read them; what is said here goes before. A level "
+        "that training knew is never missing. Text that a spreadsheet would compute is written "
+        "with an apostrophe before it."
+    )
     _add_bundle(parser)
-    parser.add_argument("data", metavar="DATA.csv", help="table with the training columns")
+    parser.add_argument("data", metavar="DATA", help=_DATA)
     parser.add_argument(
         "--out", default=None, metavar="FILE", help="CSV file to write (standard output)"
     )
-    _add_sep(parser)
+    _add_reading(parser, "column to keep beside the predictions (that of fit)")
 
 
 def _add_inspect(commands: argparse._SubParsersAction) -> None:
@@ -187,14 +195,38 @@ def _add_bundle(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_bundle_out(parser: argparse.ArgumentParser, name: str) -> None:
-    text = "bundle to write (%(default)s)"
+    text = "bundle to write, - for standard output (%(default)s)"
     parser.add_argument("--out", default=name, metavar="FILE", help=text)
 
 
-def _add_sep(parser: argparse.ArgumentParser) -> None:
+def _add_reading(parser: argparse.ArgumentParser, whose: str) -> None:
+    """Add how the cells of a file are read."""
     parser.add_argument(
-        "--sep", type=_separator, default=",", metavar="CHAR", help="column separator (%(default)s)"
+        "--sep",
+        type=_separator,
+        default=None,
+        metavar="CHAR",
+        help="column separator (found where only one of , ; | and tab fits)",
     )
+    parser.add_argument(
+        "--decimal",
+        choices=(".", ","),
+        default=None,
+        metavar="CHAR",
+        help="what parts decimals, . or , (found column by column at fit, and kept)",
+    )
+    parser.add_argument(
+        "--encoding", default=None, metavar="NAME", help="of the text (utf-8, or as its mark says)"
+    )
+    parser.add_argument(
+        "--missing",
+        type=split_names,
+        default=None,
+        metavar="TEXT,...",
+        help="texts that are missing cells, as empty cells always are; '' for no other (?, NA, "
+        "NaN, null, None and the like)",
+    )
+    parser.add_argument("--id", default=None, metavar="COLUMN", help=whose)
 
 
 def split_names(text: str) -> list[str]:

@@ -1,93 +1,183 @@
-"""``fairuse-router predict``: rows of a CSV file through a bundle, with nothing of scikit-learn."""
+"""``fairuse-router predict``: rows of a table through a bundle, with nothing of scikit-learn."""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import io
+import re
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle import Bundle
-from fairuse_router.cli.console import listing
-from fairuse_router.cli.csvfile import Cells, CsvFile, to_number, to_numbers
-from fairuse_router.documents import check_target
-from fairuse_router.groups import GroupSchema
-from fairuse_router.levels import level_text
+from fairuse_router.bundle.file.properties import READING, read_property
+from fairuse_router.cli.cells import MISSING, Reading, to_numbers, told
+from fairuse_router.cli.console import check_output, listing, note
+from fairuse_router.cli.tablefile import STREAM, Cells, TableFile
+from fairuse_router.documents import writing
+from fairuse_router.grids import for_spreadsheets, shown
 
 _BATCH = 10_000
+_FLOAT = re.compile(r"(-?\d+)\.0+", re.A)  # how a whole number is written beside missing ones
+_TRUTH = {"True": "1", "False": "0", "true": "1", "false": "0", "TRUE": "1", "FALSE": "0"}
 
 
 def run(args: argparse.Namespace) -> None:
     """Predict batch by batch, so that memory does not grow with the file."""
+    to_file = args.out not in (None, STREAM)
+    if to_file:
+        check_output(args.out, args.data, args.bundle)
     bundle = Bundle.load(args.bundle)
-    file = CsvFile(args.data, args.sep)
-    places = _places(bundle, file)
+    file = TableFile(args.data, args.sep, args.encoding)
+    rows = _Rows.of(bundle, file, args)
     served: Counter[str] = Counter()
-    start, told = time.monotonic(), 0.0
-    quiet = args.out is None and sys.stdout.isatty()  # the rows themselves show the progress
-    with _output(args.out) as out:
+    start, last = time.monotonic(), 0.0
+    screen = not to_file and sys.stdout.isatty()
+    with _output(args.out if to_file else None) as out:
         writer = csv.writer(out, lineterminator="\n")
-        for rows in file.batches(_BATCH):
-            answers = _answers(bundle, _table(bundle, places, rows))
+        for batch in file.batches(_BATCH):
+            table = rows.table(batch, served.total())
+            answers = {**rows.ids(batch), **_answers(bundle, table)}
             if not served:  # only now, so that a file refused at once prints nothing
-                writer.writerow(answers)
-            writer.writerows(zip(*answers.values(), strict=True))
+                writer.writerow(_safe(list(answers), screen))
+            columns = [_safe(column, screen) for column in answers.values()]
+            writer.writerows(zip(*columns, strict=True))
             served.update(answers["candidate"])
             now = time.monotonic() - start
-            if now - told > 1 and not quiet:
-                told = now
+            if now - last > 1 and not screen:  # else the rows themselves show the progress
+                last = now
                 print(f"\rpredicted {served.total():,} rows, {now:.0f} s", end="", file=sys.stderr)
-    if told:
+    if last:
         print(file=sys.stderr)
-    if args.out:
+    if to_file:
         by = ", ".join(f"{n:,} by {name}" for name, n in served.most_common())
         print(f"Wrote {args.out}: {served.total():,} rows, {by}.")
 
 
-def _places(bundle: Bundle, file: CsvFile) -> list[tuple[str, int]]:
-    """Name and place in the file of every column of the training data, in their order."""
-    names = {c.position: c.name for c in bundle.layout.columns}
-    names |= dict(zip(bundle.schema.positions, bundle.schema.attributes, strict=True))
-    wanted = [names[j] for j in range(bundle.layout.width)]
-    missing = [name for name in wanted if name not in file.names]
+@dataclass(frozen=True)
+class _Rows:
+    """How the rows of a file become those of the training data.
+
+    Parameters
+    ----------
+    bundle : Bundle
+    reading : Reading
+        What is missing and what is a decimal, as learned at fit, and as told now.
+    places : dict of int to int
+        Place in the file, by place in the training data; group attributes may be lacking.
+    id : (str, int) or None
+        Name and place of the column that tells whose row it is.
+    texts_missing : tuple of str
+        Texts that are missing in columns of texts.
+    """
+
+    bundle: Bundle
+    reading: Reading
+    places: dict[int, int]
+    id: tuple[str, int] | None
+    texts_missing: tuple[str, ...]
+
+    @classmethod
+    def of(cls, bundle: Bundle, file: TableFile, args: argparse.Namespace) -> _Rows:
+        """Find the columns, and what is known of their cells."""
+        learned = read_property(bundle, READING, Reading)
+        reading = learned or Reading(MISSING)
+        asked = None if args.missing is None else tuple(filter(None, args.missing))
+        missing = reading.missing if asked is None else asked
+        decimal = "." if file.has_types else args.decimal
+        if decimal is not None:
+            numbers = tuple(c.name for c in bundle.layout.columns if c.numeric)
+            reading = replace(reading, commas=numbers if decimal == "," else ())
+        # a bundle from Python knows no marks: there a text is a text
+        texts = () if (learned is None and asked is None) or file.has_types else missing
+        name = args.id or (reading.id if reading.id in file.names else None)
+        if name is not None and name not in file.names:
+            raise ValueError(f"--id {name!r} is not a column of {file.path}.")
+        whose = None if name is None else (name, file.names.index(name))
+        return cls(bundle, replace(reading, missing=missing), _places(bundle, file), whose, texts)
+
+    def ids(self, rows: list[Cells]) -> dict[str, list[str]]:
+        """The column that tells whose row it is, if there is one."""
+        if self.id is None:
+            return {}
+        name, place = self.id
+        return {name: [row[place] or "" for row in rows]}
+
+    def table(self, rows: list[Cells], before: int) -> NDArray[np.object_]:
+        """Rows as the training data held them; `before` is how many rows came earlier."""
+        columns = list(zip(*rows, strict=True))
+        table = np.full((len(rows), self.bundle.layout.width), None, dtype=object)
+
+        def where(row: int) -> str:
+            whose = "" if self.id is None else f" ({self.id[0]} {rows[row - 1][self.id[1]]!r})"
+            return f"in row {before + row}{whose}"
+
+        for column in self.bundle.layout.columns:
+            cells = columns[self.places[column.position]]
+            if column.numeric:
+                name, missing = column.name, self.reading.missing
+                known = [_TRUTH.get(cell, cell) if cell else cell for cell in cells]
+                decimal = self.reading.decimal(name)
+                table[:, column.position] = to_numbers(known, name, decimal, missing, where)
+            else:
+                table[:, column.position] = told(cells, self.texts_missing)
+        for attribute, position in enumerate(self.bundle.schema.positions):
+            if position in self.places:
+                cells = columns[self.places[position]]
+                table[:, position] = self._levels(attribute, cells, where)
+        return table
+
+    def _levels(self, attribute: int, cells: Any, where: Callable[[int], str]) -> list[str | None]:
+        """Levels of one group attribute; one that training knew is never missing."""
+        schema = self.bundle.schema
+        levels = set(schema.levels[attribute])
+        found = {cell: self._level(cell, levels) for cell in set(cells)}
+        strange = {c for c in found.values() if c is not None and c not in levels} - {
+            schema.withheld
+        }
+        if strange and schema.handle_unknown == "error":
+            row = next(i for i, cell in enumerate(cells, start=1) if found[cell] in strange)
+            raise ValueError(
+                f"Group attribute {schema.attributes[attribute]!r} has levels that were not seen "
+                f"in training: {sorted(strange)[:5]}, first {where(row)}. Known levels: "
+                f"{list(schema.levels[attribute])[:20]}; an empty cell withholds. Correct the "
+                "rows, or train with handle_unknown='withhold' to serve such rows as withheld."
+            )
+        return [found[cell] for cell in cells]
+
+    def _level(self, cell: str | None, levels: set[str]) -> str | None:
+        """Text of a level, None if it is withheld."""
+        if not cell or cell in levels:
+            return cell or None
+        if cell in self.reading.missing:
+            return None
+        whole = _FLOAT.fullmatch(cell)
+        return whole[1] if whole and whole[1] in levels else cell
+
+
+def _places(bundle: Bundle, file: TableFile) -> dict[int, int]:
+    """Place in the file of every column that the bundle reads."""
+    features = {c.position: c.name for c in bundle.layout.columns}
+    missing = [name for name in features.values() if name not in file.names]
     if missing:
         which = "column" if len(missing) == 1 else "columns"
         raise ValueError(
             f"{file.path} lacks the {which} {listing(missing)} of the training data. Add "
-            "what is missing; empty cells are missing values, and withhold a group attribute."
+            "what is missing; empty cells are missing values."
         )
-    return [(name, file.names.index(name)) for name in wanted]
-
-
-def _table(bundle: Bundle, places: list[tuple[str, int]], rows: list[Cells]) -> NDArray[np.object_]:
-    """Rows as the training data held them."""
-    columns = list(zip(*rows, strict=True))
-    table = np.empty((len(rows), len(places)), dtype=object)
-    for j, (_, place) in enumerate(places):
-        table[:, j] = columns[place]
-    for column in bundle.layout.columns:
-        if column.numeric:
-            table[:, column.position] = to_numbers(columns[places[column.position][1]], column.name)
-    for attribute, j in enumerate(bundle.schema.positions):
-        known = {c: _level(bundle.schema, attribute, c) for c in set(columns[places[j][1]])}
-        table[:, j] = [known[cell] for cell in columns[places[j][1]]]
-    return table
-
-
-def _level(schema: GroupSchema, attribute: int, cell: str | None) -> str | None:
-    """Text of a level; a number that is written otherwise (1.0 for 1) is the same level."""
-    levels = schema.levels[attribute]
-    if cell is None or cell in levels:
-        return cell
-    text = level_text(to_number(cell))
-    return text if text in (*levels, schema.withheld) else cell
+    groups = dict(zip(bundle.schema.positions, bundle.schema.attributes, strict=True))
+    withheld = [name for name in groups.values() if name not in file.names]
+    if withheld:
+        note(f"{file.path} lacks {listing(withheld)}, which every row withholds")
+    return {j: file.names.index(n) for j, n in {**features, **groups}.items() if n in file.names}
 
 
 def _value_names(bundle: Bundle) -> list[str]:
@@ -112,16 +202,24 @@ def _answers(bundle: Bundle, table: NDArray[np.object_]) -> dict[str, Any]:
         values = {name: [f"{v:.6g}" for v in found[:, j]] for j, name in enumerate(names)}
     predicted = bundle.predict(table)
     if bundle.classes_ is None:
-        told = {"prediction": [str(v) for v in predicted]}  # the digits that a float32 has
+        answer = {"prediction": [str(v) for v in predicted]}  # the digits that a float32 has
     else:
-        told = {"label": predicted.tolist()}
+        answer = {"label": predicted.tolist()}
     return {
-        **told,
+        **answer,
         **values,
         "route": routed.route.tolist(),
         "candidate": routed.candidate.tolist(),
         "reason": routed.reason.tolist(),
     }
+
+
+def _safe(cells: list[Any], screen: bool) -> list[Any]:
+    """Cells that no spreadsheet computes; on a screen, without signs that steer it."""
+    texts = {c: for_spreadsheets(c) for c in {c for c in cells if isinstance(c, str)}}
+    if screen:
+        texts = {cell: shown(text) for cell, text in texts.items()}
+    return [texts.get(cell, cell) if isinstance(cell, str) else cell for cell in cells]
 
 
 @contextmanager
@@ -130,11 +228,8 @@ def _output(path: str | None) -> Iterator[TextIO]:
     if path is None:
         yield sys.stdout
         return
-    target = check_target(path, "--out")
-    part = target.with_name(f".{target.name}.part")
-    try:
-        with open(part, "w", encoding="utf-8", newline="") as file:
-            yield file
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with writing(path, "--out") as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        yield text
+        text.flush()
+        text.detach()

@@ -66,8 +66,8 @@ def choose_routes(
     if opened is None:
         return choose(policy, evidence), evidence
     _warn_of_few_rows(pool, len(seen.y), len(opened.y))
-    scores = pool.on(opened, [metric]).scores
-    last = Evidence(opened.outcomes, scores, [metric], settings, pool.unavailable)
+    judged = pool.on(opened, [metric])
+    last = Evidence(opened.outcomes, judged.scores, [metric], settings, judged.unavailable)
     return choose_certified(evidence, last), last
 
 

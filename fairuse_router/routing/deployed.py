@@ -152,7 +152,7 @@ class Deployed:
         """X as a table with the columns of the training data; `audit_only` may be lacking."""
         check_is_fitted(self)
         names = getattr(self, "feature_names_in_", None)
-        table = self.columns_.complete(tables.as_table(X), names)
+        table = self.columns_.read(X, names)
         validate_data(self, table, reset=False, skip_check_array=True)
         check_not_empty(table, type(self).__name__)
         return table

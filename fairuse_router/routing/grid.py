@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from numbers import Integral
 from typing import Any, Self
 
 import numpy as np
@@ -41,6 +42,7 @@ class RoutingGrid(Document):
             raise ValueError(f"grid points past the {len(self.routes)} routes.")
         if len(self.groups) != self.schema.n_groups:
             raise ValueError(f"{len(self.groups)} records for {self.schema.n_groups} groups.")
+        check_table(self)
 
     @classmethod
     def from_choices(
@@ -168,20 +170,90 @@ class RoutingGrid(Document):
         """
         with reading("data", cls._KIND):
             schema = GroupSchema.from_dict(data["schema"])
+            if not all(type(route) is int for route in data["grid"]):
+                raise ValueError("grid holds something else than whole numbers.")
             grid = np.array(data["grid"], dtype=np.int64)
             if grid.shape != (schema.n_reports,):
                 raise ValueError(
                     f"grid has {grid.size} entries; the group attributes need {schema.n_reports}."
                 )
+            groups = read(tuple[GroupRecord, ...], data["groups"])
+            _check_numbers(groups)
             return cls(
                 schema,
                 read(tuple[Route, ...], data["routes"]),
                 grid.reshape(schema.shape),
-                read(tuple[GroupRecord, ...], data["groups"]),
+                groups,
                 data["policy"],
                 data["metric"],
                 data["alpha"],
                 read(tuple[Change, ...], data.get("history", [])),
+            )
+
+
+def check_table(table: RoutingGrid) -> None:
+    """Refuse a table whose parts contradict each other.
+
+    Raises
+    ------
+    ValueError
+    """
+    if not (isinstance(table.alpha, (int, float)) and 0 < table.alpha < 1):
+        raise ValueError(f"alpha is {table.alpha!r}; it lies between 0 and 1.")
+    if not (isinstance(table.policy, str) and isinstance(table.metric, str)):
+        raise ValueError("policy and metric are texts.")
+    if not table.routes or table.routes[0] != Route(GENERIC):
+        raise ValueError("the first route is generic, for those who withhold.")
+    for route in table.routes[1:]:
+        whole = isinstance(route.group, Integral) and not isinstance(route.group, bool)
+        if not whole or not 0 <= int(route.group or 0) < len(table.groups):
+            raise ValueError(f"a route is for group {route.group!r} of {len(table.groups)}.")
+        if not isinstance(route.candidate, str) or route.candidate == GENERIC:
+            raise ValueError(f"a route of group {route.group} is to {route.candidate!r}.")
+        if not 0 < route.strength <= 1:
+            raise ValueError(f"a route has the strength {route.strength!r}; it is in (0, 1].")
+    _check_groups(table)
+    _check_partial(table)
+
+
+def _check_groups(table: RoutingGrid) -> None:
+    """Refuse records that say otherwise than the grid."""
+    codes = table.schema.group_codes
+    ends = table.grid[tuple(codes.T)].tolist()
+    for g, (record, end) in enumerate(zip(table.groups, ends, strict=True)):
+        told = table.schema.report_texts(codes[g])
+        if record.report != told:
+            raise ValueError(f"the record of the group {told} is of {record.report}.")
+        route = table.routes[end]
+        mine = route.group == g or end == 0
+        if not mine or (route.candidate, route.strength) != (record.candidate, record.strength):
+            raise ValueError(
+                f"the group {told} is served by {record.candidate!r}, says its record, and by "
+                f"{route.candidate!r} of group {route.group}, says the grid."
+            )
+        whole = isinstance(record.rows, Integral) and not isinstance(record.rows, bool)
+        if record.rows is not None and not (whole and record.rows >= 0):
+            raise ValueError(f"the group {told} has {record.rows!r} rows.")
+
+
+def _check_numbers(groups: Sequence[GroupRecord]) -> None:
+    """Refuse NaN in a document, where None is what is undefined."""
+    for record in groups:
+        numbers = (*record.risks.values(), record.gain, record.low, record.high)
+        if any(v is not None and math.isnan(v) for v in numbers):
+            raise ValueError(f"the group {record.report} has a risk or a gain that is NaN.")
+
+
+def _check_partial(table: RoutingGrid) -> None:
+    """Refuse routes that depend on what a report withholds."""
+    ends = table.grid[tuple(table.schema.group_codes.T)]
+    routed = table.schema.report_codes[table.grid.ravel() > 0]
+    for code in routed[(routed == 0).any(axis=1)]:
+        same = ends[table.schema.completions(code)] == table.grid[tuple(code)]
+        if not same.all() or not code.any():
+            raise ValueError(
+                f"the report ({table.schema.report_name(code)}) goes another way than a group it "
+                "may come from."
             )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fairuse_router.grids import shown
 from fairuse_router.routing.display import server_in_words
 
 _ASK = {"boxstyle": "round,pad=0.4", "facecolor": "#dbe9f6", "edgecolor": "#2166ac"}
@@ -30,7 +31,8 @@ def draw_tree(tree: Mapping[str, Any], attributes: tuple[str, ...], ax: Any = No
     ax.set_xlim(-0.1, reach)
     ax.set_ylim(ends - 0.4, -0.6)
     ax.set_axis_off()
-    ax.set_title(f"What to ask of {', '.join(attributes)}", loc="left", fontsize=10)
+    title = shown(f"What to ask of {', '.join(attributes)}")
+    ax.set_title(title, loc="left", fontsize=10, parse_math=False)
     return ax
 
 
@@ -51,7 +53,7 @@ def _draw(ax: Any, node: Mapping[str, Any], x: float, top: float) -> float:
     """Draw a node and all below it; return its height on the page."""
     if "ask" not in node:
         box = _END if node["route"] == 0 else _OWN
-        ax.text(x, top, _end_text(node), va="center", ha="left", fontsize=8, bbox=box, zorder=3)
+        _write(ax, x, top, _end_text(node), fontsize=8, bbox=box, zorder=3)
         return top
     places, start = [], top
     for level, after in node["branches"].items():
@@ -61,6 +63,11 @@ def _draw(ax: Any, node: Mapping[str, Any], x: float, top: float) -> float:
     y = (places[0][1] + places[-1][1]) / 2
     for level, end in places:
         ax.plot([x, x + 0.5, x + 0.97], [y, end, end], color="#737373", lw=1, zorder=1)
-        ax.text(x + 0.53, end - 0.08, level, va="bottom", ha="left", fontsize=8)
-    ax.text(x, y, f"{node['ask']}?", va="center", ha="left", fontsize=9, bbox=_ASK, zorder=3)
+        _write(ax, x + 0.53, end - 0.08, level, va="bottom", fontsize=8)
+    _write(ax, x, y, f"{node['ask']}?", fontsize=9, bbox=_ASK, zorder=3)
     return y
+
+
+def _write(ax: Any, x: float, y: float, text: str, va: str = "center", **style: Any) -> None:
+    """Write a text as it is: a level with dollars is no formula."""
+    ax.text(x, y, shown(text), va=va, ha="left", parse_math=False, **style)

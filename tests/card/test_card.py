@@ -5,12 +5,15 @@ import re
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
+from matplotlib.text import Text
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router import FairUseRouter
 from fairuse_router.card import Card, plot_corrections, plot_gains
 from fairuse_router.datasets import make_population
+from fairuse_router.grids import shown
 from fairuse_router.routing.policies.promises import PROMISES
 from fairuse_router.routing.policies.rules import POLICIES
 
@@ -150,3 +153,26 @@ def test_picture_shows_every_group(fitted):
     assert points == pytest.approx([100 * g for g in reversed(gains)])
     with pytest.raises(ValueError, match="candidate='x' with metric='error' is not in the audit"):
         plot_gains(audit, "x")
+
+
+@pytest.mark.parametrize("level", ["$20k-$50k", "$$a$$", r"$\frac{1}$", "a$b", "$", "\u202eb\x1b"])
+def test_levels_in_pictures_are_texts(level):
+    pyplot = pytest.importorskip("matplotlib.pyplot")
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(
+        {"x": rng.normal(size=200), "income $": np.where(rng.uniform(size=200) < 0.5, level, "b")}
+    )
+    y = (X["x"] * np.where(X["income $"] == "b", 1, -1) > 0).astype(int)
+    router = FairUseRouter(LogisticRegression(), ["income $"], policy="slope", cv=2, random_state=0)
+    table = router.fit(X, y).routing_table_
+    pictures = [
+        plot_gains(router.audit_),
+        plot_corrections(table),
+        table.disclosure_plan().plot(),
+    ]
+    for ax in pictures:
+        ax.figure.canvas.draw()
+        texts = [t for t in ax.figure.findobj(Text) if t.get_text()]
+        assert not [t for t in texts if t._preprocess_math(t.get_text())[1]]
+        assert any(shown(level) in t.get_text() for t in texts)
+        pyplot.close(ax.figure)

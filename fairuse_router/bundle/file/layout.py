@@ -125,12 +125,21 @@ class Layout:
         return codes if self.report == "codes" else report_texts(schema, codes)
 
     def fill_in(self, table: tables.Table, schema: GroupSchema) -> tables.Table:
-        """Let a frame lack the columns that neither features nor reports are read from."""
-        used = {c.position for c in self.columns} | set(schema.positions)
-        if self.names is None or len(used) == self.width:
+        """Let a frame lack the columns that no feature is read from: reports withhold."""
+        if self.names is None:
             return table
-        unused = [name for j, name in enumerate(self.names) if j not in used]
-        return tables.fill_in(table, self.names, unused)
+        return tables.fill_in(table, self.names, self._optional)
+
+    @property
+    def _optional(self) -> list[str]:
+        used = {c.position for c in self.columns}
+        return [name for j, name in enumerate(self.names or ()) if j not in used]
+
+    def read(self, X: Any, schema: GroupSchema) -> tables.Table:
+        """Rows as a table, also as JSON holds them."""
+        if self.names is None or not tables.are_records(X):
+            return self.fill_in(tables.as_table(X), schema)
+        return tables.from_records(X, self.names, (), self._optional, as_array=True)
 
     def check(self, table: tables.Table) -> None:
         """Refuse a table with other columns than the training data.
@@ -255,6 +264,9 @@ def texts(column: tables.Column) -> NDArray[Any]:
             out[i] = value
             continue
         key = (type(value), value)
+        if type(value) not in (int, float, bool):  # equal ones may have two texts
+            out[i] = feature_text(value)
+            continue
         if key not in known:
             known[key] = feature_text(value)
         out[i] = known[key]

@@ -1,166 +1,18 @@
-"""Risks: what a prediction costs, lower is better.
-
-Every metric is an instance of :class:`Metric`. AUC enters as ``1 - AUC`` so that a gain,
-``risk(reference) - risk(model)``, is positive when the model is better, whatever the metric.
-
-================== ============================================================= ==========
-name               risk of ``n`` rows                                            per row
-================== ============================================================= ==========
-``error``          mean of ``y != label``                                        yes
-``log_loss``       mean of ``-log proba[y]``, not clipped: may be infinite       yes
-``brier``          mean of ``(p - y)**2``, ``p = proba[:, 1]``; with K > 2       yes
-                   classes, of the sum over classes of ``(proba[k] - 1[y=k])**2``
-``auc``            1 - area under the ROC curve, ties count one half; K > 2:     no
-                   one-vs-rest, mean over classes; undefined if a class is absent
-``ece``            ten equal-width bins ``((k-1)/10, k/10]``, the first closed   no
-                   at 0; sum over bins of ``|sum(p - 1[y = 1])| / n``; K > 2:
-                   the largest probability against whether that class is right
-``squared_error``  mean of ``(y - prediction)**2`` (regression)                  yes
-``absolute_error`` mean of ``|y - prediction|`` (regression)                     yes
-================== ============================================================= ==========
-"""
+"""The risks that are built in, by name."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "METRICS",
-    "Metric",
-    "Predictions",
-    "confidence_and_hit",
-    "get_metric",
-    "probabilities",
-    "row_losses",
-]
+from fairuse_router.metrics.metric import Metric, Predictions, RowLoss, Weight
+from fairuse_router.metrics.own import read_callable
 
 _ECE_EDGES = np.arange(1, 10) / 10
-
-
-@dataclass(frozen=True)
-class Predictions:
-    """What one model said about ``n`` rows.
-
-    Parameters
-    ----------
-    label : ndarray of shape (n,)
-        The predicted class as its index into the classes; for a regressor, the prediction.
-    proba : ndarray of shape (n, K) or None, default=None
-        Class probabilities, columns in class order; None if the model has none.
-
-    Examples
-    --------
-    >>> p = Predictions.from_proba([[0.9, 0.1], [0.2, 0.8]])
-    >>> p.label
-    array([0, 1])
-    >>> len(p[:1])
-    1
-    """
-
-    label: np.ndarray
-    proba: np.ndarray | None = None
-
-    def __post_init__(self) -> None:
-        if self.label.ndim != 1:
-            raise ValueError(
-                f"Predictions.label has shape {self.label.shape}; give one label per row, (n,)."
-            )
-        proba, n = self.proba, len(self.label)
-        if proba is not None and (proba.ndim != 2 or len(proba) != n or proba.shape[1] < 2):
-            raise ValueError(
-                f"Predictions.proba has shape {proba.shape} for {n} labels; "
-                "give one row per label and one column per class (two or more classes)."
-            )
-
-    @property
-    def undefined(self) -> np.ndarray:
-        """Rows without an answer: NaN in the label or in a probability, shape (n,)."""
-        nan = np.isnan(self.label) if self.label.dtype.kind == "f" else np.zeros(len(self), bool)
-        return nan if self.proba is None else nan | np.isnan(self.proba).any(axis=1)
-
-    @classmethod
-    def from_proba(cls, proba: np.ndarray) -> Predictions:
-        """Probabilities of shape (n, K), or (n,) for the second of two classes, and their label."""
-        proba = np.asarray(proba, dtype=float)
-        if proba.ndim == 1:
-            proba = np.column_stack([1 - proba, proba])
-        return cls(proba.argmax(axis=1), proba)
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def __getitem__(self, rows: np.ndarray | slice) -> Predictions:
-        """Return the predictions of some rows (a slice, a mask or an index array)."""
-        return Predictions(self.label[rows], None if self.proba is None else self.proba[rows])
-
-
-Weight = np.ndarray | None
-RowLoss = Callable[[np.ndarray, Predictions], np.ndarray]
-Risk = Callable[[np.ndarray, Predictions, Weight], float]
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A risk, lower is better, and how to show it.
-
-    Parameters
-    ----------
-    name : str
-        One of `METRICS`, or the name of a callable.
-    needs_proba : bool
-        Whether it reads `Predictions.proba`.
-    rowwise : callable or None
-        ``(y, predictions) -> ndarray (n,)``, the loss of each row; None where the risk is no mean
-        over rows (AUC, ECE, callables).
-    risk : callable
-        ``(y, predictions, weight) -> float``; nan where undefined.
-    style : {"percent", "auc", "number"}, default="number"
-        How `format` shows it.
-    regression : bool, default=False
-        Whether labels are real numbers.
-
-    Examples
-    --------
-    >>> auc = get_metric("auc")
-    >>> auc.shown(0.188), auc.format(0.188), auc.format_gain(0.02)
-    (0.812, '0.812', '+0.020')
-    >>> get_metric("error").format(0.123), get_metric("error").format_gain(-0.012)
-    ('12.3%', '-1.2%')
-    """
-
-    name: str
-    needs_proba: bool
-    rowwise: RowLoss | None
-    risk: Risk
-    style: Literal["percent", "auc", "number"] = "number"
-    regression: bool = False
-
-    def shown(self, risk: float) -> float:
-        """Return the number people expect: the area itself for AUC, else the risk."""
-        return 1 - risk if self.style == "auc" else risk
-
-    def format(self, risk: float | None) -> str:
-        """Return the risk as text: ``12.3%``, AUC ``0.812``, ``0.412``; undefined is ``n/a``."""
-        return self._text(math.nan if risk is None else self.shown(risk), "")
-
-    def format_gain(self, gain: float | None) -> str:
-        """Return a gain as signed text: ``+1.2%``, ``+0.013``; undefined is ``n/a``."""
-        return self._text(math.nan if gain is None else gain, "+")
-
-    def _text(self, value: float, sign: str) -> str:
-        """One number in the metric's own style."""
-        if math.isnan(value):
-            return "n/a"
-        if self.style == "percent":
-            return f"{round(100 * value, 1) + 0.0:{sign}.1f}%"
-        digits = 3 if abs(value) < 100 or math.isinf(value) else 0
-        return f"{round(value, digits) + 0.0:{sign},.{digits}f}"
 
 
 def get_metric(metric: str | Callable | Metric) -> Metric:
@@ -169,10 +21,11 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
     Parameters
     ----------
     metric : str, callable or Metric
-        A name in `METRICS`, or a risk of your own, called as ``metric(y, predictions, weight)``:
-        ``y`` holds class indices of shape (n,), ``predictions`` is a `Predictions`, ``weight`` is
-        an array of shape (n,) or None. It returns one number, lower is better, nan if undefined.
-        Its name must not be a built-in's.
+        A name in `METRICS`, or a risk of your own: see `fairuse_router.metrics.own`. One that is
+        called as ``metric(y, predictions, weight)`` is given class indices of shape (n,), a
+        `Predictions`, and an array of shape (n,) or None; one of ``(y_true, y_pred)`` labels. It
+        returns one number, lower is better, nan if undefined. Functions and scorers of
+        scikit-learn count as it says which way is better. Its name must not be a built-in's.
 
     Returns
     -------
@@ -202,8 +55,7 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
             "metric(y, predictions, weight) that returns a risk (lower is better)."
         )
     if callable(metric):
-        name = getattr(metric, "__name__", type(metric).__name__)
-        return _own_name(Metric(name, False, None, partial(_callable_risk, metric)))
+        return _own_name(read_callable(metric))
     raise TypeError(
         f"metric must be a name, a callable or a Metric, got {type(metric).__name__}. "
         f"Allowed names: {', '.join(METRICS)}."
@@ -405,22 +257,6 @@ def confidence_and_hit(y: np.ndarray, predictions: Predictions) -> tuple[np.ndar
     if proba.shape[1] == 2:
         return proba[:, 1], y == 1
     return proba.max(axis=1), proba.argmax(axis=1) == y
-
-
-def _callable_risk(
-    function: Callable, y: np.ndarray, predictions: Predictions, weight: Weight
-) -> float:
-    """Call the user's risk and insist on one real number; no rows have no risk."""
-    if len(y) == 0:
-        return math.nan
-    value = function(y, predictions, weight)
-    try:
-        return float(value)
-    except (TypeError, ValueError) as error:
-        raise TypeError(
-            f"metric {getattr(function, '__name__', function)!r} returned "
-            f"{type(value).__name__}; it must return one number, lower is better."
-        ) from error
 
 
 def _row_metric(name: str, needs_proba: bool, rows: RowLoss, **more: Any) -> Metric:

@@ -1,0 +1,45 @@
+"""Risks: what a prediction costs, lower is better.
+
+Every metric is an instance of :class:`Metric`. AUC enters as ``1 - AUC`` so that a gain,
+``risk(reference) - risk(model)``, is positive when the model is better, whatever the metric.
+
+================== ============================================================= ==========
+name               risk of ``n`` rows                                            per row
+================== ============================================================= ==========
+``error``          mean of ``y != label``                                        yes
+``log_loss``       mean of ``-log proba[y]``, not clipped: may be infinite       yes
+``brier``          mean of ``(p - y)**2``, ``p = proba[:, 1]``; with K > 2       yes
+                   classes, of the sum over classes of ``(proba[k] - 1[y=k])**2``
+``auc``            1 - area under the ROC curve, ties count one half; K > 2:     no
+                   one-vs-rest, mean over classes; undefined if a class is absent
+``ece``            ten equal-width bins ``((k-1)/10, k/10]``, the first closed   no
+                   at 0; sum over bins of ``|sum(p - 1[y = 1])| / n``; K > 2:
+                   the largest probability against whether that class is right
+``squared_error``  mean of ``(y - prediction)**2`` (regression)                  yes
+``absolute_error`` mean of ``|y - prediction|`` (regression)                     yes
+================== ============================================================= ==========
+"""
+
+from fairuse_router.metrics.built_in import (
+    METRICS,
+    confidence_and_hit,
+    get_metric,
+    named_metric,
+    probabilities,
+    row_losses,
+)
+from fairuse_router.metrics.metric import Metric, Predictions, check_probabilities
+from fairuse_router.metrics.own import settle
+
+__all__ = [
+    "METRICS",
+    "Metric",
+    "Predictions",
+    "check_probabilities",
+    "confidence_and_hit",
+    "get_metric",
+    "named_metric",
+    "probabilities",
+    "row_losses",
+    "settle",
+]
