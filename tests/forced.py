@@ -14,7 +14,7 @@ def force(router, picks):
     for g, record in enumerate(table.groups):
         name = picks[g % len(picks)]
         served = router.candidates_[name].model_of_group[g] >= 0
-        records.append(replace(record, candidate=name if served else "generic"))
+        records.append(replace(record, candidate=name if served else "generic", strength=1.0))
     forced = RoutingTable.from_choices(
         table.schema, records, policy=table.policy, metric=table.metric, alpha=table.alpha
     )

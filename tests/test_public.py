@@ -32,6 +32,8 @@ INSIDE = {
     ("pool", "fairuse_router.candidates.recipes", "make_recipes"),
     ("pool", "fairuse_router.rows", "TrainingRows"),
     ("serving", "fairuse_router.bundle.plans", "dispatch"),
+    ("truth", "fairuse_router.candidates.blended", "blend"),
+    ("truth", "fairuse_router.candidates.names", "halves"),
 }
 PUBLIC = {"fairuse_router", *(f"fairuse_router.{door}" for door in DOORS)}
 

@@ -260,7 +260,7 @@ def test_certified_deploys_the_models_that_were_certified(many_rows):
     trained = sum(m.class_count_.sum() for m in model.candidates_["decoupled"].models)
     assert trained == model.candidates_["generic"].models[0].class_count_.sum() == 576
     assert {r.n for r in model.audit_.risks if r.group is None} == {384}
-    assert model.routing_table_.groups[2].candidate == "decoupled"
+    assert model.routing_table_.groups[2].candidate != "generic"
     assert [g.rows for g in model.routing_table_.groups] == [240] * 4
     assert model.honest_gains_ is None
 

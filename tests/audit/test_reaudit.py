@@ -143,11 +143,12 @@ def test_a_router_refuses_tables_that_it_cannot_serve(many_rows, router):
     )
     with pytest.raises(ValueError, match="table is for \\['sex', 'race'\\]"):
         router.with_table(foreign)
-    routes = [
-        {**r, "candidate": r["candidate"].replace("onehot", "magic")} for r in plain["routes"]
-    ]
+    magic = {
+        part: [{**r, "candidate": r["candidate"].replace("onehot", "magic")} for r in plain[part]]
+        for part in ("routes", "groups")
+    }
     with pytest.raises(ValueError, match="routes to 'magic'; the router has"):
-        router.with_table(RoutingTable.from_dict({**plain, "routes": routes}))
+        router.with_table(RoutingTable.from_dict({**plain, **magic}))
     with pytest.raises(TypeError, match="table is a dict"):
         router.with_table(plain)
     router.candidates_["onehot"].model_of_group[:] = -1

@@ -94,11 +94,12 @@ def test_demo_refuses_before_it_trains(capsys, tmp_path):
 
 
 def test_demo_with_generic_alone_shows_no_other_policy(capsys, tmp_path):
-    assert main(["demo", "--candidates", "generic", "--out", str(tmp_path / "r.onnx")]) == 0
+    command = ["demo", "--candidates", "generic", "--policy", "assign_generic"]
+    assert main([*command, "--out", str(tmp_path / "r.onnx")]) == 0
     printed = capsys.readouterr().out
     assert "no other candidate was asked for" in printed
     assert "'best'" not in printed
-    assert "2. Policy 'priced' audited" in printed
+    assert "2. Policy 'assign_generic' audited" in printed
 
 
 def test_predictions_are_those_of_the_router(cli_fit, capsys, tmp_path):

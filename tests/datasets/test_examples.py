@@ -318,8 +318,21 @@ def test_the_stand_ins_harm_is_shown_on_fresh_rows():
 # ---- the router --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("policy", ["priced", "certified"])
-@pytest.mark.parametrize("name", ESCAPED)
+LOST = {  # where the price loses, kept in sight
+    "selection": "only decoupled serves B, and priced offers multilevel and intersectional there",
+    "small_sample": "the gain that 125 rows show is luck: a price of 2 buys it, a test does not",
+}
+
+
+def escapes():
+    """Every example and policy; what is known to be lost must go on being lost, or leave `LOST`."""
+    for name in ESCAPED:
+        yield pytest.param(name, "certified")
+        lost = pytest.mark.xfail(strict=True, reason=LOST[name]) if name in LOST else ()
+        yield pytest.param(name, "priced", marks=lost)
+
+
+@pytest.mark.parametrize(("name", "policy"), escapes())
 def test_the_router_harms_none_of_those_whom_the_personalized_model_harms(name, policy):
     example = load_example(name)
     rows = example.deployment
