@@ -26,7 +26,7 @@ from fairuse_router.datasets import make_population
 HARM = 0.002
 EFFECTS = ("intercept", "interaction", "slopes", "mixed")
 RULES: dict[str, dict] = {
-    "priced": {"policy": "priced", "n_resamples": 100},
+    "priced": {"policy": "priced", "n_resamples": 40},
     "certified": {"policy": "certified"},
     "best of three": {
         "policy": "best",

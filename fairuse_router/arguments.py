@@ -90,7 +90,8 @@ def _check_kind(template: Any) -> None:
     survival = ("predict_survival_function", "predict_cumulative_hazard_function")
     if any(hasattr(type(final), name) for name in survival):
         told = "a survival model, whose target is a time that may be censored"
-    if told is None and not hasattr(template, "predict"):
+    can = hasattr(template, "predict") or hasattr(type(template), "predict")  # once it is fitted
+    if told is None and not can:
         told = "without predict"
     if told is not None:
         raise TypeError(

@@ -236,7 +236,7 @@ def test_samplers_in_a_pipeline_see_training_rows_only(invent):
     steps = [("scale", StandardScaler()), ("over", Oversampler(invent)), ("nb", Widths())]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        router = FairUseRouter(Sampled(steps), [2], cv=2, min_group_size=5).fit(X, y)
+        router = FairUseRouter(Sampled(steps), [2], cv=2, min_group_size=5, policy="best").fit(X, y)
     assert {"generic", "onehot", "intersectional", "decoupled"} == set(router.candidates_)
     assert all(share == 0.5 for found in Widths.seen.values() for share, _ in found)
     assert all(set(last) <= {0.0, 1.0} for _, last in Widths.seen[4])

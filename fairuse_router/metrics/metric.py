@@ -104,6 +104,7 @@ class Metric:
 
     Examples
     --------
+    >>> from fairuse_router.metrics import get_metric
     >>> auc = get_metric("auc")
     >>> auc.shown(0.188), auc.format(0.188), auc.format_gain(0.02)
     (0.812, '0.812', '+0.020')

@@ -185,7 +185,7 @@ def test_routes_are_chosen_by_the_regression_metric(metric):
     X["age"] = np.repeat(["old", "young"], 300)
     slope = np.where(X["sex"] == "M", -2.0, 2.0)
     y = slope * X["x"].to_numpy() + rng.normal(size=600)
-    router = router_of(Ridge(), X, y, metric=metric, cv=5)
+    router = router_of(Ridge(), X, y, metric=metric, cv=5, policy="best")
     table = router.routing_table_
     assert {record.candidate for record in table.groups} == {"decoupled"}
     assert table.metric == metric

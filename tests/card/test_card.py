@@ -163,7 +163,9 @@ def test_levels_in_pictures_are_texts(level):
         {"x": rng.normal(size=200), "income $": np.where(rng.uniform(size=200) < 0.5, level, "b")}
     )
     y = (X["x"] * np.where(X["income $"] == "b", 1, -1) > 0).astype(int)
-    router = FairUseRouter(LogisticRegression(), ["income $"], policy="slope", cv=2, random_state=0)
+    router = FairUseRouter(
+        LogisticRegression(), ["income $"], policy="priced", cv=2, random_state=0
+    )
     table = router.fit(X, y).routing_table_
     pictures = [
         plot_gains(router.audit_),

@@ -379,20 +379,20 @@ def mcnemar(evidence, g, name, side):
 
 
 def deployed_if_shown(nominees, evidence):
-    p, weight = {}, {}
-    for g, name in enumerate(nominees):
-        if name != "generic":
-            p[g] = mcnemar(evidence, g, name, "gain")
-            weight[g] = len(rows_of(evidence, g, name))
+    p, weight, served = {}, {}, evidence.served(nominees)
+    for g, nominee in enumerate(nominees):
+        if nominee.candidate != "generic":
+            p[g] = mcnemar(served, g, "nominee", "gain")
+            weight[g] = len(rows_of(served, g, "nominee"))
     shown = holm(p, weight, evidence.settings.alpha)
-    return [name if g in shown else "generic" for g, name in enumerate(nominees)]
+    return [n.candidate if g in shown else "generic" for g, n in enumerate(nominees)]
 
 
 def test_tested_is_exact_mcnemar_with_weighted_holm():
     seen = []
     for seed in range(12):
         evidence = make_evidence(seed, n=800, spread=1.5)
-        expected = deployed_if_shown([c.candidate for c in nominate(evidence)], evidence)
+        expected = deployed_if_shown(nominate(evidence), evidence)
         assert [c.candidate for c in choose("tested", evidence)] == expected, seed
         seen += expected
     assert set(seen) == set(NAMES)
@@ -416,7 +416,7 @@ def test_certified_nominates_on_some_rows_and_tests_on_others():
     for seed in range(12):
         both = make_evidence(seed, n=2000, spread=1.5)
         inner, outer = both.take(np.arange(1200)), both.take(np.arange(1200, 2000))
-        expected = deployed_if_shown([c.candidate for c in nominate(inner)], outer)
+        expected = deployed_if_shown(nominate(inner), outer)
         assert [c.candidate for c in choose_certified(inner, outer)] == expected, seed
         seen += expected
     assert set(seen) == set(NAMES)
