@@ -177,12 +177,16 @@ class RoutingGrid(Document):
                 raise ValueError(
                     f"grid has {grid.size} entries; the group attributes need {schema.n_reports}."
                 )
+            routes = read(tuple[Route, ...], data["routes"])
+            grid = grid.reshape(schema.shape)
             groups = read(tuple[GroupRecord, ...], data["groups"])
             _check_numbers(groups)
+            if not any("strength" in told for told in data["groups"]):  # as older tables are
+                groups = _with_strengths(groups, routes, grid[tuple(schema.group_codes.T)])
             return cls(
                 schema,
-                read(tuple[Route, ...], data["routes"]),
-                grid.reshape(schema.shape),
+                routes,
+                grid,
                 groups,
                 data["policy"],
                 data["metric"],
@@ -226,8 +230,8 @@ def _check_groups(table: RoutingGrid) -> None:
             raise ValueError(f"the record of the group {told} is of {record.report}.")
         route = table.routes[end]
         mine = route.group == g or end == 0
-        as_told = record.strength in (route.strength, 1.0)  # older records do not tell it
-        if not mine or route.candidate != record.candidate or not as_told:
+        told_twice = (record.candidate, record.strength) == (route.candidate, route.strength)
+        if not mine or not told_twice:
             raise ValueError(
                 f"the group {told} is served by {record.candidate!r}, says its record, and by "
                 f"{route.candidate!r} of group {route.group}, says the grid."
@@ -235,6 +239,15 @@ def _check_groups(table: RoutingGrid) -> None:
         whole = isinstance(record.rows, Integral) and not isinstance(record.rows, bool)
         if record.rows is not None and not (whole and record.rows >= 0):
             raise ValueError(f"the group {told} has {record.rows!r} rows.")
+
+
+def _with_strengths(
+    groups: tuple[GroupRecord, ...], routes: tuple[Route, ...], ends: NDArray[np.int64]
+) -> tuple[GroupRecord, ...]:
+    """Give each group the strength of its route; what contradicts itself is left to the check."""
+    if len(groups) != len(ends) or not all(0 <= end < len(routes) for end in ends):
+        return groups
+    return tuple(replace(groups[g], strength=routes[end].strength) for g, end in enumerate(ends))
 
 
 def _check_numbers(groups: Sequence[GroupRecord]) -> None:

@@ -185,7 +185,7 @@ def test_a_route_blends_margins_by_its_strength(estimator):
     np.testing.assert_array_equal(again.predict(X_told), (want > 0).astype(int))
 
 
-def test_strengths_survive_json_and_older_tables_have_none():
+def test_strengths_survive_json_and_older_records_have_their_routes():
     schema = make_schema()
     records = [
         GroupRecord(schema.report_texts(c), 9, "multilevel", "", strength=0.25)
@@ -197,7 +197,7 @@ def test_strengths_survive_json_and_older_tables_have_none():
     plain = json.loads(table.to_json())
     for group in plain["groups"]:
         del group["strength"]
-    assert [g.strength for g in RoutingTable.from_dict(plain).groups] == [1.0] * 4
+    assert [g.strength for g in RoutingTable.from_dict(plain).groups] == [0.25] * 4
 
 
 @pytest.mark.parametrize("estimator", [LOGISTIC, FOREST], ids=["linear", "forest"])
