@@ -52,7 +52,20 @@ class Measure(Protocol):
 
 
 @dataclass(frozen=True)
-class Costs:
+class _Predicted:
+    """What the model tells of n rows, and what L options tell of them."""
+
+    without: np.ndarray
+    options: np.ndarray
+
+    @property
+    def size(self) -> int:
+        """Number of options."""
+        return len(self.options)
+
+
+@dataclass(frozen=True)
+class Costs(_Predicted):
     """A metric that is a mean over rows: what each class would cost in every row.
 
     Parameters
@@ -63,15 +76,7 @@ class Costs:
         Under each option.
     """
 
-    without: np.ndarray
-    options: np.ndarray
-
     adds = True
-
-    @property
-    def size(self) -> int:
-        """Number of options."""
-        return len(self.options)
 
     def gains(
         self, direction: Direction, index: np.ndarray, share: np.ndarray, expected: np.ndarray
@@ -92,7 +97,7 @@ class Costs:
 
 
 @dataclass(frozen=True)
-class SquaredErrors:
+class SquaredErrors(_Predicted):
     """Squared error of a regression: linear in the mean, so that noise does not enter.
 
     Parameters
@@ -102,15 +107,7 @@ class SquaredErrors:
         Predictions.
     """
 
-    without: np.ndarray
-    options: np.ndarray
-
     adds = True
-
-    @property
-    def size(self) -> int:
-        """Number of options."""
-        return len(self.options)
 
     def gains(
         self, direction: Direction, index: np.ndarray, share: np.ndarray, expected: np.ndarray
@@ -124,7 +121,7 @@ class SquaredErrors:
 
 
 @dataclass(frozen=True)
-class AbsoluteErrors:
+class AbsoluteErrors(_Predicted):
     """Absolute error of a regression with normal errors.
 
     At a distance d of prediction and mean it is ``sd sqrt(2/pi) exp(-d^2/2sd^2) + d (1 - 2
@@ -137,15 +134,7 @@ class AbsoluteErrors:
         Predictions.
     """
 
-    without: np.ndarray
-    options: np.ndarray
-
     adds = True
-
-    @property
-    def size(self) -> int:
-        """Number of options."""
-        return len(self.options)
 
     def gains(
         self, direction: Direction, index: np.ndarray, share: np.ndarray, expected: np.ndarray
@@ -165,7 +154,7 @@ def _mean_distance(d: np.ndarray) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class Areas:
+class Areas(_Predicted):
     """Area under the ROC curve, expected over labels; several classes: mean of one against rest.
 
     Parameters
@@ -175,15 +164,7 @@ class Areas:
         Scores of the second of two classes, or of every class.
     """
 
-    without: np.ndarray
-    options: np.ndarray
-
     adds = False
-
-    @property
-    def size(self) -> int:
-        """Number of options."""
-        return len(self.options)
 
     def gains(
         self, direction: Direction, index: np.ndarray, share: np.ndarray, expected: np.ndarray
@@ -241,7 +222,7 @@ def _ranked(score: np.ndarray, up: np.ndarray, share: np.ndarray) -> tuple[np.nd
 
 
 @dataclass(frozen=True)
-class Calibration:
+class Calibration(_Predicted):
     """Expected calibration error as rows grow many: distances of means in bins, without noise.
 
     Parameters
@@ -255,17 +236,10 @@ class Calibration:
         Bin of each probability.
     """
 
-    without: np.ndarray
-    options: np.ndarray
     classes: np.ndarray
     bins: np.ndarray
 
     adds = False
-
-    @property
-    def size(self) -> int:
-        """Number of options."""
-        return len(self.options)
 
     def gains(
         self, direction: Direction, index: np.ndarray, share: np.ndarray, expected: np.ndarray
