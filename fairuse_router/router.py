@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
-from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
@@ -14,16 +13,8 @@ from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
 from fairuse_router.arguments import check_settings
-from fairuse_router.audit.arguments import (
-    AuditSettings,
-    check_level,
-    check_target_kind,
-    read_metrics,
-)
-from fairuse_router.audit.audit import Audit, without_routing
-from fairuse_router.audit.deployed import audit_deployed
-from fairuse_router.audit.reaudit import Reaudit, reaudit
-from fairuse_router.audit.records import OPENED, OUT_OF_FOLD, REAUDIT
+from fairuse_router.audit.audited import Audited
+from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
 from fairuse_router.audit.selection import audit_choices, group_records
 from fairuse_router.candidates.crossfit import Training, fit_pool
 from fairuse_router.candidates.names import CANDIDATES, GENERIC
@@ -31,9 +22,8 @@ from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.prefit import prefit_candidates
 from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
-from fairuse_router.metrics import Metric, get_metric, settle
+from fairuse_router.metrics import Metric, settle
 from fairuse_router.routing.choosing import choose_routes, part_rows
-from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.honest import honest_gains
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Settings
@@ -51,7 +41,7 @@ from fairuse_router.rows import (
 __all__ = ["FairUseRouter"]
 
 
-class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
+class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.
 
     A drop-in replacement for a classifier that is trained with group attributes such as sex or age
@@ -243,87 +233,6 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
         self._deploy(choices, evidence, pool, rows)
         return self
 
-    def audit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        clusters: Any = None,
-        *,
-        metrics: Any = None,
-        by: Any = None,
-        alpha: float | None = None,
-        correction: str = "holm",
-        tests: Mapping[str, str] | None = None,
-        n_resamples: int = 1000,
-    ) -> Audit:
-        """Audit the deployed system on rows that `fit` never saw.
-
-        Parameters
-        ----------
-        X : array or dataframe of shape (n, d)
-        y : array-like of shape (n,)
-        sample_weight, clusters : array-like of shape (n,), default=None
-            As for `fit`.
-        metrics : str, callable, Metric, or sequence of them, default=None
-            None: the router's own metric.
-        by : str, int, or sequence of them, default=None
-            Columns of X to audit by in place of the group attributes: those of `audit_only`, or a
-            site. Nobody reports these, so rationality is all there is to test.
-        alpha : float, default=None
-            None: the router's own.
-        correction : str, default="holm"
-        tests : mapping of str to str, default=None
-        n_resamples : int, default=1000
-            As for `audit_predictions`.
-
-        Returns
-        -------
-        Audit
-            Rationality and envy-freeness of every candidate and of the routing, and truthfulness
-            of the routing over all reports.
-        """
-        table, rows = self._labelled(X, y, sample_weight, clusters)
-        others = None if by is None else self.columns_.grouping(table, by)
-        chosen = read_metrics(self.metric if metrics is None else metrics)
-        level = self.alpha if alpha is None else alpha
-        testing = AuditSettings(level, correction, tests, n_resamples)
-        return audit_deployed(self.deployment_, rows, chosen, testing, others)
-
-    def reaudit(
-        self,
-        X: Any,
-        y: Any,
-        sample_weight: Any = None,
-        clusters: Any = None,
-        *,
-        metric: Any = None,
-        alpha: float | None = None,
-        update: str | None = None,
-    ) -> Reaudit:
-        """Re-audit the deployed routes on labelled rows from deployment, see `Reaudit`.
-
-        ``update="withdraw"`` sends violated routes back to generic, and nothing else: the routing
-        table keeps a record in its `history`, ``audit_`` becomes the audit of these rows. Else as
-        for `audit`.
-        """
-        if update not in (None, "withdraw"):
-            raise ValueError(
-                f"update={update!r} is not allowed: pass 'withdraw' (violated routes go back to "
-                "generic) or None (nothing changes)."
-            )
-        chosen = get_metric(self.metric if metric is None else metric)
-        level = self.alpha if alpha is None else alpha
-        check_level(level)
-        check_target_kind([chosen], regression=not hasattr(self, "classes_"))
-        _, rows = self._labelled(X, y, sample_weight, clusters)
-        result = reaudit(self.deployment_, rows, self.class_counts_, chosen, level)
-        if not (update and result.violated):
-            return result
-        self._serve_table(result.table)
-        self.audit_ = replace(self.audit(X, y, sample_weight, clusters), evidence=REAUDIT)
-        return replace(result, updated=True)
-
     def with_table(self, table: RoutingTable) -> FairUseRouter:
         """Return a router with the same models that serves another table, such as a collapsed one.
 
@@ -418,22 +327,6 @@ class FairUseRouter(Deployed, MetaEstimatorMixin, BaseEstimator):
             alpha=self.alpha,
         )
         self.deployment_ = Deployment(self.candidates_, self.routing_table_, self._classes)
-
-    def _labelled(
-        self, X: Any, y: Any, sample_weight: Any, clusters: Any
-    ) -> tuple[tables.Table, TrainingRows]:
-        """Rows with known labels that `fit` never saw."""
-        table = self._table(X)
-        y = check_target(y, tables.shape(table)[0], type(self).__name__)
-        return table, self.columns_.encode(table, y, self._classes, sample_weight, clusters)
-
-    def _serve_table(self, table: RoutingTable) -> None:
-        """Serve another table, and forget what was measured of the old routing."""
-        self.deployment_ = self.deployment_.serving(table)
-        self.routing_table_ = table
-        self.audit_, self.honest_gains_ = without_routing(self.audit_), None
-        if self.audit_only_ is not None:
-            self.audit_only_ = without_routing(self.audit_only_)
 
     # what scikit-learn asks
     def __sklearn_tags__(self) -> Any:
