@@ -123,15 +123,20 @@ def _surely(label: np.ndarray, classes: int) -> Predictions:
 
 
 def shown_gain(
-    evidence: Evidence, own: Predictions, groups: NDArray[np.int64]
+    evidence: Evidence,
+    own: Predictions,
+    groups: NDArray[np.int64],
+    over: Predictions | None = None,
 ) -> tuple[Matrix, Matrix]:
-    """Gain over generic out of fold in the metric, and its standard error, per group.
+    """Gain over other predictions out of fold in the metric, and its standard error, per group.
+
+    None: over generic's.
 
     nan where undefined; ECE by its rows' parts in the sum, bins held fixed; risks of one's own that
     are no means over rows by a jackknife of 20 blocks.
     """
     metric, m, y = evidence.metric, evidence.rows.m, evidence.rows.y
-    generic = evidence.predictions(GENERIC)
+    generic = evidence.predictions(GENERIC) if over is None else over
     if metric.name == "auc":
         assert generic.proba is not None
         assert own.proba is not None
@@ -139,7 +144,7 @@ def shown_gain(
             y, generic.proba, own.proba, groups, m, evidence.rows.weight, evidence.rows.clusters
         )
     if metric.rowwise is None and metric.name != "ece":
-        return _jackknife(evidence, own, groups)
+        return _jackknife(evidence, generic, own, groups)
     if metric.name == "ece":
         rows = _ece_parts(evidence, generic, groups) - _ece_parts(evidence, own, groups)
     else:
@@ -162,14 +167,14 @@ def _ece_parts(evidence: Evidence, predictions: Predictions, groups: NDArray[np.
 
 
 def _jackknife(
-    evidence: Evidence, own: Predictions, groups: NDArray[np.int64]
+    evidence: Evidence, generic: Predictions, own: Predictions, groups: NDArray[np.int64]
 ) -> tuple[Matrix, Matrix]:
     gain, se = np.full(evidence.rows.m, np.nan), np.full(evidence.rows.m, np.nan)
     for g in range(evidence.rows.m):
         rows = np.flatnonzero(groups == g)
         if not len(rows):
             continue
-        gain_of = partial(_gain, evidence, own)
+        gain_of = partial(_gain, evidence, generic, own)
         gain[g] = gain_of(rows)
         unit = (
             np.arange(len(rows)) if evidence.rows.clusters is None else evidence.rows.clusters[rows]
@@ -182,9 +187,9 @@ def _jackknife(
     return gain, se
 
 
-def _gain(evidence: Evidence, own: Predictions, rows: NDArray[np.int64]) -> float:
+def _gain(
+    evidence: Evidence, generic: Predictions, own: Predictions, rows: NDArray[np.int64]
+) -> float:
     y, metric = evidence.rows.y[rows], evidence.metric
     weight = None if evidence.rows.weight is None else evidence.rows.weight[rows]
-    return metric.risk(y, evidence.predictions(GENERIC)[rows], weight) - metric.risk(
-        y, own[rows], weight
-    )
+    return metric.risk(y, generic[rows], weight) - metric.risk(y, own[rows], weight)

@@ -2,73 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from fairuse_router.candidates.names import GENERIC, MULTILEVEL
 from fairuse_router.inference.calibration_slope import SLOPES
-from fairuse_router.inference.priced import HARM, LEAST, direction_evidence, worth
-from fairuse_router.metrics import Metric, Predictions, get_metric
-from fairuse_router.routing.display import server_in_words
+from fairuse_router.inference.priced import HARM, LEAST
+from fairuse_router.metrics import get_metric
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
-from fairuse_router.routing.policies.measures import measure_of, shown_gain, unit_of
-from fairuse_router.routing.policies.shrinkage import (
-    posterior_gains,
-    proper_metric,
-    score_moments,
-)
-from fairuse_router.routing.policies.ways import Way, ways
+from fairuse_router.routing.policies.options import Flags, Foresight, Judge, Option, weigh
+from fairuse_router.routing.policies.shrinkage import posterior_gains, score_moments
+from fairuse_router.routing.policies.ways import ways
 
-_AGAINST = 0.5  # standard errors below zero at which labels speak against an option
 _MORE = (2.0, 4.0, 8.0, 16.0)
-
-Flags = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class _Option:
-    """What may serve groups, and what it is worth in each.
-
-    Parameters
-    ----------
-    candidate, strength, served
-        Who serves, by how much of it, and what it says of every row.
-    groups : ndarray of int, shape (n,)
-        Group of each row that speaks for it, else -1.
-    gain, harm, value : ndarray of shape (m,)
-        Expected gain, probability of harm, and value of everybody's gain less the price of harm;
-        the value is minus infinity where it may not serve.
-    metric : Metric
-        Of the gains: the one that was asked for, or a proper score in its place.
-    least : float
-        A gain in it that is worth anything.
-    posterior : ndarray of shape (m, 33) or None
-        Of the slope of the multilevel correction.
-    """
-
-    candidate: str
-    strength: float
-    served: Predictions
-    groups: NDArray[np.int64]
-    gain: Matrix
-    harm: Matrix
-    value: Matrix
-    metric: Metric
-    least: float = LEAST
-    posterior: Matrix | None = None
-
-    @property
-    def name(self) -> str:
-        """In words."""
-        return server_in_words(self.candidate, self.strength)
-
-
-# value of the best of some options in each group, if there were so many times as many rows
-Foresight = Callable[[float], Matrix]
 
 
 def priced(evidence: Evidence, eligible: Flags) -> list[Choice]:
@@ -78,15 +26,15 @@ def priced(evidence: Evidence, eligible: Flags) -> list[Choice]:
     candidates. Gain and harm are in the metric, see `measure_of`. An option that looks worse out of
     fold in the metric, by more than half a standard error, is out, whatever the model says.
     """
-    options: list[_Option] = []
+    options: list[Option] = []
     foresights: list[Foresight] = []
     for way in ways(evidence, eligible):
-        found, foresight = _weigh(evidence, way)
+        found, foresight = weigh(evidence, way)
         options += found
         foresights.append(foresight)
     if not options:
         options = _by_labels(evidence, eligible)
-    judge = _Judge(evidence, options)
+    judge = Judge(evidence, options)
     value = np.column_stack([option.value for option in options])
     value = np.where(np.isnan(value), -np.inf, value)
     best = judge.best(value)
@@ -115,47 +63,7 @@ def with_small_groups(evidence: Evidence, eligible: Flags) -> Flags:
     return np.where(np.arange(eligible.shape[1]) == column, enough[:, None], eligible)
 
 
-def _weigh(evidence: Evidence, way: Way) -> tuple[list[_Option], Foresight]:
-    """What the options of a way are worth; in a proper score if the metric cannot tell."""
-    metric, proper = evidence.metric, proper_metric(way.without, evidence.metric.regression)
-    for metric in (evidence.metric, proper):
-        seen = direction_evidence(
-            way.direction,
-            way.groups,
-            evidence.rows.m,
-            measure_of(metric, way, evidence.rows.weight),
-            weight=evidence.rows.weight,
-            clusters=evidence.rows.clusters,
-        )
-        if np.isfinite(seen.gain).all():
-            break
-    unit = unit_of(metric, way, evidence.rows.weight)
-    found = worth(seen, evidence.settings.price, unit)
-    value = np.where(way.allowed[:, None], found.value, -np.inf)
-
-    def foresight(factor: float) -> Matrix:
-        then = worth(seen.times(factor), evidence.settings.price, unit).value.max(axis=1)
-        return np.where(way.allowed, then, -np.inf)
-
-    options = [
-        _Option(
-            way.candidate,
-            float(strength),
-            served,
-            way.groups,
-            found.gain[:, i],
-            found.harm[:, i],
-            value[:, i],
-            metric,
-            LEAST * unit,
-            found.posterior if way.candidate == MULTILEVEL else None,
-        )
-        for i, (strength, served) in enumerate(zip(way.strengths, way.options, strict=True))
-    ]
-    return options, foresight
-
-
-def _by_labels(evidence: Evidence, eligible: Flags) -> list[_Option]:
+def _by_labels(evidence: Evidence, eligible: Flags) -> list[Option]:
     """Every rival, by the gains in error that labels alone show, shrunken towards each other."""
     posterior = posterior_gains(evidence, eligible, score_moments)
     weight = (
@@ -168,7 +76,7 @@ def _by_labels(evidence: Evidence, eligible: Flags) -> list[_Option]:
     value = 100 * share[:, None] * counted - evidence.settings.price * harm
     value = np.where(eligible & ~np.isnan(value), value, -np.inf)
     return [
-        _Option(
+        Option(
             name,
             1.0,
             evidence.predictions(name),
@@ -182,42 +90,7 @@ def _by_labels(evidence: Evidence, eligible: Flags) -> list[_Option]:
     ]
 
 
-@dataclass(frozen=True)
-class _Judge:
-    """Asks labels about options, each once and only if it would be chosen."""
-
-    evidence: Evidence
-    options: Sequence[_Option]
-    asked: dict[int, tuple[Matrix, Matrix]] = field(default_factory=dict)
-
-    def shown(self, column: int) -> tuple[Matrix, Matrix]:
-        """Gain of an option out of fold in the metric, and its standard error, per group."""
-        if column not in self.asked:
-            option = self.options[column]
-            self.asked[column] = shown_gain(self.evidence, option.served, option.groups)
-        return self.asked[column]
-
-    def against(self, column: int) -> Flags:
-        """Groups in which the labels speak against an option; an AUC must be defined."""
-        gain, se = self.shown(column)
-        undefined = np.isnan(gain) & (self.evidence.metric.name == "auc")
-        return undefined | np.isneginf(gain) | (gain < -_AGAINST * np.nan_to_num(se))
-
-    def best(self, value: Matrix) -> NDArray[np.int64]:
-        """Column of the most valuable option that labels allow, in every group; -1 for none."""
-        value = value.copy()
-        while True:
-            best = np.where(value.max(axis=1) > 0, value.argmax(axis=1), -1)
-            refused = False
-            for column in np.unique(best[best >= 0]).tolist():
-                out = (best == column) & self.against(column)
-                value[out, column] = -np.inf
-                refused |= bool(out.any())
-            if not refused:
-                return best
-
-
-def _chosen(evidence: Evidence, option: _Option, g: int) -> Choice:
+def _chosen(evidence: Evidence, option: Option, g: int) -> Choice:
     gain = option.metric.format_gain(float(option.gain[g]))
     inside = "" if option.metric == evidence.metric else f" in {option.metric.name}"
     reason = (
@@ -236,7 +109,7 @@ def _real(posterior: Matrix, alpha: float) -> tuple[float, float, float]:
     return float(posterior @ SLOPES), float(low), float(high)
 
 
-def _why_generic(judge: _Judge, value: Matrix, g: int, more: int | None) -> str:
+def _why_generic(judge: Judge, value: Matrix, g: int, more: int | None) -> str:
     """What was missing, and how many rows might show it."""
     evidence, metric = judge.evidence, judge.evidence.metric
     column = int(value.argmax())

@@ -40,6 +40,8 @@ class Way:
         what that alone gains is no gain of knowing groups.
     options : tuple of Predictions
         Of each option, as they would be served.
+    over : Predictions or None
+        What they are to be better than, as it is served; None: generic.
     """
 
     candidate: str
@@ -49,6 +51,7 @@ class Way:
     allowed: NDArray[np.bool_]
     without: Predictions
     options: tuple[Predictions, ...]
+    over: Predictions | None = None
 
     def choice(self, option: int, reason: str = "") -> Choice:
         """The option as a choice."""
