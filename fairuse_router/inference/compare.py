@@ -10,21 +10,14 @@ from typing import Any
 import numpy as np
 
 from fairuse_router.inference.auc import AucParts, auc_parts, delong, members
-from fairuse_router.inference.bootstrap import (
-    area_replicates,
-    exact_bootstrap,
-    mean_replicates,
-    paired_bootstrap,
-)
-from fairuse_router.inference.mcnemar import mcnemar
-from fairuse_router.inference.paired import paired_t_from_sums, row_sums
+from fairuse_router.inference.bootstrap import area_replicates, mean_replicates, paired_bootstrap
+from fairuse_router.inference.paired import row_sums
 from fairuse_router.inference.result import PairedTest, stack_tests
+from fairuse_router.inference.sums import COUNT_TESTS, error_sums, judge_sums
 from fairuse_router.inference.swap import ece_swap
 from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, probabilities
 
-__all__ = ["COUNT_TESTS", "Resampling", "Rows", "compare", "default_test"]
-
-COUNT_TESTS = ("mid-p McNemar", "exact McNemar", "exact bootstrap")
+__all__ = ["Resampling", "Rows", "compare", "default_test", "gain_sums", "row_gains"]
 
 
 @dataclass(frozen=True)
@@ -142,11 +135,6 @@ def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
     return wanted or allowed[0]
 
 
-def span_of(metric: str) -> float | None:
-    """Largest difference of two row losses, where intervals may rest on it."""
-    return 1.0 if metric == "error" else None
-
-
 @dataclass(frozen=True)
 class Resampling:
     """Level of the intervals, and how often and from where a test resamples, if it does.
@@ -178,51 +166,37 @@ def compare(
     resampling: Resampling,
 ) -> PairedTest:
     """Return the gains of a model over a reference, arrays over groups."""
-    alpha = resampling.alpha
-    if test in COUNT_TESTS:
-        return _compare_errors(reference, model, rows, test, alpha)
-    if test == "paired t":
-        sums = row_sums(_row_gains(metric, reference, model, rows), *_layout(rows))
-        return paired_t_from_sums(sums, alpha, span=span_of(metric.name))
+    if test == "paired t" or test in COUNT_TESTS:
+        sums = gain_sums(metric.name, row_gains(metric, reference, model, rows.y), rows)
+        return judge_sums(metric.name, sums, test, resampling.alpha)
     if test == "DeLong":
         areas = rows.areas(reference), rows.areas(model)
-        return delong(*areas, rows.groups, rows.clusters, alpha)
+        return delong(*areas, rows.groups, rows.clusters, resampling.alpha)
     if test == "swap permutation":
         return stack_tests(list(_swaps(reference, model, rows, resampling)))
     return stack_tests(list(_bootstraps(metric, reference, model, rows, resampling)))
 
 
-def _layout(rows: Rows) -> tuple[np.ndarray, int, np.ndarray | None, np.ndarray | None]:
-    """Arguments that say whose row is whose."""
-    return rows.groups, rows.m, rows.weight, rows.clusters
+def gain_sums(metric: str, gain: np.ndarray, rows: Rows) -> np.ndarray:
+    """`row_sums` of the gains of rows, shape (10, m); by one count where they are -1, 0 or 1."""
+    if metric == "error" and rows.plain:
+        return error_sums(gain, rows.groups, rows.m)
+    return row_sums(gain, rows.groups, rows.m, rows.weight, rows.clusters)
 
 
-def _compare_errors(
-    reference: Predictions, model: Predictions, rows: Rows, test: str, alpha: float
-) -> PairedTest:
-    """Compare error rates by the rows on which one of the two errs."""
-    member = rows.groups >= 0
-    gain = _error_gain(rows.y, reference, model)[member]
-    b, c = (np.bincount(rows.groups[member][gain == sign], minlength=rows.m) for sign in (1, -1))
-    if test == "exact bootstrap":
-        counts = zip(b, c, rows.sizes, strict=True)
-        return stack_tests([exact_bootstrap(int(i), int(j), int(n), alpha) for i, j, n in counts])
-    return mcnemar(b, c, rows.sizes, mid_p=test == "mid-p McNemar", alpha=alpha)
-
-
-def _error_gain(y: np.ndarray, reference: Predictions, model: Predictions) -> np.ndarray:
-    """1 where only the reference errs, -1 where only the model does."""
-    return (reference.label != y).astype(np.int8) - (model.label != y).astype(np.int8)
-
-
-def _row_gains(
-    metric: Metric, reference: Predictions, model: Predictions, rows: Rows
+def row_gains(
+    metric: Metric, reference: Predictions, model: Predictions, y: np.ndarray
 ) -> np.ndarray:
     """Gain of each row; two infinite losses do not differ."""
     assert metric.rowwise is not None
-    first, second = (metric.rowwise(rows.y, p) for p in (reference, model))
+    first, second = (metric.rowwise(y, p) for p in (reference, model))
+    return difference(first, second)
+
+
+def difference(reference: np.ndarray, model: np.ndarray) -> np.ndarray:
+    """Losses of the reference less those of the model; two infinite losses do not differ."""
     with np.errstate(invalid="ignore"):
-        return np.where(first == second, 0.0, first - second)
+        return np.where(reference == model, 0.0, reference - model)
 
 
 def _swaps(
@@ -269,7 +243,7 @@ def _replicates(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Gains under counts of shape (B, n), in one product where the metric allows it."""
     if metric.rowwise is not None:
-        gain = _row_gains(metric, first, second, Rows(y, np.zeros(len(y), int), 1))
+        gain = row_gains(metric, first, second, y)
         return mean_replicates(gain, weight)
     if metric.name == "auc" and first.proba is not None and first.proba.shape[1] == 2:
         assert second.proba is not None

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fairuse_router.inference.auc import AucParts, auc_parts, delong_from_moments, delong_gains
-from fairuse_router.inference.bootstrap import exact_bootstrap
-from fairuse_router.inference.compare import COUNT_TESTS, Rows, span_of
-from fairuse_router.inference.mcnemar import mcnemar
-from fairuse_router.inference.paired import paired_t_from_sums, row_sums
-from fairuse_router.inference.result import PairedTest, stack_tests
+from fairuse_router.inference.compare import Rows, difference, gain_sums
+from fairuse_router.inference.result import PairedTest
+from fairuse_router.inference.sums import COUNT_TESTS, judge_sums
 from fairuse_router.metrics import Metric, Predictions, probabilities
 
 __all__ = ["MisreportMoments"]
@@ -91,8 +89,8 @@ class MisreportMoments:
             other = under(h)
             for metric in metrics:
                 if metric.rowwise is not None:
-                    gain = _difference(metric.rowwise(y, other), losses[metric.name])
-                    part = _row_sums(gain, rows, exact=rows.plain and metric.name == "error")
+                    gain = difference(metric.rowwise(y, other), losses[metric.name])
+                    part = gain_sums(metric.name, gain, rows)
                 elif areas is not None:
                     gains = delong_gains(_areas(rows, other), areas, rows.groups, rows.clusters)
                     part = _auc_sums(*gains, units, rows.groups, m)
@@ -144,13 +142,7 @@ class MisreportMoments:
                     alpha,
                     freedom=freedom,
                 )
-        if test == "paired t":
-            return paired_t_from_sums(sums, alpha, span=span_of(metric))
-        n, better_minus_worse, either = sums[0], sums[2], sums[5]
-        b, c = (either + better_minus_worse) / 2, (either - better_minus_worse) / 2
-        if test == "exact bootstrap":
-            return _exact_bootstraps(b, c, n, alpha)
-        return mcnemar(b, c, n, mid_p=test == "mid-p McNemar", alpha=alpha)
+        return judge_sums(metric, sums, test, alpha)
 
     def _allowed(self, metric: str, test: str | None) -> str:
         """Return the test, or the default; refuse what these sums cannot tell."""
@@ -166,45 +158,10 @@ class MisreportMoments:
         return test or allowed[0]
 
 
-def _exact_bootstraps(b: np.ndarray, c: np.ndarray, n: np.ndarray, alpha: float) -> PairedTest:
-    """`exact_bootstrap` of every pair, shape (m, m)."""
-    counts = np.stack([b, c, n], axis=-1).reshape(-1, 3).astype(int).tolist()
-    flat = stack_tests([exact_bootstrap(i, j, k, alpha) for i, j, k in counts])
-    shaped = {
-        name: np.reshape(getattr(flat, name), b.shape)
-        for name in flat.__dataclass_fields__
-        if name != "test"
-    }
-    return PairedTest(test=flat.test, **shaped)
-
-
-def _difference(reference: np.ndarray, model: np.ndarray) -> np.ndarray:
-    """Gain of each row; two infinite losses do not differ."""
-    with np.errstate(invalid="ignore"):
-        gain = reference - model
-    return np.where(reference == model, 0.0, gain)
-
-
 def _areas(rows: Rows, predictions: Predictions) -> AucParts:
     """Areas under the ROC curve of every group; not kept, unlike those of `Rows`."""
     proba = probabilities("auc", rows.y, predictions)
     return auc_parts(rows.y, proba, rows.groups, rows.m, rows.weight)
-
-
-def _row_sums(gain: np.ndarray, rows: Rows, exact: bool) -> np.ndarray:
-    """`row_sums` of gains; by one count where they are -1, 0 or 1."""
-    if exact:
-        return _error_sums(gain, rows.groups, rows.m)
-    return row_sums(gain, rows.groups, rows.m, rows.weight, rows.clusters)
-
-
-def _error_sums(gain: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
-    """As `row_sums` for gains of -1, 0, 1, by one count."""
-    member = groups >= 0
-    key = 3 * groups[member] + gain[member].astype(np.int64) + 1
-    worse, same, better = np.bincount(key, minlength=3 * m).reshape(m, 3).T.astype(float)
-    n, u, uu = worse + same + better, better - worse, better + worse
-    return np.stack([n, n, u, n, u, uu, n, u, uu, u])
 
 
 def _units(smallest: np.ndarray, rows: Rows) -> np.ndarray:
