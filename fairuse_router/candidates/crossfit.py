@@ -117,9 +117,7 @@ def cross_fit(
     jobs = (delayed(_run)(team, data, fold, size, envy) for team, fold in tasks)
     start = time.perf_counter()
     parts: list[Part] = []
-    for done, brought in enumerate(
-        Parallel(n_jobs=training.n_jobs, return_as="generator")(jobs), 1
-    ):
+    for done, brought in enumerate(_parallel(training.n_jobs)(jobs), 1):
         parts += brought
         if training.verbose:
             _print_progress(done, len(tasks), time.perf_counter() - start)
@@ -131,6 +129,14 @@ def cross_fit(
     candidates = {p.name: p.candidate for p in parts if p.candidate is not None}
     scored = [part for part in parts if part.predictions is not None]
     return Pool(candidates, gather_all([r.name for r in recipes], scored, data), unavailable)
+
+
+def _parallel(n_jobs: int | None) -> Parallel:
+    """Run tasks in joblib's backend, whichever is active, one after the other where it can."""
+    try:
+        return Parallel(n_jobs=n_jobs, return_as="generator")
+    except ValueError:  # multiprocessing, Spark and Ray answer when all is done
+        return Parallel(n_jobs=n_jobs)
 
 
 def _print_progress(done: int, tasks: int, seconds: float) -> None:
