@@ -14,8 +14,9 @@ from fairuse_router import tables
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import check_count
 from fairuse_router.bundle.file.digest import is_intact
-from fairuse_router.bundle.file.layout import JOINED, REPORT, Layout
+from fairuse_router.bundle.file.layout import REPORT, Layout
 from fairuse_router.bundle.file.session import PROVIDERS, check_options, open_session, watch
+from fairuse_router.bundle.file.shapes import check_shapes
 from fairuse_router.documents import check_path
 from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
@@ -187,6 +188,22 @@ class Bundle:
         unknown = unknown_levels(self.routing_table.schema, table)
         return self.routing_table.explain(self._codes(table), unknown)
 
+    def feed(self, X: Any) -> dict[str, NDArray[Any]]:
+        """Tensors of rows by input, as onnxruntime takes them: ``session.run(None, feed)``.
+
+        Parameters
+        ----------
+        X : array or dataframe of shape (n, d)
+            As for `predict`, and refused as there.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Numbers with NaN, and texts with the empty text, where they are missing; ``report``
+            with the empty text, or code 0, where an attribute is withheld.
+        """
+        return self._tensors(X)[0]
+
     def verify(
         self, X: Any, router: Deployed | None = None, *, max_checks: int = 200_000
     ) -> dict[str, Any]:
@@ -296,42 +313,7 @@ class Bundle:
         self.audit: dict[str, Any] | None = parts["audit"]
         self.inputs = [_described(i) for i in self._session.get_inputs()]
         self.outputs = [_described(o) for o in self._session.get_outputs()]
-        self._check_shapes()
-
-    def _check_shapes(self) -> None:
-        """The metadata must describe the graph it stands on."""
-        k = len(self.schema.attributes)
-        if self.layout.joined:
-            expected = {JOINED: (self.layout.number, len(self.layout.columns))}
-        else:
-            expected = {
-                name: (self.layout.number if c.numeric else "string", 1)
-                for c, name in zip(self.layout.columns, self.layout.inputs, strict=True)
-            }
-        expected[REPORT] = ("int64" if self.layout.report == "codes" else "string", k)
-        found = {i["name"]: (i["type"], *i["shape"][1:]) for i in self.inputs}
-        if found != expected:
-            raise ValueError(f"its inputs are {found}, its metadata speaks of {expected}")
-        self._check_outputs({o["name"]: o for o in self.outputs})
-
-    def _check_outputs(self, outputs: Mapping[str, Mapping[str, Any]]) -> None:
-        wanted: dict[str, tuple[str, ...]] = {"route": ("int64",)}
-        if self.classes_ is None:
-            wanted["prediction"] = ("float32", "float64")
-        else:
-            wanted["label"] = ("string",) if self.classes_.dtype.kind in "OU" else ("int64",)
-        for name, types in wanted.items():
-            found = outputs.get(name, {"type": "missing", "shape": []})
-            if found["type"] not in types or len(found["shape"]) != 1:
-                raise ValueError(
-                    f"its output {name} is {found['type']} of shape {found['shape']}; one "
-                    f"{types[0]} a row belongs there"
-                )
-        if "probabilities" in outputs:
-            shape = outputs["probabilities"]["shape"]
-            columns = 0 if self.classes_ is None else len(self.classes_)
-            if len(shape) != 2 or shape[1] != columns:
-                raise ValueError(f"it has probabilities of shape {shape} for {columns} classes")
+        check_shapes(self.inputs, self.outputs, self.layout, self.schema, self.classes_)
 
     @property
     def _has_values(self) -> bool:
@@ -350,11 +332,16 @@ class Bundle:
         names = [o["name"] for o in self.outputs]
         if output not in names:
             raise AttributeError(f"This bundle has no {output}; its outputs are {names}.")
+        return self._answer(*self._tensors(X))[output]
+
+    def _tensors(self, X: Any) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
+        """The tensors of rows by input, and the codes of their reports."""
         table = self._table(X)
         codes = self._codes(table)
-        feed = self.layout.features(table)
-        feed[REPORT] = self.layout.reports(self.schema, codes)
-        return self._answer(feed, codes)[output]
+        return {
+            **self.layout.features(table),
+            REPORT: self.layout.reports(self.schema, codes),
+        }, codes
 
     def _answer(
         self, feed: dict[str, NDArray[Any]], codes: NDArray[np.int64]
