@@ -9,10 +9,6 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
-from sklearn.utils import column_or_1d
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import _check_sample_weight
 
 from fairuse_router import tables
 from fairuse_router.groups import GroupSchema
@@ -243,7 +239,7 @@ class Columns:
             to_target(y, classes),
             classes,
             self.schema.n_groups,
-            check_weight(sample_weight, features),
+            check_weight(sample_weight, len(codes)),
             check_clusters(clusters, len(codes)),
             None if only is None else Grouping(only, only.group_ids(only.encode(table))),
             codes=codes,
@@ -261,16 +257,22 @@ def check_not_empty(table: tables.Table, asker: str) -> None:
         )
 
 
-_SEMI_SUPERVISED = (SelfTrainingClassifier, LabelPropagation, LabelSpreading)
-
-
 def check_target(y: Any, n: int, asker: str) -> NDArray[Any]:
     """Return y as a 1-D array of n values without gaps."""
+    from sklearn.utils import column_or_1d  # here, as what only serves has no scikit-learn
+
     if y is None:
         raise ValueError(
             f"This {asker} estimator requires y to be passed, but the target y is None."
         )
-    y = column_or_1d(y, warn=True)
+    return check_outcomes(column_or_1d(y, warn=True), n)
+
+
+def check_outcomes(y: Any, n: int) -> NDArray[Any]:
+    """Return y as a 1-D array of n values without gaps, whoever asks."""
+    y = np.asarray(y)
+    if y.ndim != 1:
+        raise ValueError(f"y has the shape {y.shape}; pass one label per row of X, shape ({n},).")
     if len(y) != n:
         raise ValueError(
             f"Found input variables with inconsistent numbers of samples: X has {n} rows, y has "
@@ -295,9 +297,13 @@ def learn_classes(y: NDArray[Any], template: Any, generic: Any) -> NDArray[Any]:
     ValueError
         For a target that is no classes, or one class, or rows that are marked as unlabelled.
     """
+    from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
+    from sklearn.utils.multiclass import check_classification_targets
+
     check_classification_targets(y)
+    unlabelled = (SelfTrainingClassifier, LabelPropagation, LabelSpreading)
     inside = [template, *template.get_params(deep=True).values()]
-    semi = [type(e).__name__ for e in inside if isinstance(e, _SEMI_SUPERVISED)]
+    semi = [type(e).__name__ for e in inside if isinstance(e, unlabelled)]
     if semi and generic is None and y.dtype.kind in "if" and (y == -1).any():
         raise ValueError(
             f"y is -1 in {int((y == -1).sum())} of {len(y)} rows, which {semi[0]} takes for rows "
@@ -328,12 +334,18 @@ def to_target(y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any]:
     return np.array([index[v] for v in y.tolist()], dtype=np.int64)
 
 
-def check_weight(sample_weight: Any, features: tables.Table) -> NDArray[np.float64] | None:
+def check_weight(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
     """Return sample weights as floats, non-negative and not all zero."""
     if sample_weight is None:
         return None
-    n = tables.shape(features)[0]
-    weight = _check_sample_weight(sample_weight, np.zeros((n, 1)), dtype=np.float64)
+    weight = np.asarray(sample_weight, dtype=np.float64)
+    weight = np.full(n, weight) if weight.ndim == 0 else weight
+    if weight.shape != (n,):
+        raise ValueError(
+            f"sample_weight has the shape {weight.shape} for {n} rows; give one number per row."
+        )
+    if not np.isfinite(weight).all():
+        raise ValueError("sample_weight contains NaN or infinity. Give every row a finite weight.")
     if (weight < 0).any() or not weight.any():
         raise ValueError(
             "sample_weight must be non-negative with at least one positive weight; got a minimum "
@@ -349,7 +361,7 @@ def check_clusters(clusters: Any, n: int) -> NDArray[np.int64] | None:
     shape = np.shape(clusters)
     if shape not in ((n,), (n, 1)):
         raise ValueError(f"clusters has the shape {shape} for {n} rows; give one entry per row.")
-    clusters = column_or_1d(clusters)
+    clusters = np.asarray(clusters).reshape(-1)
     missing = sum(map(is_missing, clusters.tolist()))
     if missing:
         raise ValueError(

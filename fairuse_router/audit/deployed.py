@@ -1,4 +1,4 @@
-"""Audit of a deployed router, on rows that no model has seen."""
+"""Audit of a deployed router, in memory or in a file, on rows that no model has seen."""
 
 from __future__ import annotations
 
@@ -12,15 +12,14 @@ from fairuse_router.audit.arguments import AuditSettings, check_target_kind
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import Routing, audit_rows
 from fairuse_router.audit.selection import regrouped
-from fairuse_router.candidates.pool import Pool
 from fairuse_router.metrics import Metric, Predictions, settle
-from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.policies.evidence import Evidence
+from fairuse_router.routing.serving import Serving
 from fairuse_router.rows import Grouping, TrainingRows
 
 
 def audit_deployed(
-    deployment: Deployment,
+    deployment: Serving,
     data: TrainingRows,
     metrics: Sequence[Metric],
     testing: AuditSettings,
@@ -38,8 +37,8 @@ def audit_deployed(
     check_target_kind(metrics, regression=data.classes is None)
     testing.checked(metrics)
     metrics = [settle(metric, data.target, data.classes, data.weight) for metric in metrics]
-    pool = Pool.of_fitted(deployment.candidates, data, metrics if by is None else ())
-    evidence = Evidence(data.outcomes, pool.scores, metrics, unavailable=pool.unavailable)
+    scores, unavailable = deployment.scores(data, metrics if by is None else ())
+    evidence = Evidence(data.outcomes, scores, metrics, unavailable=unavailable)
     routes = deployment.table.look_up(data.codes)
     routing = Routing(deployment.predictions(data.features, routes), routes)
     if by is not None:
@@ -55,7 +54,7 @@ class _UnderReports(Mapping[str, Predictions]):
     All reports of one route share one array, so that memory grows with neither reports nor routes.
     """
 
-    def __init__(self, deployment: Deployment, data: TrainingRows) -> None:
+    def __init__(self, deployment: Serving, data: TrainingRows) -> None:
         self._deployment, self._data = deployment, data
         schema = deployment.table.schema
         routes = deployment.table.look_up(schema.report_codes)

@@ -18,7 +18,7 @@ from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.metrics import Metric, named_metric, settle
-from fairuse_router.routing.deployment import Deployment
+from fairuse_router.routing.serving import Serving
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import TrainingRows
 
@@ -175,7 +175,7 @@ class Reaudit(Written):
 
 
 def reaudit(
-    deployment: Deployment,
+    deployment: Serving,
     data: TrainingRows,
     class_counts: NDArray[np.int64] | None,
     metric: Metric,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,13 @@ from fairuse_router import tables
 from fairuse_router.candidates.blended import blend, is_blend
 from fairuse_router.candidates.candidate import Candidate, ServedModel, evaluate, predict_rows
 from fairuse_router.candidates.names import halves
-from fairuse_router.metrics import Predictions
+from fairuse_router.candidates.pool import Pool
+from fairuse_router.metrics import Metric, Predictions
 from fairuse_router.routing.explanation import Explanation, explain_rows
 from fairuse_router.routing.routed import Unknown
+from fairuse_router.routing.serving import Scored
 from fairuse_router.routing.table import RoutingTable
-from fairuse_router.rows import Codes
+from fairuse_router.rows import Codes, TrainingRows
 
 
 class Deployment:
@@ -77,6 +79,11 @@ class Deployment:
     def predictions(self, features: tables.Table, routes: NDArray[np.int64]) -> Predictions:
         """Class indices and probabilities of rows under the route given for each."""
         return predict_rows(self.models, self.model_of_route, features, routes, self.classes)
+
+    def scores(self, data: TrainingRows, envy: Sequence[Metric]) -> Scored:
+        """Scores of every candidate on rows that it has not seen, and whom each cannot serve."""
+        pool = Pool.of_fitted(self.candidates, data, envy)
+        return pool.scores, pool.unavailable
 
     def explain(
         self, features: tables.Table, codes: Codes, unknown: Unknown, proba: bool
