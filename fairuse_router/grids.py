@@ -106,6 +106,17 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def rows_text(rows: int | None) -> str:
+    """How many rows stand behind a number, where small counts are not hidden.
+
+    Examples
+    --------
+    >>> rows_text(1200), rows_text(None)
+    ('1,200', 'hidden')
+    """
+    return "hidden" if rows is None else f"{rows:,}"
+
+
 def escape(text: str) -> str:
     r"""Escape what Markdown would read as markup, addresses included.
 

@@ -10,7 +10,7 @@ from fairuse_router.audit.records import (
     GainRecord,
     InterventionRecord,
 )
-from fairuse_router.grids import Column, Grid, clip, fill, numbers
+from fairuse_router.grids import Column, Grid, clip, fill, numbers, rows_text
 from fairuse_router.metrics import Metric, named_metric
 
 __all__ = [
@@ -140,7 +140,7 @@ def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
     rows = [
         [
             r.group or "",
-            f"{r.n:,}",
+            rows_text(r.n),
             *(metric.format(risks.get((name, r.group))) for name in (audit.baseline, candidate)),
             metric.format_gain(r.gain),
             interval_text(metric, r.low, r.high),
@@ -234,7 +234,7 @@ def _remedy_block(metric: Metric, candidate: str, records: list[InterventionReco
     ]
     rows = []
     for r in records:
-        told = [f"{r.n:,}", metric.format(r.risk), metric.format_gain(r.gain)]
+        told = [rows_text(r.n), metric.format(r.risk), metric.format_gain(r.gain)]
         gains = (r.assign_generic, r.assign_decoupled, r.best_of_three)
         remedies = ["" if r.group is None else metric.format_gain(gain) for gain in gains]
         best = clip(r.best or "", 9)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fairuse_router.audit.build import count_rows
 from fairuse_router.audit.judge import whole_rows
 from fairuse_router.audit.records import number
-from fairuse_router.audit.shifts import Shift, find_shifts
+from fairuse_router.audit.shifts import Counts, Shift, find_shifts
 from fairuse_router.documents import Written, plain
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference import PairedTest, adjust, rows_needed
@@ -177,7 +177,7 @@ class Reaudit(Written):
 def reaudit(
     deployment: Serving,
     data: TrainingRows,
-    class_counts: NDArray[np.int64] | None,
+    class_counts: Counts,
     metric: Metric,
     alpha: float,
 ) -> Reaudit:
@@ -188,8 +188,8 @@ def reaudit(
     deployment : Deployment
     data : TrainingRows
         The rows.
-    class_counts : ndarray of int64, shape (m, K), or None
-        Training rows per group and class; None for a regression.
+    class_counts : sequence of m sequences of K int, or None
+        As for `find_shifts`.
     metric : Metric
     alpha : float
     """

@@ -36,8 +36,8 @@ class RiskRecord:
     metric, candidate : str
     group : str or None
         None: all rows that belong to a group.
-    n : int
-        Rows.
+    n : int or None
+        Rows; None where a bundle leaves small counts out.
     risk : float or None
         Lower is better; AUC enters as 1 - AUC.
     """
@@ -45,7 +45,7 @@ class RiskRecord:
     metric: str
     candidate: str
     group: str | None
-    n: int
+    n: int | None
     risk: float | None
 
 
@@ -61,8 +61,8 @@ class GainRecord:
     other : str
         What it is compared with. Rationality: the baseline. Envy-freeness: the group whose report
         is filed instead. Truthfulness: the report that is filed instead.
-    n : int
-        Rows.
+    n : int or None
+        Rows; None where a bundle leaves small counts out.
     gain : float or None
         Positive is better: for rationality the candidate over the baseline, for envy-freeness and
         truthfulness the true report over the other.
@@ -86,7 +86,7 @@ class GainRecord:
     candidate: str
     group: str | None
     other: str
-    n: int
+    n: int | None
     gain: float | None
     low: float | None
     high: float | None
@@ -140,7 +140,7 @@ class SummaryRecord:
 
     metric: str
     candidate: str
-    n: int
+    n: int | None
     risk: float | None
     gain: float | None
     best_gain: float | None
@@ -161,8 +161,8 @@ class InterventionRecord:
     metric, candidate : str
     group : str or None
         None: all rows that belong to a group; remedies are then left out, as in that table.
-    n : int
-        Rows.
+    n : int or None
+        Rows; None where a bundle leaves small counts out.
     risk : float or None
         Of the candidate.
     gain : float or None
@@ -183,7 +183,7 @@ class InterventionRecord:
     metric: str
     candidate: str
     group: str | None
-    n: int
+    n: int | None
     risk: float | None
     gain: float | None
     violated: bool

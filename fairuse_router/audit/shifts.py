@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +13,8 @@ from fairuse_router.audit.records import number
 from fairuse_router.inference import adjust, fisher
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import TrainingRows
+
+Counts = NDArray[np.int64] | Sequence[Sequence[int] | None] | None  # rows per group and class
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ class Shift:
 def find_shifts(
     table: RoutingTable,
     data: TrainingRows,
-    class_counts: NDArray[np.int64] | None,
+    class_counts: Counts,
     alpha: float,
 ) -> list[Shift]:
     """Compare group sizes and class rates in training and in deployment.
@@ -56,12 +59,14 @@ def find_shifts(
     Parameters
     ----------
     table : RoutingTable
-        Its records hold the rows of each group in training.
+        Its records hold the rows of each group in training; groups whose rows a bundle leaves out
+        are not compared.
     data : TrainingRows
         Rows from deployment. Rows of one cluster are not independent, so that with clusters
         nothing can be told.
-    class_counts : ndarray of int64, shape (m, K), or None
-        Training rows per group and class; None for a regression.
+    class_counts : sequence of m sequences of K int, or None
+        Training rows per group and class; None for a regression, and for a group whose counts a
+        bundle leaves out.
     alpha : float
         Level of the family of all comparisons (Holm).
     """
@@ -69,18 +74,23 @@ def find_shifts(
     mine = data.groups >= 0
     if data.weight is not None:
         mine &= data.weight > 0
-    then = np.array([record.rows or 0 for record in table.groups])
+    rows = [record.rows for record in table.groups]
+    known = [g for g in range(m) if rows[g] is not None]
     now = np.bincount(data.groups[mine], minlength=m)
-    parts = [("group size", g, None, then[g], then.sum(), now[g], now.sum()) for g in range(m)]
+    total, total_now = sum(rows[g] or 0 for g in known), int(now[known].sum())
+    parts = [("group size", g, None, rows[g] or 0, total, now[g], total_now) for g in known]
     if class_counts is not None and data.classes is not None:
-        counts = np.zeros_like(class_counts)
+        counts = np.zeros((m, len(data.classes)), dtype=np.int64)
         np.add.at(counts, (data.groups[mine], data.target[mine].astype(np.int64)), 1)
         labels = data.classes.tolist()
         parts += [
-            ("class rate", g, labels[c], class_counts[g, c], then[g], counts[g, c], now[g])
-            for g in range(m)
+            ("class rate", g, labels[c], then[c], sum(then), counts[g, c], now[g])
+            for g, then in enumerate(class_counts)
+            if then is not None
             for c in (range(len(labels)) if len(labels) > 2 else (1,))
         ]
+    if not parts:
+        return []
     before, n_before, after, n_after = np.array([part[3:] for part in parts]).T
     p = fisher(before, n_before, after, n_after)
     if data.clusters is not None:

@@ -19,8 +19,8 @@ class Temptation:
     Parameters
     ----------
     metric, group : str
-    n : int
-        Rows of the group.
+    n : int or None
+        Rows of the group; None where a bundle leaves small counts out.
     report : str or None
         The other report; None where none can be compared.
     as_good : int
@@ -39,7 +39,7 @@ class Temptation:
 
     metric: str
     group: str
-    n: int
+    n: int | None
     report: str | None
     as_good: int
     gain: float | None

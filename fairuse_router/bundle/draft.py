@@ -18,12 +18,14 @@ from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import NUMBERS, OPSETS
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.file.session import open_session
-from fairuse_router.bundle.parity import METHODS, Answering, Parity, measure_parity
+from fairuse_router.bundle.graph.override import let_routes_be_given
+from fairuse_router.bundle.parity import METHODS, Answering, Parity, measure_beside, measure_parity
 from fairuse_router.bundle.plans.assemble import assemble
 from fairuse_router.bundle.plans.dispatch import choose_plan
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.deployment import served_models
+from fairuse_router.routing.table import RoutingTable
 
 
 class Draft:
@@ -34,6 +36,8 @@ class Draft:
     router : fitted FairUseRouter
     layout : Layout
     opsets : dict of str to int
+    table : RoutingTable, default=None
+        The router's own, or that with more routes, which no report takes; None: the router's.
 
     Attributes
     ----------
@@ -45,8 +49,15 @@ class Draft:
         The router's method that the bundle answers beside the label; None if only labels exist.
     """
 
-    def __init__(self, router: Deployed, layout: Layout, opsets: Mapping[str, int]) -> None:
+    def __init__(
+        self,
+        router: Deployed,
+        layout: Layout,
+        opsets: Mapping[str, int],
+        table: RoutingTable | None = None,
+    ) -> None:
         self.router = router
+        self.table = router.routing_table_ if table is None else table
         self.layout = layout
         self.method = _method(router)
         classes = np.asarray(router.classes_) if is_classifier(router) else None
@@ -56,7 +67,7 @@ class Draft:
             self.classes = metadata.write_classes(classes)
             self.labels = metadata.onnx_labels(self.classes)
         self.request = Request(classes, self.method, np.dtype(layout.number), opsets)
-        self.routed = Routed(*served_models(router.candidates_, router.routing_table_), layout)
+        self.routed = Routed(*served_models(router.candidates_, self.table), layout)
 
     def settle(
         self, table: tables.Table, tolerance: float, max_checks: int
@@ -77,7 +88,8 @@ class Draft:
             raise ValueError(
                 _not_exact(self.routed.served[failing[0]], parity, failing[0], tolerance)
             )
-        wide = Draft(self.router, replace(self.layout, number=NUMBERS["exact"]), OPSETS["exact"])
+        doubles = replace(self.layout, number=NUMBERS["exact"])
+        wide = Draft(self.router, doubles, OPSETS["exact"], self.table)
         try:
             cured = wide.measure(table, max_checks)[1]
         except ValueError:
@@ -90,23 +102,29 @@ class Draft:
 
     def assemble(self) -> onnx.ModelProto:
         """Write the graph."""
-        return assemble(
+        model = assemble(
             choose_plan(self.routed, self.request),
-            self.router.routing_table_,
+            self.table,
             self.layout,
             self.labels,
             None if self.method is None else METHODS[self.method],
             self.request.opsets,
         )
+        if self.table is not self.router.routing_table_:
+            let_routes_be_given(model.graph, self.layout, self.table)
+        return model
 
     def measure(self, table: tables.Table, max_checks: int) -> tuple[onnx.ModelProto, Parity]:
         """Assemble the graph, and compare it with the router."""
         model = self.assemble()
         session = open_session(model.SerializeToString())
         bundle = Answering(session, self.layout, self.labels, self.method)
-        return model, measure_parity(
-            bundle, self.router, table, self.routed.model_of_route, max_checks
-        )
+        parity = measure_parity(bundle, self.router, table, self.routed.model_of_route, max_checks)
+        if self.table is not self.router.routing_table_:
+            parity = measure_beside(
+                bundle, self.router, self.table, table, self.routed.model_of_route, parity
+            )
+        return model, parity
 
     def rounded(self, parity: Parity, tolerance: float) -> list[dict[str, Any]]:
         """Models that rounding takes beyond the tolerance, for the certificate."""

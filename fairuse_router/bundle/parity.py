@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
-from fairuse_router.bundle.file.layout import REPORT, Layout
+from fairuse_router.bundle.file.layout import REPORT, ROUTES, Layout
+from fairuse_router.bundle.file.places import route_places
 
 if TYPE_CHECKING:  # it loads scikit-learn, which verifying a file does not need
     from fairuse_router.routing.deployed import Deployed
+    from fairuse_router.routing.table import RoutingTable
 
 _BATCH = 50_000
 METHODS = {
@@ -135,6 +137,61 @@ def measure_parity(
             np.maximum.at(gaps, model, gap_of_rows(answer[METHODS[method]], expected, method))
         checks += len(rows)
     return Parity(n, len(grid), len(sample), checks, flips, gaps)
+
+
+def measure_beside(
+    bundle: Answering,
+    router: Deployed,
+    wider: RoutingTable,
+    X: Any,
+    model_of_route: NDArray[np.int64],
+    parity: Parity,
+) -> Parity:
+    """Compare the routes that no report takes as well, on as many rows as reports were asked.
+
+    Parameters
+    ----------
+    bundle : Answering
+        Whose graph takes other routes.
+    router : fitted FairUseRouter
+    wider : RoutingTable
+        The router's own with routes that no report takes.
+    X : table of n rows
+    model_of_route : ndarray of int64, shape (n_routes,)
+    parity : Parity
+        Of the routes that reports take.
+    """
+    features = router.columns_.split(tables.as_table(X))[0]
+    layout, method = bundle.layout, bundle.method
+    if layout.number == "float64":
+        features = tables.in_doubles(features)
+    rows = spaced_rows(parity.rows, 1, parity.rows_per_report)
+    part = tables.take_rows(features, rows)
+    feed = {name: tensor[rows] for name, tensor in layout.features(tables.as_table(X)).items()}
+    silent = np.zeros((len(rows), len(wider.schema.levels)), dtype=np.int64)
+    feed[REPORT] = layout.reports(wider.schema, silent)
+    deployment = router.deployment_.serving(wider)
+    flips, gaps, checks = parity.flips.copy(), parity.gaps.copy(), parity.checks
+    for route in sorted(set(range(len(wider.routes))) - set(wider.grid.ravel().tolist())):
+        everybody = np.full_like(wider.grid, route)
+        try:
+            answer = bundle.ask({**feed, ROUTES: route_places(wider, layout, everybody)[0]})
+            expected = deployment.predictions(part, np.full(len(rows), route))
+        except Exception as error:
+            to = wider.routes[route]
+            raise ValueError(
+                f"candidates='all' cannot be stored: {to.candidate!r} of group {to.group} does not "
+                f"answer all rows ({error}) Pass candidates='routed'."
+            ) from error
+        model = model_of_route[route]
+        if bundle.labels is not None:
+            flips[model] += int((bundle.labels[expected.label] != answer["label"]).sum())
+        values = expected.proba if method == "predict_proba" else expected.label
+        if method in ("predict_proba", "predict") and values is not None:
+            gap = gap_of_rows(answer[METHODS[method]], values, method)
+            gaps[model] = max(gaps[model], float(gap.max()))
+        checks += len(rows)
+    return replace(parity, checks=checks, flips=flips, gaps=gaps)
 
 
 def spaced_rows(n: int, n_reports: int, max_checks: int) -> NDArray[np.int64]:

@@ -17,6 +17,7 @@ from fairuse_router.bundle.file.digest import is_intact
 from fairuse_router.bundle.file.layout import REPORT, Layout
 from fairuse_router.bundle.file.session import PROVIDERS, check_options, open_session, watch
 from fairuse_router.bundle.file.shapes import check_shapes
+from fairuse_router.bundle.speaking import Speaking
 from fairuse_router.documents import check_path
 from fairuse_router.routing.routed import unknown_levels
 from fairuse_router.routing.table import RoutedRows, RoutingTable
@@ -34,7 +35,7 @@ _TYPES = {
 }
 
 
-class Bundle:
+class Bundle(Speaking):
     """A router in one ONNX file, as `export_bundle` wrote it.
 
     Parameters
@@ -61,8 +62,10 @@ class Bundle:
         Parity with the router, as measured at export.
     candidates : list of dict
         The candidates that serve.
-    audit : dict or None
-        The router's audit, small cells left out.
+    audit_, held_out_ : Audit or None
+        The router's own audit, of rows that chose the routes, and the one on held-out rows that was
+        exported; small cells left out.
+    honest_gains_ : HonestGains or None
     layout : Layout
         How columns of X become inputs.
     inputs, outputs : list of dict
@@ -310,7 +313,7 @@ class Bundle:
         self.layout = Layout.from_dict(parts["features"])
         self.certificate: dict[str, Any] = parts["certificate"]
         self.candidates: list[dict[str, Any]] = parts["candidates"]
-        self.audit: dict[str, Any] | None = parts["audit"]
+        self._parts = parts
         self.inputs = [_described(i) for i in self._session.get_inputs()]
         self.outputs = [_described(o) for o in self._session.get_outputs()]
         check_shapes(self.inputs, self.outputs, self.layout, self.schema, self.classes_)
@@ -347,13 +350,34 @@ class Bundle:
         self, feed: dict[str, NDArray[Any]], codes: NDArray[np.int64]
     ) -> dict[str, NDArray[Any]]:
         """Outputs by name, for tensors and the codes of their reports."""
-        names = [o["name"] for o in self.outputs]
-        try:
-            answer = dict(zip(names, self.session.run(names, feed), strict=True))
-        except Exception as error:  # onnxruntime's exceptions share no base class
-            raise ValueError(_why_not(error)) from error
+        answer = self.ask(feed)
         if not np.array_equal(answer["route"], self.routing_table.look_up(codes)):
             raise ValueError(f"{self._source} contradicts itself: its graph and its table differ.")
+        return answer
+
+    def ask(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the graph on tensors as it takes them, for callers that have made them.
+
+        Parameters
+        ----------
+        feed : dict of str to ndarray
+            One per entry of `inputs`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            One per entry of `outputs`.
+
+        Raises
+        ------
+        ValueError
+            If the graph refuses them, or answers NaN.
+        """
+        names = [o["name"] for o in self.outputs]
+        try:
+            answer = dict(zip(names, self.session.run(names, dict(feed)), strict=True))
+        except Exception as error:  # onnxruntime's exceptions share no base class
+            raise ValueError(_why_not(error)) from error
         lost = [n for n in _VALUES if n in answer and np.isnan(answer[n]).any()]
         if lost:
             raise ValueError(

@@ -11,10 +11,15 @@ import onnx
 from numpy.typing import NDArray
 from onnx import numpy_helper
 
+from fairuse_router.audit import Audit
+from fairuse_router.audit.audit import without_routing
+from fairuse_router.audit.claim import check_claim
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import check_count
 from fairuse_router.bundle.file.digest import BLANK, KEY, seal
-from fairuse_router.bundle.graph.routes import route_places
+from fairuse_router.bundle.file.hidden import small_groups, write_audit, write_honest, write_table
+from fairuse_router.bundle.file.places import route_places
+from fairuse_router.bundle.graph.override import find_routes, is_shared
 from fairuse_router.bundle.reader import Bundle
 from fairuse_router.documents import check_path, check_target, write_whole
 from fairuse_router.routing.deployed import Deployed, check_router
@@ -24,36 +29,41 @@ _NAME = "updated_routes"
 
 
 def update_bundle(
-    router: Deployed,
+    router: Deployed | RoutingTable,
     source: str | os.PathLike[str],
     path: str | os.PathLike[str],
     *,
     min_cell: int = 5,
+    audit: Audit | None = None,
 ) -> None:
-    """Write a bundle again with the router's present routing table, its models as they are.
+    """Write a bundle again with another routing table, its models as they are.
 
-    After ``router.reaudit(X, y, update="withdraw")`` or ``router.with_table(table)``: nothing is
-    trained, converted or compared anew. The models, their numbers and the certificate stay; the
-    routes inside the graph, the routing table and the audit are replaced. Routes keep the numbers
-    that they have in `source`.
+    After ``router.reaudit(X, y, update="withdraw")`` or ``router.with_table(table)``, or from the
+    file alone with the table of ``bundle.reaudit(X, y)``: nothing is trained, converted or compared
+    anew. The models, their numbers and the certificate stay; the routes inside the graph, the
+    routing table and the audits are replaced. Routes keep the numbers that they have in `source`.
 
     Parameters
     ----------
-    router : FairUseRouter
-        The one that `source` was written from, serving another table.
+    router : FairUseRouter or RoutingTable
+        The one that `source` was written from, serving another table; or that table.
     source : str or path
         The bundle to update, as `export_bundle` wrote it.
     path : str or path
         File to write; it may be `source`. It appears whole or not at all.
     min_cell : int, default=5
         Numbers that rest on fewer rows are left out, as in `export_bundle`.
+    audit : Audit, default=None
+        Of the new routing on held-out rows. None: what the file has of the old one stays as far as
+        it is not about the routes.
 
     Raises
     ------
     TypeError
-        If `router` is no FairUseRouter, or `source` or `path` no path.
+        If `router` is neither FairUseRouter nor RoutingTable, or `source` or `path` no path.
     ValueError
-        If `source` cannot be read, is of another router, or lacks a model that the table needs.
+        If `source` cannot be read, is of another router, or lacks a model that the table needs, or
+        if the audit is of other groups.
 
     Notes
     -----
@@ -78,29 +88,59 @@ def update_bundle(
     >>> bool((bundle.predict(X) == cautious.predict(X)).all())
     True
     """
-    check_router(router)
+    if not isinstance(router, RoutingTable):
+        check_router(router)
     check_target(path)
     check_count("min_cell", min_cell, 0)
     source = check_path(source, "source")
     bundle = Bundle.load(source)
     name = f"source={str(source)!r}"
-    old, new = bundle.routing_table, router.routing_table_
-    _check_same(bundle, router, name)
+    old = bundle.routing_table
+    if isinstance(router, RoutingTable):
+        new, mine = router, bundle.audit_
+        _check_table(old, new, name)
+    else:
+        new, mine = router.routing_table_, router.audit_
+        _check_same(bundle, router, name)
+    if audit is not None:
+        check_claim(audit, new, mine)
     table = replace(new, routes=old.routes, grid=_renumbered(new, old, name))
     model = onnx.load_model_from_string(source.read_bytes())
     _replace_routes(model.graph, bundle.layout, old, table, name)
-    hidden = metadata.small_groups(new, min_cell)
-    audit = None if router.audit_ is None else router.audit_.to_dict()
+    held_out, honest = audit or bundle.held_out_, bundle.honest_gains_
+    if not np.array_equal(table.grid, old.grid):
+        if new is router:  # a router has already forgotten what no longer holds
+            mine = _without_routing(mine)
+        held_out, honest = audit or _without_routing(held_out), None
+    hidden = small_groups(new, min_cell)
     _replace_properties(
         model,
         {
-            "routing_table": metadata.write_table(table, hidden, min_cell),
-            "audit": audit and metadata.suppress(audit, hidden, min_cell),
+            "routing_table": write_table(table, hidden, min_cell),
+            "audit": write_audit(mine, hidden, min_cell),
+            "held_out": write_audit(held_out, hidden, min_cell),
+            "honest_gains": write_honest(honest, hidden),
         },
     )
     content = seal(model.SerializeToString(deterministic=True))
     Bundle(content, "the updated bundle")  # reads what is to be written, or raises
     write_whole(content, path)
+
+
+def _without_routing(audit: Audit | None) -> Audit | None:
+    """What an audit still says of the candidates, if it says anything."""
+    left = None if audit is None else without_routing(audit)
+    return left if left is not None and len(left.candidates) > 1 else None
+
+
+def _check_table(old: RoutingTable, new: RoutingTable, name: str) -> None:
+    """Refuse a table of other groups, or of other numbers of the same groups."""
+    same = new.schema == old.schema and all(map(_same_record, old.groups, new.groups))
+    if not same:
+        raise ValueError(
+            f"{name} is of another router than the table: its groups or the risks of its "
+            "candidates differ. Pass a table made from that of the bundle."
+        )
 
 
 def _check_same(bundle: Bundle, router: Deployed, name: str) -> None:
@@ -148,33 +188,28 @@ def _replace_routes(
     graph: onnx.GraphProto, layout: Any, old: RoutingTable, new: RoutingTable, name: str
 ) -> None:
     """Put the routes of one table in the place of the other's."""
-    before, after = (route_places(table, layout)[0] for table in (old, new))
-    tensors = {tensor.name: tensor for tensor in graph.initializer}
-    found = [
-        node
-        for node in graph.node
-        if node.op_type in ("GatherND", "GatherElements")
-        and node.input[0] in tensors
-        and np.array_equal(numpy_helper.to_array(tensors[node.input[0]]), before)
-    ]
-    if len(found) != 1:
+    place = find_routes(graph, layout, old)
+    if place is None:
         raise ValueError(
             f"{name} does not hold its routes where this version writes them. Write the bundle by "
             "export_bundle."
         )
-    own = found[0].input[0]
-    tensor = numpy_helper.from_array(after, own)
-    if sum(list(node.input).count(own) for node in graph.node) > 1:  # an equal constant, shared
-        tensor.name = found[0].input[0] = _NAME
-        graph.initializer.append(tensor)
+    tensors = {tensor.name: tensor for tensor in graph.initializer}
+    after = numpy_helper.from_array(route_places(new, layout)[0], place.input[0])
+    if is_shared(graph, place):
+        after.name = place.input[0] = _NAME
+        graph.initializer.append(after)
     else:
-        tensors[own].CopyFrom(tensor)
+        tensors[place.input[0]].CopyFrom(after)
 
 
 def _replace_properties(model: onnx.ModelProto, parts: dict[str, Any]) -> None:
-    """Replace some of the metadata, and make room for the digest."""
-    values = {metadata.PREFIX + key: metadata.to_json(part) for key, part in parts.items()}
-    values[KEY] = BLANK
-    for entry in model.metadata_props:
-        if entry.key in values:
-            entry.value = values[entry.key]
+    """Replace some of the metadata, None by nothing, and make room for the digest."""
+    values = {p.key: p.value for p in model.metadata_props}
+    for key, part in parts.items():
+        if part is None and key not in metadata.KEYS:
+            values.pop(metadata.PREFIX + key, None)
+        else:
+            values[metadata.PREFIX + key] = metadata.to_json(part)
+    del model.metadata_props[:]
+    onnx.helper.set_model_props(model, {**values, KEY: BLANK})

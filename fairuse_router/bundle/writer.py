@@ -10,6 +10,9 @@ from typing import Any
 import onnx
 
 from fairuse_router import tables
+from fairuse_router.audit import Audit
+from fairuse_router.audit.claim import check_claim
+from fairuse_router.bundle.beside import with_all_candidates
 from fairuse_router.bundle.draft import Draft
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import (
@@ -20,6 +23,13 @@ from fairuse_router.bundle.file.arguments import (
     read_tolerance,
 )
 from fairuse_router.bundle.file.digest import BLANK, KEY, seal
+from fairuse_router.bundle.file.hidden import (
+    small_groups,
+    write_audit,
+    write_counts,
+    write_honest,
+    write_table,
+)
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.parity import METHODS, Parity
 from fairuse_router.bundle.refused import note_refused
@@ -39,6 +49,8 @@ def export_bundle(
     min_cell: int = 5,
     tolerance: float | None = None,
     max_checks: int = 200_000,
+    audit: Audit | None = None,
+    candidates: str = "routed",
 ) -> dict[str, Any]:
     """Write a fitted router to one ONNX file that answers every report as the router does.
 
@@ -73,6 +85,13 @@ def export_bundle(
     max_checks : int, default=200000
         If n rows under all reports are more answers than this, evenly spaced rows are asked under
         every report, and all rows under their own. The certificate tells.
+    audit : Audit, default=None
+        ``router.audit(X_test, y_test)`` on rows that `fit` never saw: the claim, kept in the file
+        for whoever holds only that.
+    candidates : {"routed", "all"}, default="routed"
+        ``"all"`` keeps the candidates that serve nobody as well, for every group, so that
+        `Bundle.audit` compares them from the file alone, envy-freeness included; the file grows
+        with candidates times groups, and answers more slowly.
 
     Returns
     -------
@@ -91,17 +110,19 @@ def export_bundle(
     Raises
     ------
     TypeError
-        If `router` is no FairUseRouter, or `path` no path.
+        If `router` is no FairUseRouter, `path` no path, or `audit` no Audit.
     ValueError
-        If the folder is missing, X has other columns, an estimator cannot be converted, the
-        bundle would disagree with the router by more than rounding, or for other arguments than
-        those above.
+        If the folder is missing, the audit is of other groups or of the rows that chose, X has
+        other columns, an estimator cannot be converted, the bundle would disagree with the router
+        by more than rounding, or for other arguments than those above.
     """
     check_router(router)
     path = check_target(path)
-    check_choices(precision, report)
+    check_choices(precision, report, candidates)
     check_count("min_cell", min_cell, 0)
     check_count("max_checks", max_checks, 1)
+    if audit is not None:
+        check_claim(audit, router.routing_table_, router.audit_)
     opsets = read_opsets(target_opset, precision)
     tolerance = read_tolerance(tolerance, precision)
     table = tables.as_table(X)
@@ -118,10 +139,10 @@ def export_bundle(
     if tables.shape(table)[0] == 0:
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
     layout = note_refused(router, table, layout)
-    draft = Draft(router, layout, opsets)
+    draft = Draft(router, layout, opsets, with_all_candidates(router, candidates == "all"))
     model, parity = draft.settle(table, tolerance, max_checks)
     certificate = _certificate(draft, parity, precision, tolerance)
-    _describe(model, draft, certificate, min_cell)
+    _describe(model, draft, certificate, audit, min_cell)
     onnx.checker.check_model(model)
     write_whole(seal(model.SerializeToString(deterministic=True)), path)
     return certificate
@@ -146,10 +167,14 @@ def _certificate(draft: Draft, parity: Parity, precision: str, tolerance: float)
 
 
 def _describe(
-    model: onnx.ModelProto, draft: Draft, certificate: dict[str, Any], min_cell: int
+    model: onnx.ModelProto,
+    draft: Draft,
+    certificate: dict[str, Any],
+    claim: Audit | None,
+    min_cell: int,
 ) -> None:
     """Fill in the native fields and the metadata."""
-    table, layout = draft.router.routing_table_, draft.layout
+    table, layout, router = draft.table, draft.layout, draft.router
     model.producer_name = "fairuse-router"
     model.producer_version = version("fairuse-router")
     model.domain = "fairuse_router"
@@ -158,18 +183,25 @@ def _describe(
         "Scores every row by the model that serves its report: "
         f"{', '.join(table.schema.attributes)}."
     )
-    audit = getattr(draft.router, "audit_", None)
-    hidden = metadata.small_groups(table, min_cell)
+    hidden = small_groups(table, min_cell)
+    counts = write_counts(getattr(router, "class_counts_", None), min_cell)
     parts = {
         "format_version": metadata.FORMAT_VERSION,
         "schema": table.schema.to_dict(),
         "features": layout.to_dict(),
         "classes": draft.classes,
         "candidates": _candidates(draft.routed.served),
-        "routing_table": metadata.write_table(table, hidden, min_cell),
-        "audit": None if audit is None else metadata.suppress(audit.to_dict(), hidden, min_cell),
+        "routing_table": write_table(table, hidden, min_cell),
+        "audit": write_audit(getattr(router, "audit_", None), hidden, min_cell),
         "certificate": certificate,
     }
+    more = {
+        "held_out": write_audit(claim, hidden, min_cell),
+        "honest_gains": write_honest(getattr(router, "honest_gains_", None), hidden),
+        "class_counts": counts,
+        "compared": None if table is router.routing_table_ else list(router.candidates_),
+    }
+    parts |= {key: value for key, value in more.items() if value is not None}
     properties = {metadata.PREFIX + k: metadata.to_json(v) for k, v in sorted(parts.items())}
     onnx.helper.set_model_props(model, {**properties, KEY: BLANK})
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fairuse_router.audit import Audit
-from fairuse_router.grids import shown
+from fairuse_router.grids import rows_text, shown
 from fairuse_router.metrics import named_metric
 from fairuse_router.routing.table import RoutingTable
 
@@ -64,7 +64,7 @@ def plot_gains(
         if r.gain is not None and abs(r.gain) != float("inf"):
             ax.plot(scale * r.gain, place, _MARKS[r.verdict], color=colour)
     ax.axvline(0, color="black", lw=0.8)
-    _name_lines(ax, [f"{r.group} ({r.n:,})" for r in records])
+    _name_lines(ax, [f"{r.group} ({rows_text(r.n)})" for r in records])
     unit = ", points" if scale == 100 else ""
     across = f"gain of {candidate} over {audit.baseline} in {name}{unit} (right is better)"
     ax.set_xlabel(shown(across), parse_math=False)

@@ -8,7 +8,7 @@ from fairuse_router.audit import REAUDIT, Audit, GainRecord
 from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
 from fairuse_router.candidates.names import ROUTED
 from fairuse_router.card.page import Section
-from fairuse_router.grids import Column, Grid
+from fairuse_router.grids import Column, Grid, rows_text
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.honest import HonestGain, HonestGains
 from fairuse_router.routing.policies.promises import promise_of
@@ -169,7 +169,7 @@ def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
             continue
         pair = [metric.format(risks.get((c, r.group))) for c in (audit.baseline, candidate)]
         gain = gain_with_interval(metric, r.gain, r.low, r.high)
-        rows.append([r.group or "", f"{r.n:,}", *pair, gain, verdict_text(r)])
+        rows.append([r.group or "", rows_text(r.n), *pair, gain, verdict_text(r)])
     heads = ("group", "rows", audit.baseline, candidate, "gain")
     return Section(
         f"Each group: {metric.name}",

@@ -19,7 +19,10 @@ Scored = tuple[Mapping[str, Scores], Mapping[str, Mapping[int, str]]]
 class Serving(Protocol):
     """Models behind a routing table."""
 
-    table: RoutingTable
+    @property
+    def table(self) -> RoutingTable:
+        """The table that serves."""
+        ...
 
     def predictions(self, features: Any, routes: NDArray[np.int64]) -> Predictions:
         """Class indices and probabilities of rows under the route given for each."""

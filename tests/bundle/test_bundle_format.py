@@ -114,7 +114,7 @@ def test_native_fields(written):
 
 def test_metadata_is_json_with_sorted_keys_and_no_time(written):
     properties = onnxruntime.InferenceSession(written).get_modelmeta().custom_metadata_map
-    names = {f"fairuse_router.{key}" for key in (*KEYS, "format_version", "sha256")}
+    names = {f"fairuse_router.{key}" for key in (*KEYS, "class_counts", "format_version", "sha256")}
     assert set(properties) == names
     for key in (*KEYS, "format_version"):
         text = properties[f"fairuse_router.{key}"]
@@ -177,7 +177,7 @@ def test_numbers_of_small_groups_are_left_out(heart, tmp_path):
     assert router.routing_table_.groups[int(np.argmin(rows))].report in smallest
     assert all(not record.risks and record.gain is None for record in hidden)
     names = {", ".join(report) for report in smallest}
-    found = [r for r in _records(bundle.audit) if r["group"] in names]
+    found = [r for r in _records(bundle.audit_.to_dict()) if r["group"] in names]
     assert found
     assert all(not isinstance(value, float) for record in found for value in record.values())
 

@@ -44,7 +44,7 @@ def test_the_updated_bundle_answers_as_the_updated_router(written, tmp_path):
     assert [c.event for c in bundle.routing_table.history] == ["withdrawn"] * 2
     assert bundle.routing_table.history == after.routing_table_.history
     assert bundle.routing_table.groups == after.routing_table_.groups
-    assert bundle.audit == after.audit_.to_dict()
+    assert bundle.audit_ == after.audit_
 
 
 def test_nothing_changes_but_routes_table_and_audit(written, tmp_path):
@@ -103,7 +103,7 @@ def test_after_a_re_audit(rows, tmp_path):
     update_bundle(router, path, path)
     bundle = Bundle.load(path)
     assert np.array_equal(bundle.predict(X), router.predict(X))
-    assert bundle.audit["evidence"] == "re-audit rows"
+    assert bundle.audit_.evidence == "re-audit rows"
     assert len(bundle.routing_table.history) == len(result.violated)
     assert "Since then back to generic" in str(bundle.routing_table)
 

@@ -18,8 +18,9 @@ OPSETS = {"fast": {"": 18, "ai.onnx.ml": 3}, "exact": {"": 18, "ai.onnx.ml": 5}}
 _ML_VERSIONS = {"fast": (3, 4), "exact": (5,)}  # exact trees need the TreeEnsemble of 5
 
 
-def check_choices(precision: Any, report: Any) -> None:
-    """Refuse other kinds of numbers and of reports."""
+def check_choices(precision: Any, report: Any, candidates: Any = "routed") -> None:
+    """Refuse other kinds of numbers, of reports, and of what is kept."""
+    _check_choice("candidates", candidates, ("routed", "all"))
     _check_choice("precision", precision, NUMBERS)
     _check_choice("report", report, ("texts", "codes"))
 

@@ -84,6 +84,10 @@ FORMS: dict[str, Any] = {
         "versions": {str: str},
     },
     "audit": (dict, None),
+    "held_out": (dict, None),
+    "honest_gains": (dict, None),
+    "class_counts": ([([int], None)], None),
+    "compared": ([str], None),
 }
 _MOST_CELLS = 10_000_000
 _NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
@@ -108,6 +112,7 @@ def check_claims(parts: Mapping[str, Any]) -> None:
     _check_features(parts["features"], parts["schema"])
     _check_classes(parts["classes"])
     _check_table(parts["routing_table"], parts["schema"], parts["candidates"])
+    _check_beside(parts)
 
 
 def _expect(data: Any, form: Any, place: str) -> None:
@@ -237,6 +242,19 @@ def _check_table(
         _check_gains([record["gain"], record["low"], record["high"], *record["risks"].values()])
     for change in table.get("history", []):
         _check_gains([change["gain"], change["low"], change["high"]])
+
+
+def _check_beside(parts: Mapping[str, Any]) -> None:
+    """What is kept for audits must fit the groups, the classes and the candidates."""
+    counts, classes, compared = (parts[key] for key in ("class_counts", "classes", "compared"))
+    if counts is not None:
+        width = 0 if classes is None else len(classes["labels"])
+        fit = all(row is None or (len(row) == width and min(row) >= 0) for row in counts)
+        whole = len(counts) == len(parts["routing_table"]["groups"])
+        _require(bool(width) and fit and whole, "its class counts are not those of its groups")
+    if compared is not None:
+        held = {candidate["name"] for candidate in parts["candidates"]}
+        _require(set(compared) <= held, "it compares candidates that it does not hold")
 
 
 def _check_gains(values: Sequence[Any]) -> None:

@@ -17,6 +17,9 @@ from fairuse_router.tables import InputColumn
 
 JOINED = "X"
 REPORT = "report"
+ROUTES = (
+    "routes_of_reports"  # an input with a default, where a bundle holds more candidates than serve
+)
 OUTPUTS = ("label", "probabilities", "scores", "prediction", "route")
 
 
@@ -64,7 +67,7 @@ class Layout:
         if all(c.numeric for c in columns):
             inputs = [JOINED] * len(columns)
         else:
-            inputs = identifiers((c.name for c in columns), taken=(REPORT, *OUTPUTS))
+            inputs = identifiers((c.name for c in columns), taken=(REPORT, ROUTES, *OUTPUTS))
         return cls(columns, tuple(inputs), width, names, number, report)
 
     @property

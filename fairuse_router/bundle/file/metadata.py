@@ -22,6 +22,7 @@ FORMAT_VERSION = 1
 READABLE = range(1, FORMAT_VERSION + 1)
 PREFIX = "fairuse_router."
 KEYS = ("audit", "candidates", "certificate", "classes", "features", "routing_table", "schema")
+LATER = ("class_counts", "compared", "held_out", "honest_gains")  # of which a file may lack any
 
 
 def read(properties: Mapping[str, str]) -> dict[str, Any]:
@@ -44,7 +45,9 @@ def read(properties: Mapping[str, str]) -> dict[str, Any]:
     missing = [key for key in KEYS if PREFIX + key not in properties]
     if missing:
         raise ValueError(f"its metadata lacks {missing}")
-    parts = {key: _from_json(properties[PREFIX + key], key) for key in KEYS}
+    told = [*KEYS, *(key for key in LATER if PREFIX + key in properties)]
+    parts = {key: _from_json(properties[PREFIX + key], key) for key in told}
+    parts = dict.fromkeys(LATER) | parts
     check_claims(parts)
     return parts
 
@@ -98,74 +101,6 @@ def read_classes(data: Mapping[str, Any]) -> NDArray[Any]:
     return classes
 
 
-def small_groups(table: RoutingTable, min_cell: int) -> frozenset[str]:
-    """Names of the groups whose numbers are left out of the file.
-
-    Those below `min_cell` rows; and if that is one group only, the next smallest as well, as
-    totals would give the one away.
-    """
-    rows = [record.rows or 0 for record in table.groups]
-    order = np.argsort(rows, kind="stable")
-    hidden = [g for g in order.tolist() if rows[g] < min_cell]
-    if len(hidden) == 1:
-        hidden = order[:2].tolist()
-    names = table.schema.group_names()
-    return frozenset(names[g] for g in hidden)
-
-
-def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> dict[str, Any]:
-    """Routing table for the file, without the numbers of hidden groups."""
-    data = table.to_dict()
-    del data["schema"]
-    names = dict(zip((g.report for g in table.groups), table.schema.group_names(), strict=True))
-    nothing: dict[str, Any] = dict.fromkeys(("rows", "gain", "low", "high"))
-    for group in data["groups"]:
-        if names[tuple(group["report"])] in hidden:
-            reason = f"not shown: the group, or one next to it, has fewer than {min_cell} rows"
-            group.update(nothing, reason=reason, risks={}, unavailable={})
-            group.pop("real", None)
-    for change in data["history"]:
-        few = change["rows"] is not None and change["rows"] < min_cell
-        if few or names[tuple(change["report"])] in hidden:
-            reason = (
-                f"not shown: it rests on fewer than {min_cell} rows, or on a group next to such"
-            )
-            for group in data["groups"]:
-                if group["reason"] == change["reason"]:
-                    group["reason"] = reason
-            change.update(nothing, reason=reason)
-    return data
-
-
 def read_table(data: Mapping[str, Any]) -> RoutingTable:
     """Routing table of a file."""
     return RoutingTable.from_dict({**data["routing_table"], "schema": data["schema"]})
-
-
-def suppress(data: Any, hidden: frozenset[str], min_cell: int) -> Any:
-    """Leave out the numbers of records of hidden groups, or on fewer than `min_cell` rows.
-
-    A record is a dictionary with the entries ``group`` and ``n``, as an audit has them.
-
-    Examples
-    --------
-    >>> records = [{"group": "F", "n": 3, "risk": 0.2}, {"group": "M", "n": 9, "risk": 0.1}]
-    >>> suppress(records, frozenset(), 5)
-    [{'group': 'F', 'n': None, 'risk': None}, {'group': 'M', 'n': 9, 'risk': 0.1}]
-    """
-    if isinstance(data, (list, tuple)):
-        return [suppress(v, hidden, min_cell) for v in data]
-    if not isinstance(data, Mapping):
-        return data
-    is_small = data.get("group") in hidden or ("group" in data and data.get("n", 0) < min_cell)
-    if is_small:
-        return {key: _without_number(key, value) for key, value in data.items()}
-    return {key: suppress(value, hidden, min_cell) for key, value in data.items()}
-
-
-def _without_number(key: str, value: Any) -> Any:
-    if key == "verdict":
-        return "undetermined"
-    if key == "reason":
-        return "not shown: too few rows"
-    return value if isinstance(value, str) else None

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, ValueInfoProto
 
-from fairuse_router.bundle.file.layout import JOINED, OUTPUTS, REPORT, Layout
+from fairuse_router.bundle.file.layout import JOINED, OUTPUTS, REPORT, ROUTES, Layout
 from fairuse_router.bundle.graph.blocks import Answer, by_route
 from fairuse_router.bundle.graph.builder import Graph, value_info
 from fairuse_router.bundle.graph.routes import write_route
@@ -63,7 +63,7 @@ def assemble(
     -------
     ModelProto
     """
-    graph = Graph(opsets, layout.number, taken=(*layout.inputs, REPORT, *OUTPUTS))
+    graph = Graph(opsets, layout.number, taken=(*layout.inputs, REPORT, ROUTES, *OUTPUTS))
     inputs = _inputs(layout, table.schema)
     route = write_route(graph, table, layout)
     if not plan.looks_up_routes:
