@@ -28,6 +28,7 @@ def train_pool(
     estimator: Any,
     names: Sequence[str] = POOL,
     seed: int = 0,
+    classes: np.ndarray | None = CLASSES,
 ) -> tuple[Mapping[str, Any], Evidence, GroupSchema]:
     """Train candidates on all rows and fold by fold, as ``FairUseRouter.fit`` does.
 
@@ -39,30 +40,32 @@ def train_pool(
         Where the group columns are.
     columns : sequence
         Names or indices of the group columns in `table`.
-    y : ndarray of int, shape (n,)
-        0 or 1.
-    estimator : scikit-learn classifier, unfitted
+    y : ndarray of shape (n,)
+        Class of each row, counted from 0; a number, of a regression.
+    estimator : scikit-learn estimator, unfitted
     names : sequence of str
         Candidates.
     seed : int, default=0
         Of the folds.
+    classes : ndarray of shape (K,) or None, default=array([0, 1])
+        None for a regression.
 
     Returns
     -------
     candidates : dict of str to Candidate
         Trained on all rows.
     evidence : Evidence
-        Out of fold, with the error as metric.
+        Out of fold; the metric is the error, or the squared error of a regression.
     schema : GroupSchema
     """
     schema = GroupSchema.from_table(table, columns, handle_unknown="withhold")
     codes = schema.encode(table)
     groups = schema.group_ids(codes)
-    rows = TrainingRows(features, groups, y, y, CLASSES, schema.n_groups, codes=codes)
+    rows = TrainingRows(features, groups, y, y, classes, schema.n_groups, codes=codes)
     feature_names = list(features.columns) if hasattr(features, "columns") else None
     recipes = make_recipes(names, estimator, schema, feature_names)
     pool = fit_pool(Training(recipes, random_state=seed), rows)
-    metrics = [get_metric("error")]
+    metrics = [get_metric("error" if classes is not None else "squared_error")]
     evidence = Evidence(rows.outcomes, pool.scores, metrics, unavailable=pool.unavailable)
     return pool.candidates, evidence, schema
 

@@ -27,6 +27,8 @@ INSIDE = {
     ("multilevel_cost", "fairuse_router.candidates.recipes", "fit_candidate"),
     ("multilevel_cost", "fairuse_router.candidates.recipes", "make_recipes"),
     ("multilevel_cost", "fairuse_router.rows", "TrainingRows"),
+    ("other_tasks", "fairuse_router.candidates.blended", "blend"),
+    ("other_tasks", "fairuse_router.candidates.blended", "is_blend"),
     ("pool", "fairuse_router.candidates.crossfit", "Training"),
     ("pool", "fairuse_router.candidates.crossfit", "fit_pool"),
     ("pool", "fairuse_router.candidates.recipes", "make_recipes"),

@@ -60,12 +60,15 @@ class Corrected:
         What stands in for features that are missing at the final step.
     scale : float, default=1.0
         What the base model's margins are multiplied by: below 1 it is too sure of itself.
+    linear : bool, default=False
+        Whether the base model is itself linear: corrections then say all that its family can.
     """
 
     base: Any
     table: Floats = field(repr=False)
     fill: Floats = field(repr=False)
     scale: float = 1.0
+    linear: bool = False
 
     def prepare(self, features: tables.Table) -> Prepared:
         """Do once what does not depend on the report; `features` are the base model's columns."""

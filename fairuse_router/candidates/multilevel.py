@@ -99,7 +99,7 @@ def fit_multilevel(
     codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
     return Candidate(
         recipe.name,
-        (kind(model, table, mean, scale),),
+        (kind(model, table, mean, scale, linear),),
         np.zeros(part.n_groups, dtype=np.int64),
         codes,
         ("multilevel group",),

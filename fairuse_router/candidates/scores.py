@@ -29,7 +29,7 @@ class Scores:
     margins : ndarray of shape (n, 2) or None
         Generic's margin and its own, where it corrects generic's.
     scale : ndarray of shape (n,) or None
-        What generic's margin was multiplied by there; None: by one.
+        What generic's margin was multiplied by there; None if generic is linear: by one.
     """
 
     predictions: Predictions

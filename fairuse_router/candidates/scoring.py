@@ -31,7 +31,7 @@ class Part:
     misreports: MisreportMoments | None = None
     unavailable: Mapping[int, str] = field(default_factory=dict)
     margins: NDArray[np.float64] | None = None
-    scale: float = 1.0
+    scale: float | None = None
     failed: bool = False
 
 
@@ -82,7 +82,8 @@ def _score_correction(
     if envy and new.any():
         under = partial(model.answer_as, prepared[new])
         misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
-    return Part(candidate.name, None, rows, own, misreports, {}, margins, model.scale)
+    scale = None if model.linear else model.scale
+    return Part(candidate.name, None, rows, own, misreports, {}, margins, scale)
 
 
 def _own_answers(
@@ -185,7 +186,7 @@ def _gather(parts: Sequence[Part], data: TrainingRows, with_proba: bool) -> Scor
         if part.margins is not None:
             margins = np.zeros((n, 2)) if margins is None else margins
             margins[part.rows] += part.margins
-            scale[part.rows] += part.scale
+            scale[part.rows] += 1.0 if part.scale is None else part.scale
         if part.misreports is not None:
             misreports = part.misreports if misreports is None else misreports + part.misreports
     scored = times > 0
@@ -195,7 +196,7 @@ def _gather(parts: Sequence[Part], data: TrainingRows, with_proba: bool) -> Scor
         label = votes[:, 0] / share
     else:  # a tied vote goes to the likelier class
         label = (votes if mean is None else votes + mean / 2).argmax(axis=1)
-    if margins is None:
-        return Scores(Predictions(label, mean), scored, misreports)
-    margins, scale = margins / share[:, None], scale / share
-    return Scores(Predictions(label, mean), scored, misreports, margins, scale)
+    margins = None if margins is None else margins / share[:, None]
+    linear = all(part.scale is None for part in parts)
+    own_scale = None if linear else scale / share
+    return Scores(Predictions(label, mean), scored, misreports, margins, own_scale)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,8 +27,11 @@ from fairuse_router.routing.policies.ways import is_linear, ways
 METRICS = ("error", "brier", "log_loss", "auc", "ece")
 
 
-def corrected(slopes, sizes, metric="error", *, seed=0, size=1.0, scale=1.0, **more):
-    """Evidence on a multilevel correction that is real by a slope of each group's own."""
+def corrected(slopes, sizes, metric="error", *, seed=0, size=1.0, scale=None, **more):
+    """Evidence on a multilevel correction that is real by a slope of each group's own.
+
+    With a `scale` generic is not linear: it claims so many times the log-odds that are there.
+    """
     rng = np.random.default_rng(seed)
     groups = np.repeat(np.arange(len(sizes)), sizes)
     base, delta = rng.normal(size=len(groups)), size * rng.normal(size=len(groups))
@@ -39,14 +43,18 @@ def corrected(slopes, sizes, metric="error", *, seed=0, size=1.0, scale=1.0, **m
     else:
         target = (truth + rng.logistic(size=len(groups)) > 0).astype(int)
         predictions = {
-            "generic": Predictions.from_proba(expit(scale * base)),
+            "generic": Predictions.from_proba(expit((scale or 1.0) * base)),
             "multilevel": Predictions.from_proba(expit(base + delta)),
         }
     scored = {name: np.ones(len(groups), dtype=bool) for name in predictions}
     margins = {"multilevel": np.column_stack([base, base + delta])}
-    return gather(
+    given = gather(
         target, groups, len(sizes), predictions, scored, {}, kind, 20, margins=margins, **more
     )
+    if scale is None:
+        return given
+    own = replace(given.scores["multilevel"], scale=np.full(len(groups), 1 / scale))
+    return replace(given, scores={**given.scores, "multilevel": own})
 
 
 def misses(y, predictions, weight):
@@ -225,14 +233,18 @@ def test_a_correction_serves_groups_of_half_the_size():
     assert choose("priced", given)[3].reason == "too few rows to choose: 9, min_group_size is 20"
 
 
-def test_where_generic_is_linear_multilevel_is_offered_alone():
-    given = corrected([1.0, 1.0], [300, 300])
-    intersectional = Predictions.from_proba(expit(2 * given.scores["multilevel"].margins[:, 1]))
+@pytest.mark.parametrize("metric", ["error", "squared_error"])
+def test_where_generic_is_linear_multilevel_is_offered_alone(metric):
+    given = corrected([1.0, 1.0], [300, 300], metric)
+    margin = given.scores["multilevel"].margins[:, 1]
+    intersectional = (
+        Predictions.from_proba(expit(2 * margin)) if metric == "error" else Predictions(margin)
+    )
     more = {"predictions": {"intersectional": intersectional}}
     both = np.ones((2, 2), dtype=bool)
     assert is_linear(given)
     assert [w.candidate for w in ways(change(given, **more), both)] == ["multilevel"]
-    other = corrected([1.0, 1.0], [300, 300], scale=2.0)  # generic claims twice the log-odds
+    other = corrected([1.0, 1.0], [300, 300], metric, scale=2.0 if metric == "error" else 1.0)
     assert not is_linear(other)
     other = change(other, **more)
     found = [(w.candidate, w.strengths.tolist()) for w in ways(other, both)]

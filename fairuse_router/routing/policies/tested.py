@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.inference import PairedTest, adjust
 from fairuse_router.inference.compare import Resampling, compare, default_test
+from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.policies.evidence import Choice, Evidence
 
 
@@ -34,17 +35,17 @@ def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[
     choices = []
     for g, nominee in enumerate(nominees):
         name = nominee.candidate
+        served = server_in_words(name, nominee.strength)
         if not named[g]:
             choices.append(Choice(GENERIC, "no other candidate is expected to gain"))
         elif np.isnan(corrected[g]):
             choices.append(Choice(GENERIC, f"{name} cannot be tested {where}: {test.reason[g]}"))
-        elif corrected[g] <= evidence.settings.alpha:
-            part = f"{nominee.strength:g} of its correction: " if nominee.strength < 1 else ""
-            reason = f"{part}gain shown {where} ({test.test}, corrected p = {corrected[g]:.3g})"
-            choices.append(replace(nominee, reason=reason))
         else:
-            reason = f"no gain of {name} shown {where} ({test.test}, corrected p = "
-            choices.append(Choice(GENERIC, f"{reason}{corrected[g]:.2g})"))
+            p_value = f"({test.test}, corrected p = {corrected[g]:.3g})"
+            if corrected[g] <= evidence.settings.alpha:
+                choices.append(replace(nominee, reason=f"gain of {served} shown {where} {p_value}"))
+            else:
+                choices.append(Choice(GENERIC, f"no gain of {served} shown {where} {p_value}"))
     return choices
 
 

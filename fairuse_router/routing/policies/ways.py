@@ -8,7 +8,6 @@ from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from fairuse_router.candidates.names import GENERIC, MEAN, MULTILEVEL, halves
 from fairuse_router.candidates.scores import answer
@@ -18,7 +17,6 @@ from fairuse_router.metrics import Predictions
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
 
 _HALVES = np.array([0.5, 1.0])
-_ALIKE = 1e-3
 
 
 @dataclass(frozen=True)
@@ -93,18 +91,8 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
 
 
 def is_linear(evidence: Evidence) -> bool:
-    """Whether multilevel starts from generic's own margin, unscaled: a linear family.
-
-    Margins of other classifiers are brought to the scale of log-odds. Of a regression it cannot be
-    seen; multilevel is then offered alone, too.
-    """
-    proba = evidence.predictions(GENERIC).proba
-    if proba is None:
-        return True
-    rows = evidence.scores[MULTILEVEL].scored & evidence.scores[GENERIC].scored
-    base = evidence.margins(MULTILEVEL)[0][rows]
-    # margins and probabilities of rows that were scored twice are averaged, each by itself
-    return not len(base) or float(np.median(np.abs(expit(base) - proba[rows, 1]))) < _ALIKE
+    """Whether generic is linear, so that multilevel knows all that its family can know."""
+    return evidence.scores[MULTILEVEL].scale is None
 
 
 def _of_correction(
