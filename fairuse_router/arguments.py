@@ -101,6 +101,12 @@ def _check_kind(template: Any) -> None:
 
 def _check_metric(metric: Metric, template: Any) -> Metric:
     kind = type(template).__name__
+    if not metric.directed:
+        raise ValueError(
+            f"metric={metric.name!r} is not allowed: neither more nor less of it is better, so no "
+            "route can be chosen by it. Audit it: router.audit(X, y, metrics=...); choose by "
+            "'net_benefit@0.2', say."
+        )
     if metric.regression != is_regressor(template) and not metric.any_target:
         raise ValueError(
             f"metric={metric.name!r} does not fit the estimator {kind}: use 'squared_error' or "

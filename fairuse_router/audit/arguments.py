@@ -11,7 +11,7 @@ import numpy as np
 from fairuse_router.audit.records import HELD_OUT
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.inference import CORRECTIONS
-from fairuse_router.metrics import METRICS, Metric, get_metric
+from fairuse_router.metrics import Metric, get_metric, is_built_in
 
 __all__ = [
     "AuditSettings",
@@ -54,7 +54,7 @@ def read_metrics(metrics: Any) -> list[Metric]:
 def check_target_kind(metrics: Sequence[Metric], regression: bool) -> None:
     """Refuse metrics of a regression for a classifier, and the other way round."""
     for metric in metrics:
-        of_classes = metric.name in METRICS and not metric.regression
+        of_classes = is_built_in(metric) and not metric.regression
         if metric.regression and not regression:
             raise ValueError(
                 f"metric={metric.name!r} does not fit a classifier: it is for regressions. Use "

@@ -86,7 +86,10 @@ def untested_text(audit: AuditRecords, metric: Metric) -> str:
 
 def _title(metric: Metric) -> str:
     """Name of the metric and which way is better."""
-    return "AUC (higher is better)" if metric.name == "auc" else f"{metric.name} (lower is better)"
+    if not metric.directed:
+        return f"{metric.name} (neither more nor less is better; a gain is less of it)"
+    name = "AUC" if metric.name == "auc" else metric.name
+    return f"{name} ({'lower' if metric.top is None else 'higher'} is better)"
 
 
 def summary_rows(audit: AuditRecords, metric: Metric) -> list[list[str]]:

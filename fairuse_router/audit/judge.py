@@ -10,7 +10,7 @@ import numpy as np
 
 from fairuse_router.audit.records import GainRecord, number
 from fairuse_router.inference import PairedTest, adjust, rows_needed, verdict
-from fairuse_router.metrics import METRICS
+from fairuse_router.metrics import named_metric
 
 __all__ = ["Comparisons", "judge", "whole_rows"]
 
@@ -152,7 +152,8 @@ def _still(metric: str) -> str:
     """Say that two models do not differ, in what the metric looks at."""
     if metric == "auc":
         return "no rank differs"
-    return "no row differs" if metric in METRICS else "no difference"
+    known = metric == "ece" or named_metric(metric).rowwise is not None
+    return "no row differs" if known else "no difference"
 
 
 def whole_rows(rows: float) -> int | None:

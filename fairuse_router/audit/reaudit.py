@@ -200,7 +200,7 @@ def reaudit(
     served = table.grid[tuple(table.schema.group_codes.T)] != 0
     own = np.where((data.groups >= 0) & served[data.groups], data.groups, -1)
     rows = replace(data.outcomes, groups=own)
-    exact = metric.name == "error" and rows.plain
+    exact = metric.zero_one and rows.plain
     name = default_test(metric, rows, "exact McNemar" if exact else None)
     test = compare(metric, generic, routed, rows, name, Resampling(alpha))
     routes = _reviews(table, test, served, alpha, same=metric.name == table.metric)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 import fairuse_router
 from fairuse_router.candidates.names import CANDIDATES
+from fairuse_router.metrics import decision_metric
 
 ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
 METRICS = ("error", "log_loss", "brier", "auc", "ece")
@@ -118,6 +119,18 @@ def _add_inspect(commands: argparse._SubParsersAction) -> None:
     _add_bundle(_command(commands, "inspect", text))
 
 
+def _metric_of(measures: tuple[str, ...]) -> Callable[[str], str]:
+    """Return what reads the name of a metric."""
+
+    def metric(text: str) -> str:
+        if text in (*METRICS, *measures) or decision_metric(text) is not None:
+            return text
+        listed = ", ".join(map(repr, (*METRICS, "net_benefit@0.2", *measures)))
+        raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {listed})")
+
+    return metric
+
+
 def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) -> None:
     """Add what the router's own arguments are; `measures` are metrics of regressions, if any."""
     parser.add_argument(
@@ -131,10 +144,11 @@ def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) 
     more = f"; to predict measurements: {', '.join(measures)}" if measures else ""
     parser.add_argument(
         "--metric",
-        choices=(*METRICS, *measures),
+        type=_metric_of(measures),
         default="error",
         metavar="METRIC",
-        help=f"what a group is to gain: {', '.join(METRICS)}{more} (%(default)s)",
+        help=f"what a group is to gain: {', '.join(METRICS)}, net_benefit@0.2 and other metrics "
+        f"that act above a threshold{more} (%(default)s)",
     )
     parser.add_argument(
         "--policy",

@@ -11,9 +11,10 @@ import numpy as np
 
 from fairuse_router.inference.auc import AucParts, auc_parts, delong, members
 from fairuse_router.inference.bootstrap import area_replicates, mean_replicates, paired_bootstrap
+from fairuse_router.inference.lattice import lattice_counts
 from fairuse_router.inference.paired import row_sums
 from fairuse_router.inference.result import PairedTest, stack_tests
-from fairuse_router.inference.sums import COUNT_TESTS, error_sums, judge_sums
+from fairuse_router.inference.sums import COUNT_TESTS, PLAIN_TESTS, error_sums, judge_sums
 from fairuse_router.inference.swap import ece_swap
 from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, probabilities
 
@@ -116,8 +117,10 @@ def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
         If the wanted test does not fit the metric or the rows.
     """
     allowed: tuple[str, ...]
-    if metric.name == "error":
+    if metric.zero_one:
         allowed = (*COUNT_TESTS, "paired t", "paired bootstrap")
+    elif metric.steps is not None:
+        allowed = ("lattice", "paired t", "paired bootstrap")
     elif metric.rowwise is not None:
         allowed = ("paired t", "paired bootstrap")
     else:
@@ -125,7 +128,7 @@ def default_test(metric: Metric, rows: Rows, wanted: str | None = None) -> str:
             {"auc": "DeLong", "ece": "swap permutation"}.get(metric.name, ""),
             "paired bootstrap",
         )
-    allowed = tuple(t for t in allowed if t and (rows.plain or t not in COUNT_TESTS))
+    allowed = tuple(t for t in allowed if t and (rows.plain or t not in PLAIN_TESTS))
     if wanted is not None and wanted not in allowed:
         given = "" if rows.plain else " with weights or clusters"
         raise ValueError(
@@ -166,8 +169,9 @@ def compare(
     resampling: Resampling,
 ) -> PairedTest:
     """Return the gains of a model over a reference, arrays over groups."""
-    if test == "paired t" or test in COUNT_TESTS:
-        sums = gain_sums(metric.name, row_gains(metric, reference, model, rows.y), rows)
+    if test == "paired t" or test in PLAIN_TESTS:
+        gains = row_gains(metric, reference, model, rows.y)
+        sums = gain_sums(metric, gains, rows, counts=test == "lattice")
         return judge_sums(metric.name, sums, test, resampling.alpha)
     if test == "DeLong":
         areas = rows.areas(reference), rows.areas(model)
@@ -177,11 +181,17 @@ def compare(
     return stack_tests(list(_bootstraps(metric, reference, model, rows, resampling)))
 
 
-def gain_sums(metric: str, gain: np.ndarray, rows: Rows) -> np.ndarray:
-    """`row_sums` of the gains of rows, shape (10, m); by one count where they are -1, 0 or 1."""
-    if metric == "error" and rows.plain:
-        return error_sums(gain, rows.groups, rows.m)
-    return row_sums(gain, rows.groups, rows.m, rows.weight, rows.clusters)
+def gain_sums(metric: Metric, gain: np.ndarray, rows: Rows, *, counts: bool) -> np.ndarray:
+    """`row_sums` of the gains of the rows that a metric looks at, shape (10, m).
+
+    By one count where they are -1, 0 or 1. With `counts`, `lattice_counts` of shape (5, m).
+    """
+    groups = metric.counted(rows.y, rows.groups)
+    if counts:
+        return lattice_counts(gain, rows.y == 1, groups, rows.m)
+    if metric.zero_one and rows.plain:
+        return error_sums(gain, groups, rows.m)
+    return row_sums(gain, groups, rows.m, rows.weight, rows.clusters)
 
 
 def row_gains(
@@ -221,6 +231,7 @@ def _bootstraps(
     resampling: Resampling,
 ) -> Iterator[PairedTest]:
     """Paired bootstrap of any metric, group by group; AUC within classes."""
+    rows = replace(rows, groups=metric.counted(rows.y, rows.groups))
     for g, r in enumerate(rows.members):
         y, weight = rows.y[r], _take(rows.weight, r)
         first, second = reference[r], model[r]

@@ -11,7 +11,7 @@ from fairuse_router.inference.auc import AucParts, auc_parts, delong_from_moment
 from fairuse_router.inference.compare import Rows, difference, gain_sums
 from fairuse_router.inference.result import PairedTest
 from fairuse_router.inference.sums import COUNT_TESTS, judge_sums
-from fairuse_router.metrics import Metric, Predictions, probabilities
+from fairuse_router.metrics import Metric, Predictions, named_metric, probabilities
 
 __all__ = ["MisreportMoments"]
 
@@ -80,7 +80,11 @@ class MisreportMoments:
         """
         metrics = [metric for metric in metrics if metric.rowwise or metric.name == "auc"]
         y, m = rows.y, rows.m
-        depth = {metric.name: 5 if metric.rowwise is None else 10 for metric in metrics}
+        counts = {metric.name: rows.plain and metric.steps is not None for metric in metrics}
+        depth = {
+            metric.name: 5 if metric.rowwise is None or counts[metric.name] else 10
+            for metric in metrics
+        }
         sums = {name: np.zeros((k, m, m)) for name, k in depth.items()}
         losses = {metric.name: metric.rowwise(y, own) for metric in metrics if metric.rowwise}
         areas = _areas(rows, own) if "auc" in sums else None
@@ -90,7 +94,7 @@ class MisreportMoments:
             for metric in metrics:
                 if metric.rowwise is not None:
                     gain = difference(metric.rowwise(y, other), losses[metric.name])
-                    part = gain_sums(metric.name, gain, rows)
+                    part = gain_sums(metric, gain, rows, counts=counts[metric.name])
                 elif areas is not None:
                     gains = delong_gains(_areas(rows, other), areas, rows.groups, rows.clusters)
                     part = _auc_sums(*gains, units, rows.groups, m)
@@ -115,9 +119,10 @@ class MisreportMoments:
         metric : str
             One that was measured.
         test : str, default=None
-            One that these sums allow: for error without weights and clusters ``"mid-p McNemar"``
-            (the default), ``"exact McNemar"``, ``"exact bootstrap"`` or ``"paired t"``; for other
-            row losses ``"paired t"``; for AUC ``"DeLong"``.
+            One that these sums allow: for error and rates, without weights and clusters,
+            ``"mid-p McNemar"`` (the default), ``"exact McNemar"``, ``"exact bootstrap"`` or
+            ``"paired t"``; for net benefit and costs ``"lattice"``; for other row losses
+            ``"paired t"``; for AUC ``"DeLong"``.
         alpha : float, default=0.1
             Intervals have level ``1 - alpha``.
 
@@ -147,7 +152,10 @@ class MisreportMoments:
     def _allowed(self, metric: str, test: str | None) -> str:
         """Return the test, or the default; refuse what these sums cannot tell."""
         allowed: tuple[str, ...] = ("DeLong",) if metric == "auc" else ("paired t",)
-        if metric == "error" and self.plain:
+        known = named_metric(metric)
+        if known.steps is not None and self.plain:
+            allowed = ("lattice",)
+        if known.zero_one and self.plain:
             allowed = (*COUNT_TESTS, *allowed)
         if test is not None and test not in allowed:
             raise ValueError(

@@ -5,18 +5,21 @@ from __future__ import annotations
 import numpy as np
 
 from fairuse_router.inference.bootstrap import exact_bootstrap
+from fairuse_router.inference.lattice import lattice_test
 from fairuse_router.inference.mcnemar import mcnemar
 from fairuse_router.inference.paired import paired_t_from_sums
 from fairuse_router.inference.result import PairedTest, stack_tests
+from fairuse_router.metrics import named_metric
 
-__all__ = ["COUNT_TESTS", "error_sums", "judge_sums"]
+__all__ = ["COUNT_TESTS", "PLAIN_TESTS", "error_sums", "judge_sums"]
 
 COUNT_TESTS = ("mid-p McNemar", "exact McNemar", "exact bootstrap")
+PLAIN_TESTS = (*COUNT_TESTS, "lattice")  # of rows that count once and independently
 
 
 def span_of(metric: str) -> float | None:
     """Largest difference of two row losses, where intervals may rest on it."""
-    return 1.0 if metric == "error" else None
+    return 1.0 if named_metric(metric).zero_one else None
 
 
 def error_sums(gain: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
@@ -55,9 +58,10 @@ def judge_sums(metric: str, sums: np.ndarray, test: str, alpha: float) -> Paired
     metric : str
         One that is a mean over rows.
     sums : ndarray of shape (10, ...)
-        As `row_sums` returns, or added up from several parts.
+        As `row_sums` returns, or added up from several parts; for ``"lattice"`` `lattice_counts`.
     test : str
-        ``"paired t"``, or for error of rows that count once each one of `COUNT_TESTS`.
+        ``"paired t"``; of rows that count once each, for error and rates one of `COUNT_TESTS`, for
+        net benefit and costs ``"lattice"``.
     alpha : float
         Intervals have level ``1 - alpha``.
 
@@ -72,6 +76,8 @@ def judge_sums(metric: str, sums: np.ndarray, test: str, alpha: float) -> Paired
     >>> judge_sums("error", error_sums(gain, groups, 1), "mid-p McNemar", 0.1).p_gain
     array([0.3125])
     """
+    if test == "lattice":
+        return lattice_test(sums, named_metric(metric).steps or (1.0, 1.0), alpha)
     if test == "paired t":
         return paired_t_from_sums(sums, alpha, span=span_of(metric))
     n, better_minus_worse, either = sums[0], sums[2], sums[5]

@@ -17,6 +17,10 @@ name               risk of ``n`` rows                                           
                    the largest probability against whether that class is right
 ``squared_error``  mean of ``(y - prediction)**2`` (regression)                  yes
 ``absolute_error`` mean of ``|y - prediction|`` (regression)                     yes
+``r2``             squared error over the variance of y in the rows (regression) no
+``pinball@Q``      pinball loss of the quantile Q (regression)                   yes
+``net_benefit@T``  and other risks of acting above a threshold: see              yes
+                   `fairuse_router.metrics.decisions`
 ================== ============================================================= ==========
 """
 
@@ -24,12 +28,14 @@ from fairuse_router.metrics.built_in import (
     METRICS,
     confidence_and_hit,
     get_metric,
+    is_built_in,
     named_metric,
-    probabilities,
     row_losses,
 )
+from fairuse_router.metrics.decisions import decision_metric
 from fairuse_router.metrics.metric import Metric, Predictions, check_probabilities
 from fairuse_router.metrics.own import settle
+from fairuse_router.metrics.rowwise import probabilities
 
 __all__ = [
     "METRICS",
@@ -37,7 +43,9 @@ __all__ = [
     "Predictions",
     "check_probabilities",
     "confidence_and_hit",
+    "decision_metric",
     "get_metric",
+    "is_built_in",
     "named_metric",
     "probabilities",
     "row_losses",

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
-from functools import partial
+from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
-from fairuse_router.metrics.metric import Metric, Predictions, RowLoss, Weight
+from fairuse_router.metrics.decisions import FORMS, decision_metric
+from fairuse_router.metrics.metric import Metric, Predictions, Weight
 from fairuse_router.metrics.own import read_callable
+from fairuse_router.metrics.rowwise import labels, probabilities, row_metric
 
 _ECE_EDGES = np.arange(1, 10) / 10
 
@@ -48,11 +52,13 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
     if isinstance(metric, Metric):
         return _own_name(metric)
     if isinstance(metric, str):
-        if metric in _BUILT_IN:
-            return _BUILT_IN[metric]
+        known = _find(metric) or _scorer_named(metric)
+        if known is not None:
+            return known
         raise ValueError(
-            f"metric={metric!r} is not known. Allowed: {', '.join(METRICS)}, or a callable "
-            "metric(y, predictions, weight) that returns a risk (lower is better)."
+            f"metric={metric!r} is not known. Allowed: {', '.join(METRICS)}, {_MORE}, a scorer of "
+            "scikit-learn by its name, or a callable metric(y, predictions, weight) that returns a "
+            "risk (lower is better)."
         )
     if callable(metric):
         return _own_name(read_callable(metric))
@@ -62,9 +68,37 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
     )
 
 
+_SAME = {  # scorers that are built-in metrics
+    "accuracy": "error",
+    "roc_auc": "auc",
+    "neg_brier_score": "brier",
+    "neg_mean_squared_error": "squared_error",
+    "neg_mean_absolute_error": "absolute_error",
+}
+
+
+def _find(name: str) -> Metric | None:
+    """Built-in metric of a name, thresholds and quantiles included."""
+    return _BUILT_IN.get(name) or decision_metric(name) or _pinball(name)
+
+
+def _scorer_named(name: str) -> Metric | None:
+    """A scorer of scikit-learn by its name, which then is that of the metric."""
+    if name in _SAME:
+        return _BUILT_IN[_SAME[name]]
+    from sklearn.metrics import (  # audits load scikit-learn for this alone
+        get_scorer,
+        get_scorer_names,
+    )
+
+    return (
+        replace(read_callable(get_scorer(name)), name=name) if name in get_scorer_names() else None
+    )
+
+
 def _own_name(metric: Metric) -> Metric:
     """Refuse a built-in's name for another risk: tests are chosen and numbers shown by the name."""
-    built_in = _BUILT_IN.get(metric.name, metric)
+    built_in = _find(metric.name) or metric
     if _parts(metric) == _parts(built_in):
         return built_in
     raise ValueError(
@@ -76,9 +110,14 @@ def _own_name(metric: Metric) -> Metric:
 
 def _parts(metric: Metric) -> tuple[Any, ...]:
     """What makes a metric; copies of a built-in (`clone`, pickle) share its functions."""
-    risk = metric.risk
-    inner = (risk.func, risk.args) if isinstance(risk, partial) else (risk, ())
-    return metric.rowwise, *inner
+    return _unfolded(metric.rowwise), _unfolded(metric.risk)
+
+
+def _unfolded(part: Any) -> Any:
+    """A function, or what a partial one is made of: copies are equal by that alone."""
+    if isinstance(part, partial):
+        return (part.func, *map(_unfolded, part.args))
+    return part
 
 
 def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) -> np.ndarray:
@@ -108,7 +147,7 @@ def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) ->
     array([0.25, 0.01])
     """
     metric = get_metric(metric)
-    if metric.rowwise is None:
+    if metric.rowwise is None or metric.among is not None:
         raise ValueError(
             f"metric={metric.name!r} is no mean over rows, so rows have no loss of their own. "
             "Use one of error, log_loss, brier, squared_error, absolute_error here."
@@ -116,61 +155,9 @@ def row_losses(metric: str | Metric, y: np.ndarray, predictions: Predictions) ->
     return metric.rowwise(y, predictions)
 
 
-def probabilities(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """Return the probabilities, having refused what would give a wrong number in silence.
-
-    Raises ValueError, naming the metric that asks, if there are none, they hold NaN, or y (n,) is
-    of another length or no index of their columns.
-
-    Examples
-    --------
-    >>> probabilities("auc", np.array([1]), Predictions.from_proba([0.75]))
-    array([[0.25, 0.75]])
-    """
-    _check_length(name, y, predictions)
-    if predictions.proba is None:
-        raise ValueError(
-            f"metric={name!r} needs probabilities and these predictions have none. "
-            "Use metric='error', or an estimator with predict_proba."
-        )
-    proba = _without_nan(name, predictions.proba, "rows have NaN probabilities")
-    if len(y) and (y.min() < 0 or y.max() >= proba.shape[1]):
-        raise ValueError(
-            f"metric={name!r}: y runs from {y.min()} to {y.max()}; give class indices from 0 to "
-            f"{proba.shape[1] - 1}, one per column of the probabilities."
-        )
-    return proba
-
-
-def _label(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
-    """Return the labels, having refused NaN."""
-    _check_length(name, y, predictions)
-    return _without_nan(name, predictions.label, "predictions are NaN")
-
-
-def _without_nan(name: str, values: np.ndarray, found: str) -> np.ndarray:
-    """Return labels (n,) or probabilities (n, K), having refused NaN."""
-    missing = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
-    if missing.any():
-        raise ValueError(
-            f"metric={name!r}: {int(missing.sum())} of {len(values)} {found}. Leave these rows "
-            "out, or find why the model returns NaN."
-        )
-    return values
-
-
-def _check_length(name: str, y: np.ndarray, predictions: Predictions) -> None:
-    """Refuse arrays that broadcasting would accept."""
-    if y.shape != predictions.label.shape:
-        raise ValueError(
-            f"metric={name!r}: y has shape {y.shape} and the predictions "
-            f"{predictions.label.shape}; give one label per row to both."
-        )
-
-
 def _error_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """0-1 loss."""
-    return (_label("error", y, predictions) != y).astype(float)
+    return (labels("error", y, predictions) != y).astype(float)
 
 
 def _log_loss_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
@@ -190,23 +177,40 @@ def _brier_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
 
 def _squared_error_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """Squared error of a regression."""
-    return (_label("squared_error", y, predictions) - y) ** 2
+    return (labels("squared_error", y, predictions) - y) ** 2
 
 
 def _absolute_error_rows(y: np.ndarray, predictions: Predictions) -> np.ndarray:
     """Absolute error of a regression."""
-    return np.abs(_label("absolute_error", y, predictions) - y)
+    return np.abs(labels("absolute_error", y, predictions) - y)
 
 
-def _mean_risk(rows: RowLoss, y: np.ndarray, predictions: Predictions, weight: Weight) -> float:
-    """Weighted mean of the row losses; rows of weight zero do not exist."""
-    loss = rows(y, predictions)
-    if weight is None:
-        return float(loss.mean()) if len(loss) else math.nan
-    used = weight > 0
-    if not used.any():
+def _unexplained(y: np.ndarray, predictions: Predictions, weight: Weight) -> float:
+    """1 - R squared: squared error over the variance of y; nan where y does not vary."""
+    loss = _squared_error_rows(y, predictions)
+    if not len(y) or (weight is not None and not weight.any()):
         return math.nan
-    return float(np.average(loss[used], weights=weight[used]))
+    spread = np.average((y - np.average(y, weights=weight)) ** 2, weights=weight)
+    return float(np.average(loss, weights=weight) / spread) if spread > 0 else math.nan
+
+
+def _pinball_rows(name: str, q: float, y: np.ndarray, predictions: Predictions) -> np.ndarray:
+    """Loss of a q-quantile (Koenker & Bassett 1978)."""
+    short = y - labels(name, y, predictions)
+    return np.where(short >= 0, q * short, (q - 1) * short)
+
+
+@cache
+def _pinball(name: str) -> Metric | None:
+    """The pinball loss of a name such as ``"pinball@0.9"``."""
+    found = re.fullmatch(r"pinball@([0-9.]+)", name)
+    if found is None:
+        return None
+    q = float(found[1]) if found[1].count(".") < 2 else math.nan
+    if not 0 < q < 1:
+        raise ValueError(f"metric={name!r}: a quantile lies between 0 and 1, such as pinball@0.9.")
+    name = f"pinball@{q:.12g}"
+    return row_metric(name, False, partial(_pinball_rows, name, q), regression=True)
 
 
 def _auc_risk(y: np.ndarray, predictions: Predictions, weight: Weight) -> float:
@@ -259,27 +263,29 @@ def confidence_and_hit(y: np.ndarray, predictions: Predictions) -> tuple[np.ndar
     return proba.max(axis=1), proba.argmax(axis=1) == y
 
 
-def _row_metric(name: str, needs_proba: bool, rows: RowLoss, **more: Any) -> Metric:
-    """A risk that is the mean of row losses."""
-    return Metric(name, needs_proba, rows, partial(_mean_risk, rows), **more)
-
-
 _BUILT_IN: dict[str, Metric] = {
     metric.name: metric
     for metric in (
-        _row_metric("error", False, _error_rows, style="percent"),
-        _row_metric("log_loss", True, _log_loss_rows),
-        _row_metric("brier", True, _brier_rows),
-        Metric("auc", True, None, _auc_risk, "auc"),
+        row_metric("error", False, _error_rows, style="percent", zero_one=True),
+        row_metric("log_loss", True, _log_loss_rows),
+        row_metric("brier", True, _brier_rows),
+        Metric("auc", True, None, _auc_risk, top=1.0),
         Metric("ece", True, None, _ece_risk, "percent"),
-        _row_metric("squared_error", False, _squared_error_rows, regression=True),
-        _row_metric("absolute_error", False, _absolute_error_rows, regression=True),
+        row_metric("squared_error", False, _squared_error_rows, regression=True),
+        row_metric("absolute_error", False, _absolute_error_rows, regression=True),
+        Metric("r2", False, None, _unexplained, regression=True, top=1.0),
     )
 }
 
 METRICS: tuple[str, ...] = tuple(_BUILT_IN)
+_MORE = f"{', '.join(FORMS)} (each with @T to act above a threshold), pinball@Q"
 
 
 def named_metric(name: str) -> Metric:
     """Return a metric to show values by; one of a user's own, known by name only, shows numbers."""
-    return _BUILT_IN.get(name) or Metric(name, False, None, lambda *_: math.nan)
+    return _find(name) or Metric(name, False, None, lambda *_: math.nan)
+
+
+def is_built_in(metric: Metric) -> bool:
+    """Whether a metric is one of ours, and none of a user's own."""
+    return _find(metric.name) is not None

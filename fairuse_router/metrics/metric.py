@@ -95,12 +95,23 @@ class Metric:
         over rows (AUC, ECE, callables).
     risk : callable
         ``(y, predictions, weight) -> float``; nan where undefined.
-    style : {"percent", "auc", "number"}, default="number"
+    style : {"percent", "number"}, default="number"
         How `format` shows it.
     regression : bool, default=False
         Whether labels are real numbers.
     any_target : bool, default=False
         Whether it judges classes and real numbers alike, as a risk of one's own may.
+    top : float or None, default=None
+        What it is shown as less the risk, where more is better: 1 for AUC; None: the risk itself.
+    zero_one : bool, default=False
+        Whether the loss of every row is 0 or 1, so that tests may count.
+    among : callable or None, default=None
+        ``y -> ndarray of bool (n,)``: the rows of which it is the mean; None: all.
+    steps : tuple of two floats or None, default=None
+        What a row of the second and one of the first class cost more if they are decided wrong,
+        where that is all that can differ between two models.
+    directed : bool, default=True
+        Whether less of it is better, so that routes may be chosen by it.
 
     Examples
     --------
@@ -116,13 +127,22 @@ class Metric:
     needs_proba: bool
     rowwise: RowLoss | None
     risk: Risk
-    style: Literal["percent", "auc", "number"] = "number"
+    style: Literal["percent", "number"] = "number"
     regression: bool = False
     any_target: bool = False
+    top: float | None = None
+    zero_one: bool = False
+    among: Callable[[np.ndarray], np.ndarray] | None = None
+    steps: tuple[float, float] | None = None
+    directed: bool = True
 
     def shown(self, risk: float) -> float:
         """Return the number people expect: the area itself for AUC, else the risk."""
-        return 1 - risk if self.style == "auc" else risk
+        return risk if self.top is None else self.top - risk
+
+    def counted(self, y: np.ndarray, groups: np.ndarray) -> np.ndarray:
+        """Return the groups of the rows that the metric looks at; -1 for the others."""
+        return groups if self.among is None else np.where(self.among(y), groups, -1)
 
     def format(self, risk: float | None) -> str:
         """Return the risk as text: ``12.3%``, AUC ``0.812``, ``0.412``; undefined is ``n/a``."""

@@ -18,19 +18,20 @@ from fairuse_router.inference.expected_gain import (
     OwnRisk,
     SquaredErrors,
 )
-from fairuse_router.metrics import METRICS, Metric, Predictions, confidence_and_hit, row_losses
+from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, row_losses
 from fairuse_router.routing.policies.evidence import Evidence, Matrix
 from fairuse_router.routing.policies.ways import Way
 
 _BINS = np.arange(1, 10) / 10
 _BLOCKS = 20
+_OF_UNIT_ONE = ("error", "log_loss", "brier", "auc", "ece")
 
 
 def measure_of(metric: Metric, way: Way, weight: NDArray[np.float64] | None) -> Measure:
     """What the options of a way gain in a metric, if probabilities were known.
 
-    - error, Brier score, log loss and every risk of one's own that is a mean over rows: costs of
-      each class in each row, exactly;
+    - error, Brier score, log loss, net benefit, costs and every risk of one's own that is a mean
+      over rows: costs of each class in each row, exactly;
     - squared and absolute error: of normal errors, whose variance all groups share;
     - AUC: expected over labels;
     - ECE: of infinitely many rows alike, so that bins are off by what is expected, not by noise;
@@ -46,7 +47,7 @@ def measure_of(metric: Metric, way: Way, weight: NDArray[np.float64] | None) -> 
         return Areas(scores[0], np.array(scores[1:]))
     if metric.name == "ece":
         return _calibration(way)
-    if metric.rowwise is not None and not metric.regression:
+    if metric.rowwise is not None and metric.among is None and not metric.regression:
         costs = [_costs(metric, p, way.classes) for p in way.everybody]
         return Costs(costs[0], np.array(costs[1:]))
     everybody = way.everybody
@@ -98,7 +99,7 @@ def unit_of(metric: Metric, way: Way, weight: NDArray[np.float64] | None) -> flo
 
     1 for metrics of probabilities and labels, but 2 for the ECE, whose expectation leaves out what
     luck does to bins; four variances, or two standard deviations, of y for squared and absolute
-    errors. For a risk of one's own: what it says of labels that are all wrong,
+    errors. For a risk at a threshold or of one's own: what it says of labels that are all wrong,
     less what it says of those that are all right, and of a regression four times what it says of
     the mean for everybody.
     """
@@ -107,7 +108,7 @@ def unit_of(metric: Metric, way: Way, weight: NDArray[np.float64] | None) -> flo
         mean = np.average(y, weights=weight)
         variance = float(np.average((y - mean) ** 2, weights=weight))
         unit = 4 * variance if metric.name == "squared_error" else 2 * np.sqrt(variance)
-    elif metric.name in METRICS:
+    elif metric.name in _OF_UNIT_ONE:
         unit = 2.0 if metric.name == "ece" or (metric.name == "brier" and way.classes > 2) else 1.0
     elif metric.regression:
         mean = np.average(y, weights=weight)
@@ -143,13 +144,14 @@ def shown_gain(
         return delong_moments(
             y, generic.proba, own.proba, groups, m, evidence.rows.weight, evidence.rows.clusters
         )
-    if metric.rowwise is None and metric.name != "ece":
-        return _jackknife(evidence, generic, own, groups)
     if metric.name == "ece":
         rows = _ece_parts(evidence, generic, groups) - _ece_parts(evidence, own, groups)
+    elif metric.rowwise is None:
+        return _jackknife(evidence, generic, own, groups)
     else:
+        groups = metric.counted(y, groups)
         with np.errstate(invalid="ignore"):
-            rows = row_losses(metric, y, generic) - row_losses(metric, y, own)
+            rows = metric.rowwise(y, generic) - metric.rowwise(y, own)
     with np.errstate(invalid="ignore"):
         mean, ss, n = group_moments(rows, groups, m, evidence.rows.weight, evidence.rows.clusters)
         return mean, np.sqrt(ss) / np.maximum(n, 1)

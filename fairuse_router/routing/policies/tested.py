@@ -67,7 +67,7 @@ def _test(nominees: Sequence[Choice], evidence: Evidence) -> PairedTest:
     """Compare each group's nominee with generic; error rates by the exact McNemar test."""
     served = evidence.served(nominees)
     rows = served.rows_of("nominee")
-    exact = evidence.metric.name == "error" and rows.plain
+    exact = evidence.metric.zero_one and rows.plain
     test = default_test(evidence.metric, rows, "exact McNemar" if exact else None)
     return compare(
         evidence.metric,
