@@ -19,13 +19,24 @@ from fairuse_router.bundle.file.arguments import NUMBERS, OPSETS
 from fairuse_router.bundle.file.layout import Layout
 from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.graph.override import let_routes_be_given
-from fairuse_router.bundle.parity import METHODS, Answering, Parity, measure_beside, measure_parity
+from fairuse_router.bundle.parity import (
+    METHODS,
+    Answering,
+    Parity,
+    measure_beside,
+    measure_parity,
+    most_flips,
+)
 from fairuse_router.bundle.plans.assemble import assemble
 from fairuse_router.bundle.plans.dispatch import choose_plan
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.deployment import served_models
 from fairuse_router.routing.table import RoutingTable
+
+
+class Coarse(ValueError):
+    """Single precision does not do; double precision does."""
 
 
 class Draft:
@@ -74,7 +85,8 @@ class Draft:
     ) -> tuple[onnx.ModelProto, Parity]:
         """Assemble the graph, and refuse it where it disagrees with the router.
 
-        In single precision, what double precision would cure is rounding, and only warned of.
+        In single precision, what double precision would cure is rounding, and only warned of, as
+        long as it is rare.
 
         Raises
         ------
@@ -97,6 +109,8 @@ class Draft:
         left = [m for m in failing if m in cured.failing(tolerance)]
         if left:
             raise ValueError(_disagreement(self.routed.served[left[0]], parity, left[0], tolerance))
+        if not parity.is_rounding:
+            raise Coarse(_too_coarse(parity, self.method))
         warnings.warn(self._rounding(parity, failing), UserWarning, stacklevel=4)
         return model, parity
 
@@ -178,6 +192,20 @@ def _not_exact(served: ServedModel, parity: Parity, m: int, tolerance: float) ->
         "or the converter computes some of it otherwise, most often in single precision. Pass "
         "precision='fast', whose certificate names what differs, or leave the candidate out of "
         "the router. No file was written."
+    )
+
+
+def _too_coarse(parity: Parity, method: str | None) -> str:
+    what = (
+        "numbers differ from the router's by more than 1%"
+        if method == "predict"
+        else ("labels differ from the router's")
+    )
+    return (
+        f"In single precision {int(parity.flips.sum())} of {parity.checks} {what}, more than the "
+        f"{most_flips(parity.checks)} that a fast bundle may have: float32 holds seven digits, too "
+        "few for some feature. Pass precision='exact', or train on features of fewer digits, such "
+        "as the days since a date near those at hand. No file was written."
     )
 
 

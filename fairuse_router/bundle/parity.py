@@ -19,6 +19,7 @@ if TYPE_CHECKING:  # it loads scikit-learn, which verifying a file does not need
     from fairuse_router.routing.table import RoutingTable
 
 _BATCH = 50_000
+_WRONG_NUMBER = 0.01
 METHODS = {
     "predict_proba": "probabilities",
     "decision_function": "scores",
@@ -36,7 +37,7 @@ class Parity:
         Rows given, reports of the grid, rows that were asked under every report, and answers
         compared in all.
     flips : ndarray of int64, shape (n_models,)
-        Labels that differ.
+        Labels that differ; of a regression, numbers whose gap is above a hundredth.
     gaps : ndarray of float64, shape (n_models,)
         Largest difference of probabilities; of scores s, relative to 1 + abs(s); of the numbers
         that a regression predicts, relative to the larger of the number and their mean size.
@@ -52,6 +53,11 @@ class Parity:
     def failing(self, tolerance: float) -> list[int]:
         """Models with a label that differs, or a gap above the tolerance."""
         return np.flatnonzero((self.flips > 0) | (self.gaps > tolerance)).tolist()
+
+    @property
+    def is_rounding(self) -> bool:
+        """Whether as few answers are wrong as rounding on boundaries explains."""
+        return int(self.flips.sum()) <= most_flips(self.checks)
 
     @property
     def largest_gap(self) -> float:
@@ -134,7 +140,10 @@ def measure_parity(
             flips += np.bincount(model, labels[said] != answer["label"], n_models).astype(np.int64)
         if method is not None:
             expected = router.deployment_.answer(part, asked, method)
-            np.maximum.at(gaps, model, gap_of_rows(answer[METHODS[method]], expected, method))
+            gap = gap_of_rows(answer[METHODS[method]], expected, method)
+            np.maximum.at(gaps, model, gap)
+            if labels is None:
+                flips += np.bincount(model, gap > _WRONG_NUMBER, n_models).astype(np.int64)
         checks += len(rows)
     return Parity(n, len(grid), len(sample), checks, flips, gaps)
 
@@ -192,6 +201,9 @@ def measure_beside(
             gaps[model] = max(gaps[model], float(gap.max()))
         checks += len(rows)
     return replace(parity, checks=checks, flips=flips, gaps=gaps)
+def most_flips(checks: int) -> int:
+    """Labels that may differ under ``precision="fast"``: one in 200 answers, or one."""
+    return max(1, checks // 200)
 
 
 def spaced_rows(n: int, n_reports: int, max_checks: int) -> NDArray[np.int64]:

@@ -31,7 +31,7 @@ from fairuse_router.bundle.file.hidden import (
     write_table,
 )
 from fairuse_router.bundle.file.layout import Layout
-from fairuse_router.bundle.parity import METHODS, Parity
+from fairuse_router.bundle.parity import METHODS, Parity, most_flips
 from fairuse_router.bundle.refused import note_refused
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.documents import check_target, write_whole
@@ -69,7 +69,8 @@ def export_bundle(
     precision : {"fast", "exact"}, default="fast"
         ``"exact"``: numbers are doubles from input to output, and labels are those of the router,
         ties included; what ONNX Runtime cannot compute so is refused. ``"fast"``: numbers are
-        float32, and the certificate names what rounding changes. Numbers that X has in single
+        float32, and the certificate names what rounding changes: at most one label in 200,
+        else nothing is written. Numbers that X has in single
         precision are compared as doubles under ``"exact"``; scikit-learn rounds on such.
     report : {"texts", "codes"}, default="texts"
         Whether callers pass the texts of levels (the empty text withholds) or their int64 codes
@@ -97,10 +98,11 @@ def export_bundle(
     -------
     dict
         The certificate, as it stands in the file: ``rows``, ``reports``, ``rows_per_report``,
-        ``checks``, ``label_flips``, ``max_difference``, ``precision``, ``tolerance``, ``rounded``
-        (the models that rounding takes beyond the tolerance, none if exact), ``compared``
-        (``"probabilities"``, ``"scores"``, ``"prediction"`` or ``"labels"``) and ``versions``. A
-        regression has no ``label_flips``.
+        ``checks``, ``label_flips``, ``most_flips`` (how many of those are allowed, 0 if exact),
+        ``max_difference``, ``precision``, ``tolerance``, ``rounded`` (the models that rounding
+        takes beyond the tolerance, none if exact), ``compared`` (``"probabilities"``,
+        ``"scores"``, ``"prediction"`` or ``"labels"``) and ``versions``. A regression has no
+        ``label_flips``; its numbers that differ by more than 1% are counted so.
 
     Warns
     -----
@@ -157,6 +159,7 @@ def _certificate(draft: Draft, parity: Parity, precision: str, tolerance: float)
         "rows_per_report": parity.rows_per_report,
         "checks": parity.checks,
         **flips,
+        "most_flips": most_flips(parity.checks) if precision == "fast" else 0,
         "max_difference": parity.largest_gap,
         "compared": "labels" if draft.method is None else METHODS[draft.method],
         "precision": precision,

@@ -74,6 +74,8 @@ class TrainingData:
         How cells became values.
     told : sequence of (str, str, str), default=()
         Columns, what they were read as, and why, where that is not plain.
+    precision : {"fast", "exact"}, default="fast"
+        Of the bundle that holds the numbers.
     """
 
     X: Any
@@ -84,6 +86,7 @@ class TrainingData:
     regression: bool = False
     reading: Reading | None = None
     told: Sequence[tuple[str, str, str]] = field(default=())
+    precision: str = "fast"
 
     @property
     def strata(self) -> NDArray[Any]:
@@ -139,10 +142,14 @@ def prepare(columns: Mapping[str, Cells], request: Request) -> TrainingData:
             features[name] = cells
             table[name] = None  # keeps its place
     kinds = find_kinds(features, request.categories, request.typed, request.decimal)
+    numbers = {name: kinds.values(name, features[name]) for name in kinds.numbers}
+    long = [name for name, values in numbers.items() if _has_long_numbers(values)]
+    notes += [(name, "numbers", "of more digits than float32 holds: doubles") for name in long]
     for name in features:
         if name in kinds.numbers:
-            # the bundle takes float32: the router is to learn from what the bundle will see
-            table[name] = kinds.values(name, features[name]).astype(np.float32).astype(np.float64)
+            values = numbers[name]
+            # else the router is to learn from what the bundle will see
+            table[name] = values if long else values.astype(np.float32).astype(np.float64)
         elif name in kinds.texts:
             table[name] = _texts(features[name])
         else:
@@ -158,7 +165,16 @@ def prepare(columns: Mapping[str, Cells], request: Request) -> TrainingData:
         request.regression,
         Reading(request.missing, _commas(kinds), request.id),
         [*notes, *kinds.told],
+        "exact" if long else "fast",
     )
+
+
+def _has_long_numbers(values: NDArray[np.float64]) -> bool:
+    """Whether float32 would take from numbers, as seconds since 1970, what tells them apart."""
+    told = values[np.isfinite(values)]
+    with np.errstate(over="ignore"):
+        lost = np.abs(told - told.astype(np.float32)).max(initial=0)
+    return bool(lost > 1e-4 * told.std()) if len(told) else False
 
 
 def _commas(kinds: Kinds) -> tuple[str, ...]:

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fairuse_router.bundle import export_bundle
+from fairuse_router.bundle.draft import Coarse
 from fairuse_router.bundle.file.properties import READING, with_property
 from fairuse_router.candidates.names import GENERIC, KNOWN
-from fairuse_router.cli.cells import MISSING, Reading
+from fairuse_router.cli.cells import MISSING
 from fairuse_router.cli.console import (
     UsageError,
     certified,
@@ -53,7 +54,7 @@ def run(args: argparse.Namespace) -> None:
         cv=args.cv, withheld=args.withheld, handle_unknown=args.handle_unknown
     )
     train(router, data.X.iloc[training], data.y[training])
-    written = write(router, args.out, data.X, data.reading)
+    written = write(router, args.out, data)
     texts = [_opening(args, file, data, schema, len(training), len(held)), _read_as(data)]
     texts.append(str(router.routing_table_))
     if len(held):
@@ -158,16 +159,16 @@ def train(router: FairUseRouter, X: Any, y: Any) -> None:
             raise
 
 
-def write(router: FairUseRouter, path: str, X: Any, reading: Reading | None = None) -> str:
+def write(router: FairUseRouter, path: str, data: TrainingData) -> str:
     """Write the bundle, and how files are read for it; tell what was certified."""
     progress(f"writing {path} and comparing it with the router")
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "router.onnx"
         with warnings_as_notes():
-            certificate = export_bundle(router, draft, X)
+            certificate = _export(router, draft, data)
         content = draft.read_bytes()
-    if reading is not None:
-        content = with_property(content, READING, reading.to_dict())
+    if data.reading is not None:
+        content = with_property(content, READING, data.reading.to_dict())
     if path == STREAM:
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
@@ -176,6 +177,16 @@ def write(router: FairUseRouter, path: str, X: Any, reading: Reading | None = No
     progress(f"wrote {path}")
     where = "standard output" if path == STREAM else path
     return paragraph(f"Wrote {where} ({size(len(content))}). {certified(certificate)}")
+
+
+def _export(router: FairUseRouter, path: Path, data: TrainingData) -> dict[str, Any]:
+    """Write a bundle of the numbers' precision, or of doubles where float32 does not do."""
+    if data.precision == "fast":
+        try:
+            return export_bundle(router, path, data.X)
+        except Coarse:
+            note("float32 would change too many labels: the bundle takes doubles")
+    return export_bundle(router, path, data.X, precision="exact")
 
 
 def _opening(

@@ -14,8 +14,9 @@ from sklearn.ensemble import (
     RandomForestClassifier,
 )
 from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import CategoricalNB, GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import KBinsDiscretizer, MinMaxScaler, StandardScaler
@@ -165,16 +166,67 @@ def test_rows_on_a_linear_boundary(tmp_path):
 
 def test_fast_names_what_rounding_changes(tmp_path):
     router = router_of(LogisticRegression(max_iter=1000))
-    X = on_the_boundary(router, 2_000)
+    X = pd.concat([make_rows(4_000, seed=1)[0], on_the_boundary(router, 10)], ignore_index=True)
     with pytest.warns(UserWarning, match=r"labels differ .*candidates \['generic'\]"):
         certificate = export_bundle(router, tmp_path / "fast.onnx", X, precision="fast")
     flips = int((labels_of(tmp_path / "fast.onnx", X) != router.predict(X)).sum())
-    assert flips > 100
+    assert flips > 0
     [named] = certificate["rounded"]
     assert named["candidate"] == "generic"
     assert named["label_flips"] == certificate["label_flips"] >= flips
+    assert certificate["label_flips"] <= certificate["most_flips"] == 200
     assert certificate["precision"] == "fast"
-    assert Bundle.load(tmp_path / "fast.onnx").certificate == certificate
+    bundle = Bundle.load(tmp_path / "fast.onnx")
+    assert bundle.certificate == certificate
+    assert bundle.verify(X, router)["label_flips"] == certificate["label_flips"]
+    with pytest.raises(ValueError, match="fails its verification"):
+        bundle.verify(on_the_boundary(router, 2_000), router)
+
+
+COARSE = {
+    "seconds since 1970": (1.7e9, 30.0),
+    "a code of nine digits": (1e8, 30.0),
+    "small steps on a large base": (1e4, 1e-4),
+}
+
+
+MODELS = {
+    "logistic": LogisticRegression(),
+    "forest": RandomForestClassifier(8, random_state=0),
+    "boosting": HistGradientBoostingClassifier(max_iter=8),
+    "neighbours": KNeighborsClassifier(),
+    "ridge": Ridge(),
+}
+
+
+OF_SECONDS = [("seconds since 1970", name) for name in MODELS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"), [*OF_SECONDS, *((kind, "logistic") for kind in list(COARSE)[1:])]
+)
+def test_fast_is_never_written_with_more_labels_wrong_than_its_limit(kind, name, tmp_path):
+    """Features of more digits than float32 holds."""
+    base, spread = COARSE[kind]
+    model, X = MODELS[name], make_rows(300)[0]
+    signal = X["x0"].to_numpy().copy()
+    X["x0"] = base + spread * signal
+    y = signal if isinstance(model, Ridge) else (signal > 0).astype(int)
+    settings = {"candidates": ("generic",), "policy": "best", "cv": 2, "random_state": 0}
+    settings |= {"metric": "squared_error"} if isinstance(model, Ridge) else {}
+    estimator = make_pipeline(StandardScaler(), model)
+    router = FairUseRouter(estimator, GROUPS, **settings).fit(X, y)
+    with pytest.raises(ValueError, match=r"more than the \d+ that .*precision='exact'"):
+        export_bundle(router, tmp_path / "r.onnx", X)
+    assert not (tmp_path / "r.onnx").exists()
+    certificate = export_bundle(router, tmp_path / "r.onnx", X, precision="exact")
+    assert certificate.get("label_flips", 0) == certificate["most_flips"] == 0
+    near = X.assign(x0=spread * signal)  # what the message advises
+    router = FairUseRouter(estimator, GROUPS, **settings).fit(near, y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        certificate = export_bundle(router, tmp_path / "r.onnx", near)
+    assert certificate.get("label_flips", 0) <= certificate["most_flips"]
 
 
 def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):

@@ -15,7 +15,7 @@ from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from fairuse_router import Bundle, FairUseRouter, export_bundle
 from fairuse_router.cli import main
@@ -383,3 +383,34 @@ def test_levels_cannot_steer_the_terminal(tmp_path, capsys):
 def test_a_reading_that_is_damaged_is_refused():
     with pytest.raises(ValueError, match="is not a reading"):
         Reading.from_json('{"missing": 5, "commas": [], "id": null}')
+
+
+# numbers keep their digits
+
+LONG = {
+    "seconds since 1970": lambda x: (1.7e9 + 30 * x).round(3),
+    "codes above 2**24": lambda x: 2**31 + (300 * x).round(),
+    "small steps on a large base": lambda x: 1e4 + 1e-4 * x.round(3),
+}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_numbers_of_more_digits_than_float32_holds(kind, tmp_path, capsys):
+    columns = rows()
+    values = LONG[kind](np.array(columns["x"], dtype=float))
+    columns["x"] = [repr(float(v)) for v in values]
+    data, out = fit(tmp_path, columns)
+    assert "more digits than float32 holds" in " ".join(capsys.readouterr().out.split())
+    assert Bundle.load(out).certificate["precision"] == "exact"
+    found = [int(row["label"]) for row in predicted(out, data, tmp_path)]
+    assert np.mean(np.array(found) == np.array(columns["y"], dtype=int)) > 0.85
+    X = pd.DataFrame({"x": values, "sex": columns["sex"]})
+    scaled = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    own = FairUseRouter(scaled, ["sex"], policy="best", cv=2, random_state=0)
+    assert found == own.fit(X, np.array(columns["y"], dtype=int)).predict(X).tolist()
+
+
+def test_numbers_that_float32_holds_make_fast_bundles(tmp_path, capsys):
+    _, out = fit(tmp_path, rows(year=[str(1950 + i % 70) for i in range(N)]))
+    assert "digits" not in capsys.readouterr().out
+    assert Bundle.load(out).certificate["precision"] == "fast"

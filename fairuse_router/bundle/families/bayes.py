@@ -105,6 +105,8 @@ def _normal_of(routed: Routed, m: int, route: int) -> _Normal | None:
     if reached is None or type(reached[0]) is not GaussianNB:
         return None
     final, columns = reached
+    if any(column.is_far for column in columns):
+        return None
     # what scikit-learn fits in single precision gives logarithms of it
     spread = np.log(2 * np.pi * final.var_).sum(axis=1).astype(np.float64)
     constant = np.log(final.class_prior_).astype(np.float64) - spread / 2

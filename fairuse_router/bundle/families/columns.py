@@ -20,6 +20,7 @@ from fairuse_router.bundle.families.encoders import ENCODERS, code_table, text_k
 from fairuse_router.bundle.families.numeric import NUMERIC, operations_of
 from fairuse_router.bundle.families.walk import walk
 
+_FAR = 1e4
 _OPERATIONS = {"sub": np.subtract, "div": np.divide, "mul": np.multiply, "add": np.add}
 
 
@@ -69,6 +70,14 @@ class Column:
     def at_zero(self) -> float:
         """Value where the source is 0."""
         return float(self.apply(np.zeros(1))[0])
+
+    @property
+    def is_far(self) -> bool:
+        """Whether doubles lose digits that count when its steps are taken into weights.
+
+        Its scaler then takes off far more than it divides by, as from seconds since 1970.
+        """
+        return self.slope != 0 and abs(self.at_zero) > _FAR
 
     @property
     def at_missing(self) -> float:

@@ -86,7 +86,7 @@ def fold_linear(routed: Routed, request: Request) -> list[Fold] | None:
         sources = routed.sources(model)
         numeric = routed.are_numbers(sources)
         columns = [Column(j) if number else Text(j) for j, number in enumerate(numeric)]
-        folded = _fold(model.estimator, columns, len(columns), request.method)
+        folded = _fold(model.estimator, columns, len(columns), request)
         if folded is None:
             return None
         if classes is not None and not np.array_equal(model.estimator.classes_, classes):
@@ -119,16 +119,16 @@ def _route(model: Fold, sources: Sequence[Source], d: int, route: int) -> Fold:
 
 
 def _fold(
-    estimator: Any, columns: Sequence[Column | Text], n_columns: int, method: str | None
+    estimator: Any, columns: Sequence[Column | Text], n_columns: int, request: Request
 ) -> Fold | None:
     """Fold scalers, imputers, selections and encoders into a linear model; None for any other."""
     reached = follow(estimator, columns)
     if reached is None:
         return None
     final, found = reached
-    if isinstance(final, CalibratedClassifierCV) and method == "predict_proba":
-        return _fold_calibrated(final, found, n_columns)
-    head = head_of(final, method)
+    if isinstance(final, CalibratedClassifierCV) and request.method == "predict_proba":
+        return _fold_calibrated(final, found, n_columns, request)
+    head = head_of(final, request.method)
     if head is None or not np.isfinite(head.weights).all():
         return None
     if any(isinstance(column, Text) for column in found):
@@ -139,6 +139,8 @@ def _fold(
             added = Lookup(column.texts, np.outer(column.values, row))
             lookups[column.source] = in_sum(lookups.get(column.source), added)
     rows = [i for i, column in enumerate(found) if not isinstance(column, Coded)]
+    if request.number == np.float64 and any(found[i].is_far for i in rows):
+        return None
     numbers = replace(head, weights=head.weights[rows])
     folded = fold_numbers(numbers, [found[i] for i in rows], n_columns)
     return None if folded is None else replace(folded, lookups=lookups)
@@ -168,12 +170,16 @@ def fold_numbers(head: Head, columns: Sequence[Column], n_columns: int) -> Fold 
 
 
 def _fold_calibrated(
-    estimator: CalibratedClassifierCV, columns: Sequence[Column | Text], n_columns: int
+    estimator: CalibratedClassifierCV,
+    columns: Sequence[Column | Text],
+    n_columns: int,
+    request: Request,
 ) -> Fold | None:
     """Sigmoid calibration of two classes: the calibrators' lines fold into the scores."""
     parts = []
     for part in estimator.calibrated_classifiers_:
-        inner = _fold(part.estimator, columns, n_columns, "decision_function")
+        asked = replace(request, method="decision_function")
+        inner = _fold(part.estimator, columns, n_columns, asked)
         if part.method != "sigmoid" or len(part.classes) != 2 or inner is None:
             return None
         parts.append(_on_line(inner, -part.calibrators[0].a_, -part.calibrators[0].b_))

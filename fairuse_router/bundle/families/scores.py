@@ -56,6 +56,8 @@ def _score_folded(graph: Graph, estimator: Any, block: Block) -> tuple[str, int]
         return None
     if any(isinstance(column, Coded) for column in reached[1]):
         return None
+    if graph.kind == np.float64 and any(column.is_far for column in reached[1]):
+        return None
     folded = fold_numbers(Head(*net.layers[0], NUMBER), reached[1], width)
     if folded is None or folded.filled.any():
         return None
