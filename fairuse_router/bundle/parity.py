@@ -201,6 +201,8 @@ def measure_beside(
             gaps[model] = max(gaps[model], float(gap.max()))
         checks += len(rows)
     return replace(parity, checks=checks, flips=flips, gaps=gaps)
+
+
 def most_flips(checks: int) -> int:
     """Labels that may differ under ``precision="fast"``: one in 200 answers, or one."""
     return max(1, checks // 200)
