@@ -11,7 +11,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from fairuse_router.candidates.prefit import check_models
-from fairuse_router.metrics import Metric, get_metric
+from fairuse_router.metrics import Metric, get_metric, read_threshold
 from fairuse_router.routing.policies.rules import POLICIES
 
 _NUMBERS = (int, float, np.integer, np.floating)
@@ -73,6 +73,24 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             "is customary."
         )
     return _check_metric(get_metric(router.metric), template)
+
+
+def check_threshold(threshold: Any, template: Any, classes: Any) -> float | None:
+    """Return the threshold as a number; refuse one that nothing can be cut by."""
+    read = read_threshold(threshold)
+    if read is None:
+        return None
+    if classes is None or len(classes) != 2:
+        what = "a regression" if classes is None else f"{len(classes)} classes"
+        raise ValueError(
+            f"threshold={threshold!r} is for two classes; this is {what}. Leave it out."
+        )
+    if not hasattr(template, "predict_proba"):
+        raise ValueError(
+            f"threshold={threshold!r} needs probabilities, and the estimator "
+            f"{type(template).__name__} has no predict_proba. Wrap it in CalibratedClassifierCV."
+        )
+    return read
 
 
 _OTHERS = {

@@ -12,17 +12,17 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
-from fairuse_router.arguments import check_settings
+from fairuse_router.arguments import check_settings, check_threshold
 from fairuse_router.audit.audited import Audited
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
-from fairuse_router.audit.selection import audit_choices, group_records
+from fairuse_router.audit.selection import audit_choices, group_records, warn_of_moved_shares
 from fairuse_router.candidates.crossfit import Training, fit_pool
 from fairuse_router.candidates.names import CANDIDATES, GENERIC
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.prefit import prefit_candidates
 from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
-from fairuse_router.metrics import Metric, settle
+from fairuse_router.metrics import Metric, at_threshold, settle
 from fairuse_router.routing.choosing import choose_routes, part_rows
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.honest import honest_gains
@@ -82,6 +82,10 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
     price : float, default=2.0
         How many points (hundredths) of everybody's mean gain one group is worth that is probably
         harmed; 2 is careful, 1 bold.
+    threshold : float, str or None, default=None
+        Of two classes, the second is predicted from this probability on, by every route and in
+        bundles; ``"cost(5,1)"`` is the threshold that pays where a miss costs 5 and an alarm in
+        vain 1. Metrics of labels, such as the error, are of these labels. None: as models predict.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
         decoupled model is trained. Smaller groups are served by generic.
@@ -125,6 +129,8 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         Class labels; the columns of `predict_proba`.
     class_counts_ : ndarray of shape (m, K) or None
         Training rows per group and class, which `reaudit` compares with; None for a regression.
+    threshold_ : float or None
+        From which probability on the second class is predicted, if `threshold` says so.
     feature_columns_ : tuple of InputColumn
         The columns of X that are features.
     n_features_in_ : int
@@ -166,6 +172,7 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         cv: Any = 5,
         alpha: float = 0.1,
         price: float = 2.0,
+        threshold: float | str | None = None,
         min_group_size: int = 20,
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
@@ -184,6 +191,7 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         self.cv = cv
         self.alpha = alpha
         self.price = price
+        self.threshold = threshold
         self.min_group_size = min_group_size
         self.withheld = withheld
         self.handle_unknown = handle_unknown
@@ -223,6 +231,7 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         self._forget()
         metric = check_settings(self, self._template(), self._is_prefit())
         table, rows = self._encode(X, y, sample_weight, clusters)
+        metric = at_threshold(metric, self.threshold_)
         metric = settle(metric, rows.target, rows.classes, rows.weight)
         seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
         pool = self._fit_pool(table, seen, cv, metric)
@@ -230,6 +239,7 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         choices, evidence = choose_routes(self.policy, pool, seen, opened, metric, settings)
         audited = seen if opened is None else opened
         self._audit_choices(choices, evidence, audited.by, opened is not None)
+        warn_of_moved_shares(choices, evidence, self.schema_, self.threshold_)
         self._deploy(choices, evidence, pool, rows)
         return self
 
@@ -276,6 +286,7 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         self.schema_, self.feature_columns_ = self.columns_.schema, self.columns_.features
         if not is_regressor(template):
             self.classes_ = learn_classes(y, template, template if self._is_prefit() else None)
+        self.threshold_ = check_threshold(self.threshold, template, self._classes)
         rows = self.columns_.encode(table, y, self._classes, sample_weight, clusters)
         warn_of_small_groups(rows, self.min_group_size)
         return table, rows
@@ -326,7 +337,9 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
             metric=evidence.metric.name,
             alpha=self.alpha,
         )
-        self.deployment_ = Deployment(self.candidates_, self.routing_table_, self._classes)
+        self.deployment_ = Deployment(
+            self.candidates_, self.routing_table_, self._classes, self.threshold_
+        )
 
     # what scikit-learn asks
     def __sklearn_tags__(self) -> Any:

@@ -17,7 +17,7 @@ from fairuse_router.audit.audit import Audit, without_routing
 from fairuse_router.audit.deployed import audit_deployed
 from fairuse_router.audit.reaudit import Reaudit, reaudit
 from fairuse_router.audit.records import REAUDIT
-from fairuse_router.metrics import get_metric
+from fairuse_router.metrics import at_threshold, get_metric
 from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import TrainingRows, check_target
@@ -30,6 +30,7 @@ class Audited(Deployed):
     alpha: float
     class_counts_: Any
     audit_only_: Audit | None
+    threshold_: float | None
 
     def audit(
         self,
@@ -74,6 +75,7 @@ class Audited(Deployed):
         table, rows = self._labelled(X, y, sample_weight, clusters)
         others = None if by is None else self.columns_.grouping(table, by)
         chosen = read_metrics(self.metric if metrics is None else metrics)
+        chosen = [at_threshold(metric, self.threshold_) for metric in chosen]
         level = self.alpha if alpha is None else alpha
         testing = AuditSettings(level, correction, tests, n_resamples)
         return audit_deployed(self.deployment_, rows, chosen, testing, others)
@@ -101,6 +103,7 @@ class Audited(Deployed):
                 "generic) or None (nothing changes)."
             )
         chosen = get_metric(self.metric if metric is None else metric)
+        chosen = at_threshold(chosen, self.threshold_)
         level = self.alpha if alpha is None else alpha
         check_level(level)
         check_target_kind([chosen], regression=not hasattr(self, "classes_"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -13,9 +14,12 @@ from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import Routing, audit_rows
 from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.groups import GroupSchema
+from fairuse_router.metrics import threshold_of
 from fairuse_router.routing.policies.evidence import Choice, Evidence, served_scores
 from fairuse_router.routing.records import GroupRecord
 from fairuse_router.rows import Grouping
+
+_MOVED = 0.05  # of a group, that a threshold newly treats or leaves
 
 
 def audit_choices(
@@ -48,6 +52,39 @@ def regrouped(evidence: Evidence, by: Grouping) -> Evidence:
         scores={name: replace(own, misreports=None) for name, own in evidence.scores.items()},
         unavailable={},
     )
+
+
+def warn_of_moved_shares(
+    choices: Sequence[Choice], evidence: Evidence, schema: GroupSchema, threshold: float | None
+) -> None:
+    """Warn where routing moves the share of a group above the threshold by more than 5 points.
+
+    The threshold is the router's, or that of the metric that routes were chosen by. More of a group
+    are then treated, or fewer, whatever the metric gains: somebody has to know.
+    """
+    at = threshold_of(evidence.metric) if threshold is None else threshold
+    routed, generic = served_scores(choices, evidence), evidence.predictions(GENERIC)
+    if at is None or routed.predictions.proba is None or generic.proba is None:
+        return
+    rows, moved = evidence.rows.only(routed.scored), []
+    for g, members in enumerate(rows.members):
+        if len(members) and choices[g].candidate != GENERIC:
+            weight = None if rows.weight is None else rows.weight[members]
+            then, now = (
+                float(np.average(p.proba[members, 1] >= at, weights=weight))
+                for p in (generic, routed.predictions)
+                if p.proba is not None
+            )
+            if abs(now - then) > _MOVED:
+                moved.append(f"{schema.group_names()[g]}: {then:.0%} to {now:.0%}")
+    if moved:
+        warnings.warn(
+            f"Routing moves the share of people at or above the threshold of {at:g} by more than "
+            f"{100 * _MOVED:.0f} points in {len(moved)} group(s): {'; '.join(moved[:5])}. Check "
+            "that there is room for that many, and calibration(X, y) before and after.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def group_records(

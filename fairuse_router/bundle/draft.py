@@ -123,6 +123,7 @@ class Draft:
             self.labels,
             None if self.method is None else METHODS[self.method],
             self.request.opsets,
+            self.router.deployment_.threshold,
         )
         if self.table is not self.router.routing_table_:
             let_routes_be_given(model.graph, self.layout, self.table)

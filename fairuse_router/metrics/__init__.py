@@ -32,22 +32,27 @@ from fairuse_router.metrics.built_in import (
     named_metric,
     row_losses,
 )
-from fairuse_router.metrics.decisions import decision_metric
+from fairuse_router.metrics.decisions import decision_metric, threshold_of
 from fairuse_router.metrics.metric import Metric, Predictions, check_probabilities
 from fairuse_router.metrics.own import settle
 from fairuse_router.metrics.rowwise import probabilities
+from fairuse_router.metrics.threshold import at_threshold, cut, read_threshold
 
 __all__ = [
     "METRICS",
     "Metric",
     "Predictions",
+    "at_threshold",
     "check_probabilities",
     "confidence_and_hit",
+    "cut",
     "decision_metric",
     "get_metric",
     "is_built_in",
     "named_metric",
     "probabilities",
+    "read_threshold",
     "row_losses",
     "settle",
+    "threshold_of",
 ]

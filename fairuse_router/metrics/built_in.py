@@ -15,6 +15,7 @@ from fairuse_router.metrics.decisions import FORMS, decision_metric
 from fairuse_router.metrics.metric import Metric, Predictions, Weight
 from fairuse_router.metrics.own import read_callable
 from fairuse_router.metrics.rowwise import labels, probabilities, row_metric
+from fairuse_router.metrics.threshold import Cut
 
 _ECE_EDGES = np.arange(1, 10) / 10
 
@@ -50,7 +51,7 @@ def get_metric(metric: str | Callable | Metric) -> Metric:
     'misses'
     """
     if isinstance(metric, Metric):
-        return _own_name(metric)
+        return metric if isinstance(metric.risk, Cut) else _own_name(metric)
     if isinstance(metric, str):
         known = _find(metric) or _scorer_named(metric)
         if known is not None:

@@ -99,6 +99,18 @@ def _net_benefit(name: str, threshold: float | None) -> Metric:
     return row_metric(name, True, partial(_net_harm, name, threshold), top=0.0, steps=steps)
 
 
+def threshold_of(metric: Metric) -> float | None:
+    """Return the threshold in the name of a metric, if there is one.
+
+    Examples
+    --------
+    >>> threshold_of(decision_metric("fnr@0.3"))
+    0.3
+    """
+    found = _NAME.fullmatch(metric.name)
+    return None if found is None or found.groups()[3] is None else float(found.groups()[3])
+
+
 def acted_on(name: str, threshold: float | None, predictions: Predictions) -> np.ndarray:
     """Rows that are acted on: by their probability, or by their label without a threshold.
 

@@ -27,6 +27,7 @@ from typing import Any
 import numpy as np
 
 from fairuse_router.metrics.metric import Metric, Predictions, Weight
+from fairuse_router.metrics.threshold import Cut
 
 _PROBABILITIES = ("y_proba", "y_prob", "y_probas", "y_score", "y_scores")
 _OF_PROBABILITIES = ("log_loss", "d2_log_loss_score")  # whose y_pred are probabilities
@@ -285,6 +286,9 @@ def settle(
         If weights are not whole numbers and it takes none, or it fails on predictions that are
         right.
     """
+    if isinstance(metric.risk, Cut):
+        inner = settle(replace(metric, risk=metric.risk.inner), y, classes, weight)
+        return replace(inner, risk=replace(metric.risk, inner=inner.risk))
     if not isinstance(metric.risk, OwnRisk):
         return metric
     own = replace(metric.risk, classes=classes)

@@ -14,7 +14,7 @@ from fairuse_router.candidates.blended import blend, is_blend
 from fairuse_router.candidates.candidate import Candidate, ServedModel, evaluate, predict_rows
 from fairuse_router.candidates.names import halves
 from fairuse_router.candidates.pool import Pool
-from fairuse_router.metrics import Metric, Predictions
+from fairuse_router.metrics import Metric, Predictions, cut
 from fairuse_router.routing.explanation import Explanation, explain_rows
 from fairuse_router.routing.routed import Unknown
 from fairuse_router.routing.serving import Scored
@@ -31,6 +31,8 @@ class Deployment:
     table : RoutingTable
     classes : ndarray of shape (K,) or None
         Class labels, columns of the probabilities; None for a regression.
+    threshold : float or None, default=None
+        The second of two classes is said from this probability on; None: as the models say.
 
     Attributes
     ----------
@@ -45,8 +47,10 @@ class Deployment:
         candidates: Mapping[str, Candidate],
         table: RoutingTable,
         classes: NDArray[Any] | None,
+        threshold: float | None = None,
     ) -> None:
         self.candidates, self.table, self.classes = candidates, table, classes
+        self.threshold = threshold
         self.models, self.model_of_route = served_models(candidates, table)
 
     def serving(self, table: RoutingTable) -> Deployment:
@@ -68,17 +72,20 @@ class Deployment:
                 "Change the router's own routing_table_."
             )
         _check_routes(self.candidates, table)
-        return Deployment(self.candidates, table, self.classes)
+        return Deployment(self.candidates, table, self.classes, self.threshold)
 
     def answer(self, features: tables.Table, codes: Codes, method: str) -> NDArray[Any]:
         """What one method says of features under reports of codes [n, k]."""
         routes = self.table.look_up(codes)
+        if method == "predict" and self.threshold is not None and self.classes is not None:
+            return np.asarray(self.classes[self.predictions(features, routes).label])
         asked = self.models, self.model_of_route, features, routes, [method], self.classes
         return evaluate(*asked)[0]
 
     def predictions(self, features: tables.Table, routes: NDArray[np.int64]) -> Predictions:
         """Class indices and probabilities of rows under the route given for each."""
-        return predict_rows(self.models, self.model_of_route, features, routes, self.classes)
+        asked = self.models, self.model_of_route, features, routes, self.classes
+        return cut(predict_rows(*asked), self.threshold)
 
     def scores(self, data: TrainingRows, envy: Sequence[Metric]) -> Scored:
         """Scores of every candidate on rows that it has not seen, and whom each cannot serve."""

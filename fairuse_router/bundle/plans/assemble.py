@@ -45,6 +45,7 @@ def assemble(
     labels: NDArray[Any] | None,
     values_name: str | None,
     opsets: Mapping[str, int],
+    threshold: float | None = None,
 ) -> ModelProto:
     """Write the one graph of a bundle.
 
@@ -58,6 +59,8 @@ def assemble(
         Labels as the bundle gives them: int64, or strings of dtype object; None for a regression.
     values_name : {"probabilities", "scores", "prediction"} or None
     opsets : dict of str to int
+    threshold : float or None, default=None
+        The second of two classes is said from this probability on; None: as the plan says.
 
     Returns
     -------
@@ -70,10 +73,16 @@ def assemble(
         route = by_route(graph, np.arange(len(table.routes)), route)
     label, values = plan.write(graph, route)
     outputs = []
+    doc = "The predicted class."
+    if threshold is not None:
+        second = graph.op("Gather", values, graph.constant(1, np.int64), axis=1)
+        at = graph.constant(threshold, layout.number)
+        label = graph.cast(graph.op("GreaterOrEqual", second, at), np.int64)
+        doc = f"The predicted class: the second from a probability of {threshold:g} on."
     if labels is not None:
         if labels.dtype == object or not np.array_equal(labels, np.arange(len(labels))):
             label = graph.op("Gather", graph.constant(labels), label)
-        outputs.append((label, value_info("label", labels.dtype, ["N"], "The predicted class.")))
+        outputs.append((label, value_info("label", labels.dtype, ["N"], doc)))
     if values_name is not None:
         shape = ["N", plan.width]
         if labels is None:
