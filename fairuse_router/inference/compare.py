@@ -206,7 +206,10 @@ def row_gains(
 def difference(reference: np.ndarray, model: np.ndarray) -> np.ndarray:
     """Losses of the reference less those of the model; two infinite losses do not differ."""
     with np.errstate(invalid="ignore"):
-        return np.where(reference == model, 0.0, reference - model)
+        gain = reference - model
+    if len(gain) and np.isnan(gain.min()):
+        return np.where(reference == model, 0.0, gain)
+    return gain
 
 
 def _swaps(

@@ -62,7 +62,8 @@ def row_sums(
     rows = np.bincount(group, minlength=m).astype(float)
     with np.errstate(invalid="ignore"):  # infinite losses: the test will say so
         if weight is None and clusters is None:
-            g1, g2, g3 = (total(gain_rows**k) for k in (1, 2, 3))
+            squares = gain_rows * gain_rows  # numpy's powers are 10 times slower
+            g1, g2, g3 = (total(x) for x in (gain_rows, squares, squares * gain_rows))
             return np.stack([rows, rows, g1, rows, g1, g2, rows, g1, g2, g3])
         v = np.ones(len(gain_rows)) if weight is None else weight
         u = v * gain_rows
@@ -71,7 +72,12 @@ def row_sums(
             key, unit = np.unique(group * (len(label) + 1) + label, return_inverse=True)
             u, v = (np.bincount(unit, weights=x, minlength=len(key)) for x in (u, v))
             group = key // (len(label) + 1)
-        return np.stack([rows, *(total(u**i * v**j) for i, j in _POWERS)])
+        return np.vstack([rows, powers(u, v, group, m)])
+
+
+def powers(u: np.ndarray, v: np.ndarray, group: np.ndarray, m: int) -> np.ndarray:
+    """Sums of units with ``u`` and ``v`` of shape (k,), as those of `row_sums` after the rows."""
+    return np.stack([np.bincount(group, weights=u**i * v**j, minlength=m) for i, j in _POWERS])
 
 
 def paired_t_from_sums(

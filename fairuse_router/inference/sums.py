@@ -44,7 +44,9 @@ def error_sums(gain: np.ndarray, groups: np.ndarray, m: int) -> np.ndarray:
            [2., 1.]])
     """
     member = groups >= 0
-    key = 3 * groups[member] + gain[member].astype(np.int64) + 1
+    if not member.all():
+        groups, gain = groups[member], gain[member]
+    key = 3 * groups + gain.astype(np.int64) + 1
     worse, same, better = np.bincount(key, minlength=3 * m).reshape(m, 3).T.astype(float)
     n, u, uu = worse + same + better, better - worse, better + worse
     return np.stack([n, n, u, n, u, uu, n, u, uu, u])

@@ -46,6 +46,8 @@ def labels(name: str, y: np.ndarray, predictions: Predictions) -> np.ndarray:
 
 def _without_nan(name: str, values: np.ndarray, found: str) -> np.ndarray:
     """Return labels (n,) or probabilities (n, K), having refused NaN."""
+    if values.dtype.kind != "f" or not len(values) or not np.isnan(values.min()):
+        return values
     missing = np.isnan(values).any(axis=tuple(range(1, values.ndim)))
     if missing.any():
         raise ValueError(
