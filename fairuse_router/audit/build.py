@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
 from fairuse_router.audit.arguments import AuditSettings
+from fairuse_router.audit.assemble import Compared, assemble
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.judge import Comparisons, judge
-from fairuse_router.audit.records import GAIN_TABLES, GainRecord, RiskRecord, number
+from fairuse_router.audit.judge import Comparisons
 from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
@@ -108,29 +107,10 @@ def audit_rows(
     }
     for name, own in scores.items():
         _check_answers(name, own.predictions, used[name])
-    judge = _Judge(tuple(schema.group_names()), testing, scores, used, routing)
-    records: dict[str, list[Any]] = {kind: [] for kind in ("risks", *GAIN_TABLES)}
-    for metric in evidence.metrics:
-        for name in scores:
-            records["risks"] += judge.risks(metric, name)
-            if name != testing.baseline:
-                for kind, found in judge.gains(metric, name).items():
-                    records[kind] += found
-        if routing is not None and routing.under:
-            records["truthfulness"] += judge.truthfulness(metric, routing)
-    return Audit(
-        metrics=tuple(metric.name for metric in evidence.metrics),
-        candidates=tuple(scores),
-        baseline=testing.baseline,
-        attributes=tuple(schema.attributes),
-        groups=judge.names,
-        n=int((rows.groups >= 0).sum()),
-        alpha=testing.alpha,
-        correction=testing.correction,
-        evidence=testing.rows,
-        n_partial=count_rows(evidence.rows.groups < 0, evidence.rows.weight),
-        **{kind: tuple(found) for kind, found in records.items()},
-    )
+    partial = count_rows(evidence.rows.groups < 0, evidence.rows.weight)
+    counts = int((rows.groups >= 0).sum()), partial
+    source = _Asked(tuple(schema.group_names()), testing, scores, used, counts, routing)
+    return assemble(source, evidence.metrics, schema, testing)
 
 
 def count_rows(mask: np.ndarray, weight: np.ndarray | None) -> int:
@@ -183,14 +163,20 @@ def _served(rows: Rows, scored: np.ndarray, unavailable: Mapping[int, str]) -> R
 
 
 @dataclass(frozen=True)
-class _Judge:
-    """One audit's candidates and how to test them, for every comparison alike."""
+class _Asked:
+    """One audit's candidates on rows at hand, and how to test them, every comparison alike."""
 
     names: tuple[str, ...]
     testing: AuditSettings
     scores: Mapping[str, Scores]
     used: Mapping[str, Rows]
+    counts: tuple[int, int]
     routing: Routing | None = None
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """Everything that is audited."""
+        return tuple(self.scores)
 
     def resampling(self, comparisons: int) -> Resampling:
         """Resamples enough for a corrected p-value below alpha."""
@@ -202,22 +188,14 @@ class _Judge:
         """Name of the test for a metric."""
         return default_test(metric, rows, (self.testing.tests or {}).get(metric.name))
 
-    def judged(
-        self, metric: Metric, name: str, family: Sequence[Comparisons]
-    ) -> list[list[GainRecord]]:
-        """Verdicts of one family, corrected together."""
-        return judge(metric.name, name, family, self.testing.alpha, self.testing.correction)
+    def risks(self, metric: Metric, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and risks of one candidate: all groups together, then each."""
+        rows, predictions = self.used[name], self.scores[name].predictions
+        parts = rows.together, rows
+        sizes = np.concatenate([part.sizes for part in parts])
+        return sizes, np.concatenate([part.risks(metric, predictions) for part in parts])
 
-    def risks(self, metric: Metric, name: str) -> list[RiskRecord]:
-        """Risks of one candidate: all groups together, then each."""
-        records, rows = [], self.used[name]
-        for part, groups in ((rows.together, (None,)), (rows, self.names)):
-            risks = part.risks(metric, self.scores[name].predictions)
-            for group, n, risk in zip(groups, part.sizes, risks, strict=True):
-                records.append(RiskRecord(metric.name, name, group, int(n), number(risk)))
-        return records
-
-    def gains(self, metric: Metric, name: str) -> dict[str, list[GainRecord]]:
+    def compared(self, metric: Metric, name: str) -> Compared:
         """Gains of one candidate over the baseline, and of truth over misreports."""
         base, own = self.testing.baseline, self.scores[name]
         rows = self.used[name].only(self.used[base].groups >= 0)
@@ -227,34 +205,21 @@ class _Judge:
         groups = compare(metric, *models, rows, test, self.resampling(rows.m))
         routed = self.routing if name == ROUTED and base == GENERIC else None
         same = [None if routed is None else routed.alone(r, 0) for r in (rows.together, rows)]
-        family = [Comparisons(self.names, [base] * rows.m, _explain(groups, rows), same[1])]
-        moments = own.misreports
-        if moments is not None and metric.name in moments.sums:
-            family.append(self.envy(moments.test(metric.name, test, alpha=self.testing.alpha)))
-        found = self.judged(metric, name, family)
-        (overall,) = self.judged(metric, name, [Comparisons([None], [base], whole, same[0])])
-        return {
-            "overall": overall,
-            "rationality": found[0],
-            "envy_freeness": found[1] if len(found) > 1 else [],
-        }
+        envy = None
+        if own.misreports is not None and metric.name in own.misreports.sums:
+            envy = own.misreports.test(metric.name, test, alpha=self.testing.alpha)
+        return Compared(whole, _explain(groups, rows), (same[0], same[1]), envy)
 
-    def envy(self, test: PairedTest) -> Comparisons:
-        """All ordered pairs of different groups."""
-        g, h = np.nonzero(~np.eye(len(self.names), dtype=bool))
-        pairs, n = test.at((g, h)), np.asarray(test.n)
-        no_model = (n.sum(axis=0) == 0)[h] & (n.sum(axis=1) > 0)[g]
-        reason = np.where(no_model, "no model for the other report", pairs.reason)
-        others = [self.names[i] for i in h]
-        return Comparisons([self.names[i] for i in g], others, replace(pairs, reason=reason))
-
-    def truthfulness(self, metric: Metric, routing: Routing) -> list[GainRecord]:
+    def truthfulness(self, metric: Metric) -> list[Comparisons]:
         """Gains of telling the truth to the deployed routing, over every other report.
 
         Reports in succession whose predictions are one and the same object share one comparison.
         """
+        routing = self.routing
+        if routing is None or not routing.under:
+            return []
         rows, routed = self.used[ROUTED], self.scores[ROUTED].predictions
-        test, under = self.test(metric, rows), routing.under or {}
+        test, under = self.test(metric, rows), routing.under
         resampling = self.resampling(rows.m * max(len(under) - 1, 1))
         family: list[Comparisons] = []
         last, everyone = None, None
@@ -268,7 +233,7 @@ class _Judge:
             same = routing.alone(rows, routing.route_of.get(report))
             own = None if same is None else same[which]
             family.append(Comparisons(names, [report] * len(names), everyone.at(which), own))
-        return [record for found in self.judged(metric, ROUTED, family) for record in found]
+        return family
 
 
 def _explain(test: PairedTest, rows: Rows) -> PairedTest:
