@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from fairuse_router.audit import Audit, audit_predictions
+    from fairuse_router.audit import Audit, AuditSums, audit_predictions, audit_sums
     from fairuse_router.bundle import Bundle, export_bundle
     from fairuse_router.groups import WITHHELD, GroupSchema
     from fairuse_router.router import FairUseRouter
@@ -19,23 +19,27 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Audit": "audit",
+    "AuditSums": "audit",
     "Bundle": "bundle",
     "FairUseRouter": "router",
     "GroupSchema": "groups",
     "RoutingTable": "routing",
     "WITHHELD": "groups",
     "audit_predictions": "audit",
+    "audit_sums": "audit",
     "export_bundle": "bundle",
 }
 
 __all__ = [
     "WITHHELD",
     "Audit",
+    "AuditSums",
     "Bundle",
     "FairUseRouter",
     "GroupSchema",
     "RoutingTable",
     "audit_predictions",
+    "audit_sums",
     "export_bundle",
 ]
 

@@ -17,6 +17,8 @@ from fairuse_router.audit.records import (
     RiskRecord,
     SummaryRecord,
 )
+from fairuse_router.audit.summing import audit_sums
+from fairuse_router.audit.sums import AuditSums
 from fairuse_router.audit.temptation import Temptation, temptation_text, temptations
 from fairuse_router.inference.envy import MisreportMoments
 
@@ -25,6 +27,7 @@ __all__ = [
     "REAUDIT",
     "Audit",
     "AuditSettings",
+    "AuditSums",
     "Counts",
     "GainRecord",
     "InterventionRecord",
@@ -35,6 +38,7 @@ __all__ = [
     "Temptation",
     "audit_predictions",
     "audit_rows",
+    "audit_sums",
     "count_rows",
     "read_metrics",
     "temptation_text",

@@ -12,6 +12,7 @@ from fairuse_router import tables
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import audit_rows
+from fairuse_router.audit.summing import audit_sums
 from fairuse_router.candidates.scores import Scores
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.compare import Rows
@@ -28,6 +29,7 @@ class MoreSettings(TypedDict, total=False):
     n_resamples: int
     random_state: int
     evidence: str
+    frame: Any
 
 
 def audit_predictions(
@@ -82,6 +84,10 @@ def audit_predictions(
         What rows these are.
     random_state : int, default=0
         Seed of bootstrap and permutation.
+    frame : lazy frame or dataframe, default=None
+        Of polars, DuckDB, Dask or PySpark; y, predictions, groups, sample_weight, clusters and
+        misreports then name its columns, and its rows are added up where they are: see
+        `fairuse_router.audit.audit_sums`, which says what sums can and cannot tell.
 
     Returns
     -------
@@ -101,7 +107,22 @@ def audit_predictions(
     >>> [(r.group, round(r.gain, 2), r.verdict) for r in audit.rationality]
     [('F', 0.2, 'gain'), ('M', 0.2, 'gain')]
     """
+    frame = more.pop("frame", None)
     testing = _testing(more, alpha=alpha, correction=correction, tests=tests, baseline=baseline)
+    if frame is not None:
+        sums = audit_sums(
+            frame,
+            y=y,
+            predictions=predictions,
+            groups=groups,
+            sample_weight=sample_weight,
+            clusters=clusters,
+            metrics=metrics,
+            baseline=baseline,
+            misreports=misreports,
+            classes=classes,
+        )
+        return sums.audit(alpha=alpha, correction=correction, tests=tests, evidence=testing.rows)
     y = _column(y, "y")
     chosen = read_metrics(metrics)
     labels = None
@@ -144,7 +165,7 @@ def _testing(more: Mapping[str, Any], **settings: Any) -> AuditSettings:
     if unknown:
         raise TypeError(
             f"audit_predictions has no argument {unknown[0]!r}. Allowed besides those of its "
-            f"signature: {', '.join(names)}."
+            f"signature: {', '.join(names)}, frame."
         )
     return AuditSettings(**settings, **{names[name]: value for name, value in more.items()})
 

@@ -1,0 +1,185 @@
+"""Tests of an audit that knows sums over rows, and no rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from fairuse_router.audit.assemble import Compared
+from fairuse_router.audit.judge import Comparisons
+from fairuse_router.audit.parts import Parts, part_name
+from fairuse_router.candidates.names import ROUTED
+from fairuse_router.inference import PairedTest
+from fairuse_router.inference.binned_auc import binned_areas, binned_delong
+from fairuse_router.inference.cells import Cells
+from fairuse_router.inference.result import stack_tests
+from fairuse_router.inference.sums import COUNT_TESTS, judge_sums
+from fairuse_router.metrics import Metric
+
+__all__ = ["Added", "misreport"]
+
+_NO_TEST = {
+    "auc": "no test: DeLong's with clusters needs the rows, and here are sums",
+    "ece": "no test: the swap test needs the rows, and here are sums",
+}
+
+
+def misreport(candidate: str, report: str) -> str:
+    """Name of a candidate's predictions under another report."""
+    return f"{candidate} as {report}"
+
+
+@dataclass(frozen=True)
+class Added:
+    """What an audit asks, answered from sums.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Of the m groups.
+    candidates : tuple of str
+    baseline : str
+    reports : mapping of str to tuple of str
+        Per candidate, the reports under which it was asked, too.
+    parts : dict of str to ndarray
+        As `AuditSums` keeps them.
+    plain, clustered : bool
+    alpha : float
+    tests : mapping of str to str
+    """
+
+    names: Sequence[str]
+    candidates: tuple[str, ...]
+    baseline: str
+    reports: Mapping[str, Sequence[str]]
+    parts: Parts
+    plain: bool
+    clustered: bool
+    alpha: float = 0.1
+    tests: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Rows that belong to a group, and rows that do not."""
+        return int(self.parts["n"].sum()), int(self.parts["partial"].sum())
+
+    def risks(self, metric: Metric, name: str) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and risk, all groups together first, two arrays (1 + m,)."""
+        n, mass = (_with_total(self.parts[kind]) for kind in ("n", "mass"))
+        if metric.name == "auc":
+            cells, m = self._cells("score", name), len(self.names)
+            areas = [binned_areas(c, k).area for c, k in ((cells.together(), 1), (cells, m))]
+            return n, 1 - np.concatenate(areas)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            if metric.name == "ece":
+                return n, np.abs(_with_total(self.parts[part_name("ece", name)])).sum(axis=1) / mass
+            return n, _with_total(self.parts[part_name("loss", metric.name, name)]) / mass
+
+    def compared(self, metric: Metric, name: str) -> Compared:
+        """Compare a candidate with the baseline."""
+        whole, groups = self._test(metric, self.baseline, name)
+        envy = None
+        asked = self.reports.get(name, ())
+        if asked and name != ROUTED and metric.name != "ece":
+            envy = self._envy(metric, name, set(asked))
+        return Compared(whole, groups, envy=envy)
+
+    def truthfulness(self, metric: Metric) -> list[Comparisons]:
+        """Compare truth to the routing with every other report that was asked."""
+        family = []
+        for report in self.reports.get(ROUTED, ()):
+            test = self._test(metric, misreport(ROUTED, report), ROUTED)[1]
+            others = [g for g, name in enumerate(self.names) if name != report]
+            names = [self.names[g] for g in others]
+            family.append(Comparisons(names, [report] * len(names), test.at(np.array(others, int))))
+        return family
+
+    def _envy(self, metric: Metric, name: str, asked: set[str]) -> PairedTest:
+        """Gains of the own report over every group's, arrays (m, m)."""
+        m = len(self.names)
+        absent = self._test(metric, self.baseline, name)[1]
+        unknown: dict[str, Any] = {
+            name: np.full(m, np.nan)
+            for name in absent.__dataclass_fields__
+            if name not in ("n", "test", "reason")
+        }
+        absent = replace(absent, n=np.zeros(m, int), reason=np.full(m, "no rows"), **unknown)
+        columns = [
+            self._test(metric, misreport(name, h), name)[1] if h in asked else absent
+            for h in self.names
+        ]
+        across = stack_tests(columns)
+        turned = {
+            f: np.asarray(getattr(across, f)).T for f in across.__dataclass_fields__ if f != "test"
+        }
+        return PairedTest(test=across.test, **turned)
+
+    def _test(self, metric: Metric, first: str, second: str) -> tuple[PairedTest, PairedTest]:
+        """Gains of the second over the first, on all groups as one and on each."""
+        test = self._allowed(metric)
+        if not test:
+            return self._untested(metric, first, second)
+        if metric.name == "auc":
+            n, total = self.parts["n"].astype(int), self.parts["n"].sum(keepdims=True).astype(int)
+            cells = [self._cells("score", name) for name in (first, second)]
+            cells.append(self._cells("joint", first, second))
+            together = [c.together() for c in cells]
+            whole = binned_delong(together[0], together[1], together[2], total, self.alpha)
+            return whole, binned_delong(cells[0], cells[1], cells[2], n, self.alpha)
+        sums = self.parts[part_name("gain", metric.name, first, second)]
+        m = len(self.names)  # of clusters, the last are sums over them whatever their groups
+        whole_sums = sums[:, m:] if sums.shape[1] > m else sums.sum(axis=1, keepdims=True)
+        whole = judge_sums(metric.name, whole_sums, test, self.alpha)
+        return whole, judge_sums(metric.name, sums[:, :m], test, self.alpha)
+
+    def _allowed(self, metric: Metric) -> str:
+        """Name of the test for a metric; empty if sums know none.
+
+        Raises
+        ------
+        ValueError
+            If another one is wanted.
+        """
+        wanted = self.tests.get(metric.name)
+        allowed: tuple[str, ...] = ("paired t",)
+        if metric.rowwise is None:
+            allowed = ("DeLong",) if metric.name == "auc" and not self.clustered else ()
+        elif metric.name == "error" and self.plain:
+            allowed = (*COUNT_TESTS, "paired t")
+        if wanted is not None and wanted not in allowed:
+            raise ValueError(
+                f"tests={{{metric.name!r}: {wanted!r}}} is not possible with sums over rows alone. "
+                f"Allowed: {', '.join(allowed) or 'none'}. Audit the rows themselves to use it."
+            )
+        return wanted or (allowed[0] if allowed else "")
+
+    def _untested(self, metric: Metric, first: str, second: str) -> tuple[PairedTest, PairedTest]:
+        """Gains without a test, which the reason says."""
+        n, before = self.risks(metric, first)
+        gain = before - self.risks(metric, second)[1]
+        nothing = np.full(len(gain), np.nan)
+        test = PairedTest(
+            gain=gain,
+            low=nothing,
+            high=nothing,
+            p_gain=nothing,
+            p_violation=nothing,
+            n=n.astype(int),
+            test="none",
+            se=nothing,
+            se_null=nothing,
+            rows_needed=nothing,
+            reason=np.where(n > 0, _NO_TEST[metric.name], "no rows"),
+        )
+        return test.at(slice(0, 1)), test.at(slice(1, None))
+
+    def _cells(self, kind: str, *names: str) -> Cells:
+        return Cells.unpacked(1 if kind == "score" else 2, self.parts[part_name(kind, *names)])
+
+
+def _with_total(values: np.ndarray) -> np.ndarray:
+    """Sums of all groups before those of each, along the first axis."""
+    return np.concatenate([values.sum(axis=0, keepdims=True), values])
