@@ -76,6 +76,8 @@ class Added:
         with np.errstate(divide="ignore", invalid="ignore"):
             if metric.name == "ece":
                 return n, np.abs(_with_total(self.parts[part_name("ece", name)])).sum(axis=1) / mass
+            if metric.among is not None:
+                mass = _with_total(self.parts[part_name("mass", metric.name)])
             return n, _with_total(self.parts[part_name("loss", metric.name, name)]) / mass
 
     def compared(self, metric: Metric, name: str) -> Compared:
@@ -129,7 +131,8 @@ class Added:
             together = [c.together() for c in cells]
             whole = binned_delong(together[0], together[1], together[2], total, self.alpha)
             return whole, binned_delong(cells[0], cells[1], cells[2], n, self.alpha)
-        sums = self.parts[part_name("gain", metric.name, first, second)]
+        kind = "lattice" if test == "lattice" else "gain"
+        sums = self.parts[part_name(kind, metric.name, first, second)]
         m = len(self.names)  # of clusters, the last are sums over them whatever their groups
         whole_sums = sums[:, m:] if sums.shape[1] > m else sums.sum(axis=1, keepdims=True)
         whole = judge_sums(metric.name, whole_sums, test, self.alpha)
@@ -147,8 +150,10 @@ class Added:
         allowed: tuple[str, ...] = ("paired t",)
         if metric.rowwise is None:
             allowed = ("DeLong",) if metric.name == "auc" and not self.clustered else ()
-        elif metric.name == "error" and self.plain:
+        elif self.plain and metric.zero_one:
             allowed = (*COUNT_TESTS, "paired t")
+        elif self.plain and metric.steps is not None:
+            allowed = ("lattice", "paired t")
         if wanted is not None and wanted not in allowed:
             raise ValueError(
                 f"tests={{{metric.name!r}: {wanted!r}}} is not possible with sums over rows alone. "

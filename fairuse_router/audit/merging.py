@@ -89,7 +89,7 @@ def _moved(parts: Parts, new: np.ndarray, m: int) -> Parts:
         if name == "partial":
             found[name] = values
             continue
-        axis = 1 if name.startswith("gain") else 0
+        axis = 1 if name.startswith(("gain", "lattice")) else 0
         values = np.moveaxis(values, axis, 0)
         out = np.zeros((m + len(values) - len(new), *values.shape[1:]))
         out[new[kept]] = values[kept]

@@ -11,7 +11,7 @@ import numpy as np
 
 from fairuse_router.inference.cells import Cells, place, squares
 from fairuse_router.inference.compare import Rows, difference, gain_sums
-from fairuse_router.metrics import Predictions, confidence_and_hit, get_metric
+from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, get_metric
 
 __all__ = ["Adder", "Parts", "Plan", "cluster_numbers", "merge_parts", "part_name"]
 
@@ -141,28 +141,43 @@ class Adder:
     def _add_losses(self, rows: Rows, models: Mapping[str, Predictions]) -> None:
         """Losses of each model, gains of each pair; of clusters, sums of each within each group."""
         totals = []
-        for metric in self.plan.rowwise:
-            rowwise = get_metric(metric).rowwise
-            assert rowwise is not None
-            losses = {name: rowwise(rows.y, p) for name, p in models.items()}
-            for name, loss in losses.items():
-                loss = loss if rows.weight is None else loss * rows.weight
-                self._sum(part_name("loss", metric, name), np.bincount(rows.groups, loss, rows.m))
-            for first, second in self.plan.pairs:
-                gain = difference(losses[first], losses[second])
-                if rows.clusters is None:
-                    self._sum(
-                        part_name("gain", metric, first, second), gain_sums(metric, gain, rows)
-                    )
-                else:
-                    totals.append(gain if rows.weight is None else gain * rows.weight)
+        for name in self.plan.rowwise:
+            metric = get_metric(name)
+            assert metric.rowwise is not None
+            losses = {model: metric.rowwise(rows.y, p) for model, p in models.items()}
+            weight = self._add_mass(metric, rows)
+            for model, loss in losses.items():
+                loss = loss if weight is None else loss * weight
+                self._sum(part_name("loss", name, model), np.bincount(rows.groups, loss, rows.m))
+            if rows.clusters is not None:
+                totals.append(np.ones(len(rows.y)) if weight is None else weight)
+            for pair in self.plan.pairs:
+                gain = difference(losses[pair[0]], losses[pair[1]])
+                if rows.clusters is not None:
+                    totals.append(gain if weight is None else gain * weight)
+                    continue
+                sums = gain_sums(metric, gain, rows, counts=False)
+                self._sum(part_name("gain", name, *pair), sums)
+                if metric.steps is not None and rows.weight is None:
+                    counts = gain_sums(metric, gain, rows, counts=True)
+                    self._sum(part_name("lattice", name, *pair), counts)
         if rows.clusters is not None:
-            ones = np.ones(len(rows.y))
-            mass = ones if rows.weight is None else rows.weight
             key = np.column_stack([rows.groups, rows.clusters]).astype(np.int64)
-            self.units.append(_add_units(key, np.column_stack([ones, mass, *totals])))
+            totals = totals or [np.ones(len(rows.y))]
+            self.units.append(_add_units(key, np.column_stack(totals)))
             if len(self.units) > 16:
                 self.units = [_merge_units(self.units)]
+
+    def _add_mass(self, metric: Metric, rows: Rows) -> np.ndarray | None:
+        """Weights of the rows that a metric looks at; None: one each."""
+        if metric.among is None:
+            return rows.weight
+        some = metric.among(rows.y).astype(float)
+        weight = some if rows.weight is None else some * rows.weight
+        for kind, values in (("mass", weight), ("n", some)):
+            total = np.bincount(rows.groups, values, rows.m)
+            self._sum(part_name(kind, metric.name), total)
+        return weight
 
     def _add_scores(self, rows: Rows, models: Mapping[str, Predictions]) -> None:
         """Count rows by class and rounded scores, of each model and of each pair."""

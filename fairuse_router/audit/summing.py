@@ -16,7 +16,7 @@ from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.paired import powers
 from fairuse_router.levels import level_text
-from fairuse_router.metrics import METRICS
+from fairuse_router.metrics import Metric, get_metric
 
 __all__ = ["audit_sums"]
 
@@ -53,7 +53,7 @@ def audit_sums(
     sample_weight, clusters : str, default=None
         Columns. All rows of a cluster must be in this frame.
     metrics : sequence of str, default=("error",)
-        Built-in ones; AUC needs two classes.
+        Built-in means over rows, ECE, and AUC of two classes.
     baseline : str, default="generic"
     misreports : mapping, default=None
         Per model and report, the columns of its predictions were everybody to file it. Reports are
@@ -134,14 +134,23 @@ def audit_sums(
 
 def _check_summable(metrics: Sequence[Any], bins: Any) -> None:
     """Refuse metrics that are no sums, and bins that are no power of 2."""
-    own = [metric.name for metric in metrics if metric.name not in METRICS]
+    own = [metric.name for metric in metrics if not _adds_up(metric)]
     if own:
         raise ValueError(
-            f"metrics names {own}, risks of your own, which do not add up. Use those of "
-            f"{', '.join(METRICS)}, or audit the rows themselves."
+            f"metrics names {own}, which do not add up over rows. Use AUC, ECE or a built-in mean "
+            "over rows such as 'error' or 'net_benefit@0.2', or audit the rows themselves."
         )
     if not isinstance(bins, int) or not 128 <= bins <= 1 << 24 or bins & (bins - 1):
         raise ValueError(f"bins={bins!r} is not allowed: give a power of 2 from 128 to {1 << 24}.")
+
+
+def _adds_up(metric: Metric) -> bool:
+    """Whether a metric is built in, and a mean over rows, AUC or ECE."""
+    try:
+        built_in = get_metric(metric.name)
+    except ValueError:
+        return False
+    return built_in == metric and (metric.rowwise is not None or metric.name in ("auc", "ece"))
 
 
 def _check_reports(asked: Mapping[str, Sequence[str]], schema: GroupSchema) -> None:
@@ -166,13 +175,15 @@ def _settled(parts: Parts, plan: Plan) -> tuple[Parts, np.ndarray]:
     clusters, unit = np.unique(keys[:, 1], return_inverse=True)
     unit = unit.reshape(-1)
     whole = np.stack([np.bincount(unit, x, len(clusters)) for x in sums.T], axis=1)
-    column = 2
+    column, one = 0, np.zeros(len(whole), dtype=int)
     for metric in plan.rowwise:
+        mass, rows = column, parts.get(part_name("n", metric), parts["n"])
+        n = np.append(rows, rows.sum())[None]
         for pair in plan.pairs:
-            by_group = powers(sums[:, column], sums[:, 1], keys[:, 0], plan.m)
-            together = powers(whole[:, column], whole[:, 1], np.zeros(len(whole), int), 1)
-            n = np.append(parts["n"], parts["n"].sum())[None]
+            column += 1
+            by_group = powers(sums[:, column], sums[:, mass], keys[:, 0], plan.m)
+            together = powers(whole[:, column], whole[:, mass], one, 1)
             both = np.concatenate([by_group, together], axis=1)
             parts[part_name("gain", metric, *pair)] = np.concatenate([n, both])
-            column += 1
+        column += 1
     return parts, clusters

@@ -280,7 +280,12 @@ def _shapes(sums: AuditSums) -> dict[str, tuple[Any, ...]]:
         elif metric == "ece":
             found |= {part_name(k, x): ((m,), (10,)) for k in ("ece", "ece rows") for x in models}
         else:
+            own = get_metric(metric)
             found |= {part_name("loss", metric, name): ((m,),) for name in models}
+            if own.among is not None:
+                found |= {part_name(kind, metric): ((m,),) for kind in ("mass", "n")}
+            if own.steps is not None and not (sums.weighted or sums.clustered):
+                found |= {part_name("lattice", metric, *pair): ((5,), (m,)) for pair in pairs}
             width = m + 1 if sums.clustered else m
             found |= {part_name("gain", metric, *pair): ((10,), (width,)) for pair in pairs}
     return found
