@@ -95,6 +95,17 @@ def fill(text: str) -> str:
     return "\n".join(wrap(text))
 
 
+def fold_name(name: str, width: int = 32) -> list[str]:
+    """Lines of a name, which is folded and never cut.
+
+    Examples
+    --------
+    >>> fold_name("female, 60 and older, rural (1,200)", 20)
+    ['female, 60 and', 'older, rural (1,200)']
+    """
+    return textwrap.wrap(shown(name), width) or [""]
+
+
 def count(number: int, noun: str) -> str:
     """A number and what it counts.
 

@@ -92,7 +92,9 @@ def cli_fit(tmp_path_factory):
         patch.setattr(
             fit_command,
             "export_bundle",
-            lambda router, path, X: kept.append((router, X)) or export(router, path, X),
+            lambda router, path, X, **more: (
+                kept.append((router, X)) or export(router, path, X, **more)
+            ),
         )
         assert main(["fit", data, *GROUPS, "--out", out, "--policy", "best", "--cv", "3"]) == 0
     return data, out, *kept[0]

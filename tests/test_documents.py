@@ -14,6 +14,7 @@ from fairuse_router import Audit, GroupSchema, RoutingTable
 from fairuse_router.audit.reaudit import Reaudit
 from fairuse_router.audit.records import AuditRecords
 from fairuse_router.card import Card
+from fairuse_router.card.origin import Origin
 from fairuse_router.cli.cells import Reading
 from fairuse_router.documents import Document, Written
 from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Route
@@ -31,6 +32,7 @@ KINDS = {
     "group's record": GroupRecord,
     "change": Change,
     "reading": Reading,
+    "origin": Origin,
 }
 READERS = {kind: of.from_dict for kind, of in KINDS.items()}
 WRITTEN_ONLY = {"re-audit": Reaudit, "explanation": Explanation, "plan": DisclosurePlan}
@@ -38,7 +40,7 @@ BASES = {Written, Document, AuditRecords, RoutingGrid}
 
 
 OPTIONAL = {"history", "n_partial", "metric", "n_resamples", "alpha"}  # some have defaults
-OPTIONAL |= {"strength", "unavailable", "real"}
+OPTIONAL |= {"strength", "unavailable", "real", "origin"}
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +57,7 @@ def written(rows):
         "group's record": table.groups[0],
         "change": table.to_generic({3: "why"}, "withdrawn").history[0],
         "reading": Reading(("NA", "?"), ("x",), "patient"),
+        "origin": Card.of(router).origin,
         "re-audit": router.reaudit(rows.frame, rows.y),
         "explanation": router.explain(rows.frame[:3]),
         "plan": table.disclosure_plan(),

@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from functools import partial
-from typing import Any, Self
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Self
 
 from fairuse_router.audit import Audit
+from fairuse_router.audit.claim import check_claim
+from fairuse_router.bundle import Bundle
+from fairuse_router.bundle.certified import certified
+from fairuse_router.bundle.file.digest import KEY
+from fairuse_router.bundle.file.hidden import small_groups, write_audit, write_honest, write_table
+from fairuse_router.card.origin import Origin, closing
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
+from fairuse_router.card.verdict import verdict
 from fairuse_router.documents import (
     Document,
     check_path,
@@ -20,9 +29,11 @@ from fairuse_router.documents import (
     reading,
     write_whole,
 )
-from fairuse_router.routing.deployed import Deployed, check_router
 from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
+
+if TYPE_CHECKING:  # it loads scikit-learn, which the card of a file does not need
+    from fairuse_router.routing.deployed import Deployed
 
 
 @dataclass(frozen=True)
@@ -40,6 +51,8 @@ class Card(Document):
     title : str
     description : str
         What the predictions are of, where the data come from, who is meant to use them.
+    origin : Origin or None
+        Date, versions, and the digest of the file.
 
     Examples
     --------
@@ -62,43 +75,69 @@ class Card(Document):
     title: str = "FairUseRouter"
     description: str = ""
 
+    origin: Origin | None = None
+
     @classmethod
     def of(
         cls,
-        router: Deployed,
+        router: Deployed | Bundle,
         audit: Audit | None = None,
         *,
         title: str = "FairUseRouter",
         description: str = "",
+        min_cell: int = 5,
     ) -> Card:
-        """Make the card of a fitted router.
+        """Make the card of a fitted router, or of a bundle from the file alone.
 
         Parameters
         ----------
-        router : FairUseRouter
+        router : FairUseRouter or Bundle
         audit : Audit, default=None
-            ``router.audit(X_test, y_test)`` on rows that `fit` never saw.
+            ``router.audit(X_test, y_test)`` on rows that `fit` never saw; None: that of a bundle.
         title, description : str
+        min_cell : int, default=5
+            Numbers that rest on fewer rows are hidden, as `export_bundle` does.
 
         Raises
         ------
         TypeError
-            If `router` is no FairUseRouter, or `audit` no Audit.
+            If `router` is neither FairUseRouter nor Bundle, or `audit` no Audit.
         ValueError
             If the audit is of other group attributes than the router's, or of the rows that chose.
         """
-        check_router(router)
-        table = router.routing_table_
+        if isinstance(router, Bundle):
+            table, selection, honest = router.routing_table, router.audit_, router.honest_gains_
+            origin = _origin_of_file(router)
+            claim = router.held_out_ if audit is None else audit
+        else:
+            from fairuse_router.routing.deployed import check_router
+
+            check_router(router)
+            table, selection, honest = router.routing_table_, router.audit_, router.honest_gains_
+            origin = _origin_of_router(router)
+            claim = audit
         if audit is not None:
-            _check(audit, table, router.audit_)
-        return cls(table, audit, router.audit_, router.honest_gains_, title, description)
+            check_claim(audit, table, selection)
+        hidden = small_groups(table, min_cell)
+        data = {
+            "routing_table": {**table.to_dict(), **write_table(table, hidden, min_cell)},
+            "audit": write_audit(claim, hidden, min_cell),
+            "selection": write_audit(selection, hidden, min_cell),
+            "honest_gains": write_honest(honest, hidden),
+            "title": title,
+            "description": description,
+            "origin": origin.to_dict(),
+        }
+        return cls.from_dict(data)
+
+    def verdict(self) -> str:
+        """Who gains from telling, and whether anybody is shown to lose, in one paragraph."""
+        return verdict(self.table, self.audit or self.selection, self.audit is not None)
 
     def page(self) -> Page:
         """Return the page that Markdown and HTML are written from."""
-        return Page(
-            self.title,
-            [*sections(self.table, self.audit, self.selection, self.honest, self.description)],
-        )
+        told = self.table, self.audit, self.selection, self.honest, self.description
+        return Page(self.title, [*sections(*told), *closing(self.origin)])
 
     def to_markdown(self) -> str:
         """Return the card as Markdown."""
@@ -133,6 +172,7 @@ class Card(Document):
                 read(HonestGains | None, data["honest_gains"]),
                 data["title"],
                 data["description"],
+                read(Origin | None, data.get("origin")),
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -157,20 +197,30 @@ class Card(Document):
         write_whole(writers[ending]().encode("utf-8", "backslashreplace"), check_target(path))
 
 
-def _check(audit: Audit, table: RoutingTable, selection: Audit) -> None:
-    """Refuse an audit that cannot be the claim of this router."""
-    if not isinstance(audit, Audit):
-        raise TypeError(
-            f"audit is a {type(audit).__name__}; pass router.audit(X_test, y_test), or None."
-        )
-    names = tuple(table.schema.group_names())
-    if audit.groups != names:
-        raise ValueError(
-            f"audit has the groups {list(audit.groups)}; the router's are {list(names)}. Pass "
-            "router.audit(X_test, y_test)."
-        )
-    if audit == selection:
-        raise ValueError(
-            "audit is router.audit_, whose rows chose the routes; the card shows it anyway. Pass "
-            "router.audit(X_test, y_test) on other rows, or nothing."
-        )
+def _origin_of_router(router: Deployed) -> Origin:
+    """Of a router in memory."""
+    packages = ("fairuse-router", "scikit-learn", "numpy")
+    classes = getattr(router, "classes_", None)
+    output = _output(None if classes is None else classes.tolist())
+    return Origin(date.today().isoformat(), {name: version(name) for name in packages}, output)
+
+
+def _origin_of_file(bundle: Bundle) -> Origin:
+    """Of a router in a file."""
+    labels = None if bundle.classes_ is None else bundle.classes_.tolist()
+    return Origin(
+        date.today().isoformat(),
+        bundle.certificate["versions"],
+        _output(labels),
+        bundle.metadata.get(KEY),
+        certified(bundle.certificate),
+    )
+
+
+def _output(labels: list[Any] | None) -> str:
+    """What the model gives, in words."""
+    if labels is None:
+        return "It predicts a number."
+    told = ", ".join(str(label) for label in labels[:10])
+    more = f" and {len(labels) - 10} more" if len(labels) > 10 else ""
+    return f"It predicts one of the classes {told}{more}."

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from fairuse_router.grids import Grid, as_html, escape
 
 _STYLE = (
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
+    ":root{color-scheme:light dark}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;"
+    "overflow-wrap:anywhere}.wide{overflow-x:auto}figure{margin:1rem 0;overflow-x:auto}"
     "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.2rem .6rem;text-align:right;"
-    "border-bottom:1px solid #ccc;vertical-align:top}th:first-child,td:first-child,"
-    "td.text,th.text{text-align:left}"
+    "border-bottom:1px solid #888;overflow-wrap:normal;vertical-align:top}"
+    "th:first-child,td:first-child,td.text,th.text{text-align:left}"
 )
+
+
+class Picture(Protocol):
+    """What a section may show beside its words."""
+
+    @property
+    def title(self) -> str:
+        """What it shows, in a sentence."""
+
+    def to_svg(self) -> str:
+        """It as an SVG element, every text escaped."""
 
 
 @dataclass(frozen=True)
 class Section:
-    """One titled part of a page: paragraphs, then a list, then a table, each if there is one."""
+    """One titled part of a page: paragraphs, a list, a picture, a table, each if there is one."""
 
     title: str
     paragraphs: Sequence[str] = ()
     points: Sequence[str] = ()
     grid: Grid | None = None
+    picture: Picture | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,11 @@ class Page:
             blocks += [escape(p) for p in section.paragraphs]
             if section.points:
                 blocks.append("\n".join(f"- {escape(p)}" for p in section.points))
+            if section.picture is not None:
+                svg = b64encode(section.picture.to_svg().encode()).decode()
+                blocks.append(
+                    f"![{escape(section.picture.title)}](data:image/svg+xml;base64,{svg})"
+                )
             if section.grid is not None:
                 blocks.append(section.grid.to_markdown())
         return "\n\n".join(blocks) + "\n"
@@ -59,10 +80,14 @@ class Page:
             if section.points:
                 items = "".join(f"<li>{as_html(p)}</li>" for p in section.points)
                 body.append(f"<ul>{items}</ul>")
+            if section.picture is not None:
+                body.append(f'<figure tabindex="0">{section.picture.to_svg()}</figure>')
             if section.grid is not None:
-                body.append(section.grid.to_html())
+                body.append(f'<div class="wide" tabindex="0">{section.grid.to_html()}</div>')
         return (
             '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            '<meta name="color-scheme" content="light dark">'
             f"<title>{as_html(self.title)}</title><style>{_STYLE}</style></head><body>"
             + "\n".join(body)
             + "</body></html>\n"

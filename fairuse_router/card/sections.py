@@ -7,20 +7,15 @@ from collections.abc import Iterator
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
 from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
 from fairuse_router.candidates.names import ROUTED
+from fairuse_router.card.forest import corrections_picture, gains_picture
+from fairuse_router.card.origin import WORDS
 from fairuse_router.card.page import Section
+from fairuse_router.card.verdict import verdict
 from fairuse_router.grids import Column, Grid, rows_text
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.honest import HonestGain, HonestGains
 from fairuse_router.routing.policies.promises import promise_of
 from fairuse_router.routing.table import RoutingTable
-
-_LIMITS = (
-    "A gain is a mean over a group, on the chosen metric: no promise to each of its members, and "
-    "no reason by itself to collect a sensitive attribute.",
-    "Every promise is for people drawn as the training rows were. A change of population, of "
-    "outcome rates above all, can turn a gain into a loss; only new labelled rows show it.",
-    "Undetermined means that the rows do not tell, not that there is no difference.",
-)
 
 
 def sections(
@@ -30,7 +25,7 @@ def sections(
     honest: HonestGains | None,
     description: str,
 ) -> Iterator[Section]:
-    """Yield the sections of a card in their order.
+    """Yield the sections of a card in their order, all but where it comes from.
 
     Parameters
     ----------
@@ -42,18 +37,40 @@ def sections(
     honest : HonestGains or None
     description : str
     """
+    shown = audit or selection
+    yield Section("Verdict", [verdict(table, shown, audit is not None)])
     if description:
         yield Section("What it is for", [description])
+    yield Section("The words", points=WORDS)
     yield _routes(table)
+    yield _asked(table)
     yield _promise(table, _policy_test(table, selection))
-    shown = audit or selection
     if shown is not None:
         yield from _audit(shown, is_claim=audit is not None)
+    correction = corrections_picture(table)
+    if correction is not None:
+        yield Section("How much of the correction is real", picture=correction)
     if honest is not None:
         yield _honest(honest)
     if shown is not None:
         yield from _remedies(shown)
-    yield Section("Limits", points=_LIMITS)
+
+
+def _asked(table: RoutingTable) -> Section:
+    """What people are asked, as the plan says it, and what happens where they do not answer."""
+    head, *lines = str(table.disclosure_plan()).split("\n\n")
+    tree = lines[0].split("\n") if len(lines) > 0 else []
+    return Section(
+        "What people are asked",
+        [" ".join(head.split())],
+        points=[_branch(line) for line in tree if line.strip()] if len(table.routes) > 1 else [],
+    )
+
+
+def _branch(line: str) -> str:
+    """A line of the plan's tree, its depth as arrows."""
+    depth = (len(line) - len(line.lstrip())) // 2
+    return "\u2023 " * depth + line.strip()
 
 
 def gain_with_interval(
@@ -71,8 +88,7 @@ def _routes(table: RoutingTable) -> Section:
     rows = []
     for name, record in zip(table.schema.group_names(), table.groups, strict=True):
         gain = gain_with_interval(metric, record.gain, record.low, record.high)
-        count = "few" if record.rows is None else f"{record.rows:,}"
-        rows.append([name, count, record.candidate, gain, record.reason])
+        rows.append([name, rows_text(record.rows), record.candidate, gain, record.reason])
     level = f"{100 * (1 - table.alpha):.0f}%"
     where = "on rows opened once" if table.policy == "certified" else "out of fold"
     return Section(
@@ -84,6 +100,7 @@ def _routes(table: RoutingTable) -> Section:
             "Whoever withholds an attribute is served by the generic model, unless all groups that "
             "the report may come from share a route.",
         ],
+        points=[f"{', '.join(c.report)}: {c.event}, {c.reason}." for c in table.history],
         grid=Grid(
             [
                 "group",
@@ -174,6 +191,7 @@ def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
     return Section(
         f"Each group: {metric.name}",
         points=_violations(audit, metric),
+        picture=gains_picture(audit, candidate, metric.name),
         grid=Grid([*heads, Column("verdict", left=True)], rows),
     )
 

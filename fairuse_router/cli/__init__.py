@@ -1,4 +1,4 @@
-"""The command line ``fairuse-router``: demo, fit, predict, inspect.
+"""The command line ``fairuse-router``: fit and demo; all else needs a bundle alone.
 
 Here lives what turns files and flags into calls, and answers into lines; nothing is computed here.
 Every command is imported when it is asked for, so that serving a bundle loads no scikit-learn.

@@ -8,7 +8,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 from fairuse_router.cli.tablefile import STREAM
 from fairuse_router.documents import check_target, is_one_file
@@ -56,23 +55,6 @@ def listing(names: Iterable[str], most: int = 12) -> str:
     texts = [f"'{name}'" for name in names]
     rest = f" and {len(texts) - most} more" if len(texts) > most else ""
     return ", ".join(texts[:most]) + rest
-
-
-def certified(certificate: dict[str, Any]) -> str:
-    """A bundle's certificate as sentences."""
-    rows, every = certificate["rows"], certificate["rows_per_report"]
-    some = "" if every == rows else f", {every:,} of them"
-    checks, most = f"{certificate['checks']:,}", f"by at most {certificate['max_difference']:.0e}"
-    if "label_flips" not in certificate:  # a regression
-        found = f"{checks} predictions differ {most}"
-    else:
-        found = f"{certificate['label_flips']} of {checks} labels differ"
-        if certificate["compared"] != "labels":
-            found += f", {certificate['compared']} {most}"
-    return (
-        f"It was compared with the router on {rows:,} rows{some} under each of "
-        f"{certificate['reports']} reports: {found}."
-    )
 
 
 def size(bytes_: int) -> str:

@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> None:
     row = _whose_report_matters(router, X_test)
     print(router.explain(X_test.iloc[[row]]), flush=True)
     print(f"\n{step + 2}. The bundle, served by onnxruntime without this package\n")
-    print(write(router, args.out, data), flush=True)
+    print(write(router, args.out, data, audit), flush=True)
     print(_agreement(router, args.out, X_test))
     print(f"\n{_one_person(router, args.out, X_test, y_test)}")
     if router.policy != args.policy:

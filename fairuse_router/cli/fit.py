@@ -9,14 +9,18 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from fairuse_router.audit import Audit
 from fairuse_router.bundle import export_bundle
+from fairuse_router.bundle.certified import certified
 from fairuse_router.bundle.draft import Coarse
 from fairuse_router.bundle.file.properties import READING, with_property
 from fairuse_router.candidates.names import GENERIC, KNOWN
 from fairuse_router.cli.cells import MISSING
 from fairuse_router.cli.console import (
     UsageError,
-    certified,
     check_output,
     fold,
     listing,
@@ -38,7 +42,7 @@ from fairuse_router.routing.policies.rules import POLICIES
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fit, write, audit; and only then print, so that output that fails loses nothing."""
+    """Fit, audit, write; and only then print, so that output that fails loses nothing."""
     check_request(args)
     regression = args.metric in MEASURES
     args.estimator = _estimator(args.estimator, args.metric, regression)
@@ -54,15 +58,29 @@ def run(args: argparse.Namespace) -> None:
         cv=args.cv, withheld=args.withheld, handle_unknown=args.handle_unknown
     )
     train(router, data.X.iloc[training], data.y[training])
-    written = write(router, args.out, data)
+    audit, failed = _audit(router, data, held)
+    written = write(router, args.out, data, audit)
+    if failed is not None:  # the bundle is there all the same
+        raise failed
     texts = [_opening(args, file, data, schema, len(training), len(held)), _read_as(data)]
     texts.append(str(router.routing_table_))
-    if len(held):
-        progress(f"auditing {count(len(held), 'row')}")
-        with warnings_as_notes():
-            texts.append(str(router.audit(data.X.iloc[held], data.y[held])))
+    texts += [] if audit is None else [str(audit)]
     texts = [text for text in (*texts, written) if text]
     print("\n\n".join(texts), file=sys.stderr if args.out == STREAM else sys.stdout)
+
+
+def _audit(
+    router: FairUseRouter, data: TrainingData, held: NDArray[np.int64]
+) -> tuple[Audit | None, ValueError | None]:
+    """The audit of the rows that were held out, or why there is none."""
+    if not len(held):
+        return None, None
+    progress(f"auditing {count(len(held), 'row')}")
+    try:
+        with warnings_as_notes():
+            return router.audit(data.X.iloc[held], data.y[held]), None
+    except ValueError as error:
+        return None, error
 
 
 def _request(args: argparse.Namespace, file: TableFile, regression: bool) -> Request:
@@ -159,13 +177,13 @@ def train(router: FairUseRouter, X: Any, y: Any) -> None:
             raise
 
 
-def write(router: FairUseRouter, path: str, data: TrainingData) -> str:
+def write(router: FairUseRouter, path: str, data: TrainingData, audit: Audit | None = None) -> str:
     """Write the bundle, and how files are read for it; tell what was certified."""
     progress(f"writing {path} and comparing it with the router")
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "router.onnx"
         with warnings_as_notes():
-            certificate = _export(router, draft, data)
+            certificate = _export(router, draft, data, audit)
         content = draft.read_bytes()
     if data.reading is not None:
         content = with_property(content, READING, data.reading.to_dict())
@@ -179,14 +197,16 @@ def write(router: FairUseRouter, path: str, data: TrainingData) -> str:
     return paragraph(f"Wrote {where} ({size(len(content))}). {certified(certificate)}")
 
 
-def _export(router: FairUseRouter, path: Path, data: TrainingData) -> dict[str, Any]:
+def _export(
+    router: FairUseRouter, path: Path, data: TrainingData, audit: Audit | None
+) -> dict[str, Any]:
     """Write a bundle of the numbers' precision, or of doubles where float32 does not do."""
     if data.precision == "fast":
         try:
-            return export_bundle(router, path, data.X)
+            return export_bundle(router, path, data.X, audit=audit)
         except Coarse:
             note("float32 would change too many labels: the bundle takes doubles")
-    return export_bundle(router, path, data.X, precision="exact")
+    return export_bundle(router, path, data.X, precision="exact", audit=audit)
 
 
 def _opening(

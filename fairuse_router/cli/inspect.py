@@ -8,38 +8,53 @@ from pathlib import Path
 from typing import Any
 
 from fairuse_router.bundle import Bundle
+from fairuse_router.bundle.certified import certified
 from fairuse_router.bundle.file.properties import READING, read_property
 from fairuse_router.cli.cells import Reading
-from fairuse_router.cli.console import certified, listing, paragraph, size
+from fairuse_router.cli.console import listing, paragraph, size
 from fairuse_router.documents import write_json
 from fairuse_router.grids import count
+from fairuse_router.routing.records import Route
 
 
 def run(args: argparse.Namespace) -> None:
     """Print it, from the file alone."""
     bundle = Bundle.load(args.bundle)
-    print("\n\n".join([_summary(bundle, args.bundle), str(bundle.routing_table), _tensors(bundle)]))
-    print(f"\n{_origin(bundle)}")
+    audit = bundle.held_out_ or bundle.audit_
+    texts = [_summary(bundle, args.bundle), str(bundle.routing_table)]
+    texts += [] if audit is None else [str(audit)]
+    print("\n\n".join([*texts, _tensors(bundle), _origin(bundle)]))
 
 
 def _summary(bundle: Bundle, path: str) -> str:
     labels = None if bundle.classes_ is None else bundle.classes_.tolist()
     predicts = "Predicts a number" if labels is None else f"Classes: {', '.join(map(str, labels))}"
-    models = ", ".join(f"{c['name']} ({count(c['models'], 'model')})" for c in bundle.candidates)
+    taken = {route.candidate for route in used_routes(bundle)}
+    said = {c["name"]: f"{c['name']} ({count(c['models'], 'model')})" for c in bundle.candidates}
+    models = ", ".join(text for name, text in said.items() if name in taken)
+    beside = [name for name in said if name not in taken]
     unknown = "counts as withheld" if bundle.schema.handle_unknown == "withhold" else "is an error"
     lines = [
         f"{path}: {size(Path(path).stat().st_size)}, format "
         f"{bundle.metadata['fairuse_router.format_version']}",
         predicts,
         f"Serving: {models}; {count(bundle.schema.n_reports, 'report')}, "
-        f"{count(len(bundle.routing_table.routes), 'route')}",
+        f"{count(len(used_routes(bundle)), 'route')}",
     ]
+    if beside:
+        lines.append(f"Kept for audits, serving nobody: {', '.join(beside)}")
     for name, levels in zip(bundle.schema.attributes, bundle.schema.levels, strict=True):
         lines.append(f"Group attribute {name}: {_quoted(levels)}; an unknown level {unknown}")
     reading = read_property(bundle, READING, Reading)
     if reading is not None:
         lines.append(f"Tables are read so: {_rules(reading)}")
     return "\n".join(paragraph(line) for line in lines)
+
+
+def used_routes(bundle: Bundle) -> list[Route]:
+    """The routes that reports take; a bundle may hold more."""
+    table = bundle.routing_table
+    return [table.routes[r] for r in sorted(set(table.grid.ravel().tolist()))]
 
 
 def _rules(reading: Reading) -> str:

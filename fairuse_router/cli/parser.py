@@ -27,6 +27,7 @@ examples:
   fairuse-router fit heart.csv --target num --groups sex,age_band
   fairuse-router predict router.onnx new.csv --out predictions.csv
   fairuse-router inspect router.onnx
+  fairuse-router reaudit router.onnx labelled.csv --target num
 """
 
 
@@ -46,6 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_predict(commands)
     _add_inspect(commands)
+    _add_labelled(commands)
+    _add_verify(commands)
+    _add_card(commands)
     return parser
 
 
@@ -129,6 +133,55 @@ def _metric_of(measures: tuple[str, ...]) -> Callable[[str], str]:
         raise argparse.ArgumentTypeError(f"invalid choice: {text!r} (choose from {listed})")
 
     return metric
+
+
+def _add_labelled(commands: argparse._SubParsersAction) -> None:
+    """Add what asks a bundle about rows whose labels are known."""
+    texts = {
+        "audit": "what a bundle's groups gain, on labelled rows that training never saw",
+        "reaudit": "which routes of a bundle still hold, on labelled rows from deployment",
+        "update": "re-audit, and write the bundle without the routes that are violated",
+    }
+    for name, text in texts.items():
+        parser = _command(commands, name, text)
+        _add_bundle(parser)
+        parser.add_argument("data", metavar="DATA", help=_DATA)
+        parser.add_argument("--target", required=True, metavar="COLUMN", help="column of labels")
+        parser.add_argument(
+            "--metric",
+            type=_metric_of(MEASURES),
+            default=None,
+            metavar="METRIC",
+            help="what a group is to gain (that of the bundle)",
+        )
+        parser.add_argument(
+            "--alpha", type=_level, default=None, metavar="A", help="level (that of the bundle)"
+        )
+        if name == "audit":
+            parser.add_argument("--out", default=None, metavar="FILE", help="JSON to write as well")
+        if name == "update":
+            parser.add_argument("--out", required=True, metavar="FILE", help="bundle to write")
+        _add_reading(parser, "column that tells whose row it is")
+
+
+def _add_verify(commands: argparse._SubParsersAction) -> None:
+    text = "check that a bundle answers here as it did where it was written"
+    parser = _command(commands, "verify", text)
+    _add_bundle(parser)
+    parser.add_argument("data", metavar="DATA", help=_DATA)
+    _add_reading(parser, "column that tells whose row it is")
+
+
+def _add_card(commands: argparse._SubParsersAction) -> None:
+    parser = _command(commands, "card", "write what a bundle is, and what was measured, as a page")
+    _add_bundle(parser)
+    parser.add_argument(
+        "--out", default="card.html", metavar="FILE", help=".html, .md or .json (%(default)s)"
+    )
+    parser.add_argument("--title", default="FairUseRouter", metavar="TEXT", help="of the page")
+    parser.add_argument(
+        "--description", default="", metavar="TEXT", help="of what, for whom, from which data"
+    )
 
 
 def _add_model(parser: argparse.ArgumentParser, measures: tuple[str, ...] = ()) -> None:
@@ -273,6 +326,7 @@ def _limited(kind: type, allowed: Callable[[float], bool], what: str) -> Callabl
 _folds = _limited(int, lambda v: v >= 2, "a whole number of at least 2")
 _jobs = _limited(int, lambda v: v != 0, "a whole number other than 0")
 _price = _limited(float, lambda v: 0 < v < math.inf, "a number of points above 0, such as 2")
+_level = _limited(float, lambda v: 0 < v < 0.5, "a level above 0 and below 0.5, such as 0.1")
 _share = _limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
 
 

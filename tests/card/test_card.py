@@ -2,6 +2,7 @@
 
 import json
 import re
+import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
 import numpy as np
@@ -10,8 +11,9 @@ import pytest
 from matplotlib.text import Text
 from sklearn.linear_model import LogisticRegression
 
-from fairuse_router import FairUseRouter
+from fairuse_router import Bundle, FairUseRouter, export_bundle
 from fairuse_router.card import Card, plot_corrections, plot_gains
+from fairuse_router.card.forest import Forest, Line
 from fairuse_router.datasets import make_population
 from fairuse_router.grids import shown
 from fairuse_router.routing.policies.promises import PROMISES
@@ -46,7 +48,7 @@ def test_claim_and_choice_are_told_apart(fitted):
 
 def test_numbers_are_those_of_the_audit(fitted):
     router, audit = fitted
-    text = Card.of(router, audit).to_markdown()
+    text = Card.of(router, audit, min_cell=0).to_markdown()
     for record in audit.summary():
         risk = f"{100 * record.risk:.1f}%" if record.metric == "error" else f"{1 - record.risk:.3f}"
         assert re.search(rf"\| {record.candidate} \| {risk} \|", text)
@@ -178,3 +180,86 @@ def test_levels_in_pictures_are_texts(level):
         assert not [t for t in texts if t._preprocess_math(t.get_text())[1]]
         assert any(shown(level) in t.get_text() for t in texts)
         pyplot.close(ax.figure)
+
+
+# the card stands alone
+def test_the_verdict_says_who_gains_and_whether_anybody_loses(fitted):
+    router, audit = fitted
+    card = Card.of(router, audit, min_cell=0)
+    mine = [r for r in audit.rationality if (r.metric, r.candidate) == ("error", "routed")]
+    told = [
+        r
+        for r, g in zip(mine, router.routing_table_.groups, strict=True)
+        if g.candidate != "generic"
+    ]
+    shown = sum(r.verdict == "gain" for r in told)
+    words = ["none", "one", "two", "three", "four"]
+    verb = "are" if shown > 1 else "is"
+    start = f"{words[shown].capitalize()} of four groups {verb} shown"
+    assert card.verdict().startswith(start)
+    assert "Nobody is shown to lose." in card.verdict()
+    assert card.verdict().endswith(f"That is by {audit.n} rows that no model has seen.")
+    assert "no audit on held-out rows is at hand" in Card.of(router).verdict()
+    lost = tuple(replace(r, verdict="violation") if r is told[0] else r for r in audit.rationality)
+    bad = Card.of(router, replace(audit, rationality=lost), min_cell=0).verdict()
+    assert "One is shown to lose by it." in bad
+    silent = router.with_table(router.routing_table_.collapse(1.0))
+    assert Card.of(silent).verdict().startswith("All four groups are served as if they had told")
+
+
+def test_a_card_of_a_file_says_what_the_card_of_its_router_says(fitted, tmp_path):
+    router, audit = fitted
+    law = make_population(600, n_groups=4, effect="slopes", random_state=1)
+    export_bundle(router, tmp_path / "r.onnx", law.to_frame(), audit=audit, candidates="all")
+    bundle = Bundle.load(tmp_path / "r.onnx")
+    mine, theirs = Card.of(bundle), Card.of(router, audit)
+    assert mine.verdict() == theirs.verdict()
+    assert mine.audit == theirs.audit
+    assert mine.selection == theirs.selection
+    assert mine.table.groups == theirs.table.groups
+    text = mine.to_markdown()
+    assert bundle.metadata["fairuse_router.sha256"] in text
+    for title in ("Verdict", "The words", "What people are asked", "Limits", "By TRIPOD+AI"):
+        assert f"## {title}" in text
+    assert "Envy-freeness: no group would be served better by the predictions of another" in (
+        mine.to_html()
+    )
+
+
+def test_small_cells_are_hidden_on_cards(fitted):
+    router, audit = fitted
+    rows = sorted(record.rows for record in router.routing_table_.groups)
+    card = Card.of(router, audit, min_cell=rows[0] + 1)
+    hidden = [g.report for g in card.table.groups if g.rows is None]
+    assert len(hidden) == 2
+    for name in (", ".join(report) for report in hidden):
+        assert all(r.n is r.gain is None for r in card.audit.rationality if r.group == name)
+        assert f"| {name} | hidden |".replace("<", r"\<") in card.to_markdown()
+    assert card.verdict()
+
+
+def test_pictures_are_in_the_page_and_agree_with_its_table(fitted):
+    router, audit = fitted
+    page = Card.of(router, audit, min_cell=0).to_html()
+    pictures = [ElementTree.fromstring(svg) for svg in re.findall(r"<svg.*?</svg>", page)]
+    assert len(pictures) >= 2
+    texts = ["".join(t.itertext()) for t in pictures[0].iter("{http://www.w3.org/2000/svg}text")]
+    for record in audit.rationality[: len(audit.groups)]:
+        assert f"{record.group} ({record.n})" in texts
+    assert pictures[0].get("role") == "img"
+    assert "data:image/svg+xml;base64," in Card.of(router, audit).to_markdown()
+
+
+def test_names_are_folded_and_many_lines_are_left_out():
+    long = "a very long name of a group, with many levels, of many attributes, <none> cut"
+    lines = [Line(f"{long} {i}", i / 100, i / 100 - 0.1, i / 100 + 0.1, "gain") for i in range(90)]
+    svg = Forest("t", "gain", lines).to_svg()
+    tree = ElementTree.fromstring(svg)
+    texts = [t.text for t in tree.iter("{http://www.w3.org/2000/svg}text")]
+    assert "50 groups between, not drawn" in texts
+    assert long in " ".join(texts)
+    kept = [i for i in range(90) if f"cut {i}" in " ".join(texts)]
+    assert kept == [*range(20), *range(70, 90)]
+    empty = Forest("t", "gain", [Line("x", None, None, None, "undetermined")]).to_svg()
+    assert "not shown or not known" in empty
+    ElementTree.fromstring(Forest("t", "gain", [Line("x", float("inf"), 0, 1, "same")]).to_svg())
