@@ -167,7 +167,8 @@ def test_inspect_reads_the_file_alone(cli_fit, capsys, tmp_path):
     for name, record in zip(
         router.schema_.group_names(), router.routing_table_.groups, strict=True
     ):
-        (line,) = (line for line in out.splitlines() if line.startswith(f"{name} "))
+        table = out.split("Audit on")[0]
+        (line,) = (line for line in table.splitlines() if line.startswith(f"{name} "))
         assert str(record.rows) in line.split()
     for entry in onnxruntime.InferenceSession(path).get_inputs():
         assert f"  {entry.name} " in out
