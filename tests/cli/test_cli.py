@@ -164,11 +164,11 @@ def test_inspect_reads_the_file_alone(cli_fit, capsys, tmp_path):
     path, router = cli_fit[1], cli_fit[2]
     assert main(["inspect", path]) == 0
     out = capsys.readouterr().out
+    table = out.split("Audit on")[0].splitlines()
     for name, record in zip(
         router.schema_.group_names(), router.routing_table_.groups, strict=True
     ):
-        table = out.split("Audit on")[0]
-        (line,) = (line for line in table.splitlines() if line.startswith(f"{name} "))
+        (line,) = (line for line in table if line.startswith(f"{name} "))
         assert str(record.rows) in line.split()
     for entry in onnxruntime.InferenceSession(path).get_inputs():
         assert f"  {entry.name} " in out
@@ -178,8 +178,7 @@ def test_inspect_reads_the_file_alone(cli_fit, capsys, tmp_path):
         "report holds sex, age band",
         "under each of 9 reports: 0 of 2,400 labels differ",
         "probabilities",
-        f"onnxruntime {onnxruntime.__version__}",
-        f"fairuse-router {__version__}",
+        *(f"onnxruntime {onnxruntime.__version__}", f"fairuse-router {__version__}"),
     ):
         assert words in " ".join(out.split())
     assert max(map(len, out.splitlines())) <= 80
@@ -258,7 +257,7 @@ def test_measurements_are_predicted_as_the_router_does(
     columns["dose"][7] = ""
     kept, export = [], fit_command.export_bundle
     monkeypatch.setattr(
-        fit_command, "export_bundle", lambda r, *rest: kept.append(r) or export(r, *rest)
+        fit_command, "export_bundle", lambda r, *a, **k: kept.append(r) or export(r, *a, **k)
     )
     data, out = write_csv(tmp_path / "d.csv", columns), str(tmp_path / "r.onnx")
     command = ["fit", data, "--target", "dose", "--groups", "sex,age band", "--out", out]

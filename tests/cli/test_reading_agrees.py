@@ -93,7 +93,7 @@ def test_the_command_line_answers_as_python_does(seed, tmp_path, capsys, monkeyp
         writer.writerows(zip(*written.values(), strict=True))
     kept, export = [], fit_command.export_bundle
     monkeypatch.setattr(
-        fit_command, "export_bundle", lambda r, *rest: kept.append(r) or export(r, *rest)
+        fit_command, "export_bundle", lambda r, *a, **k: kept.append(r) or export(r, *a, **k)
     )
     data, out = str(tmp_path / "d.csv"), str(tmp_path / "r.onnx")
     command = ["fit", data, "--target", "y", "--groups", "sex", "--out", out, "--cv", "2"]
