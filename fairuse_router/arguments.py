@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,19 @@ from fairuse_router.metrics import Metric, get_metric, read_threshold
 from fairuse_router.routing.policies.rules import POLICIES
 
 _NUMBERS = (int, float, np.integer, np.floating)
+
+
+def refuse_fit_params(given: Mapping[str, Any]) -> None:
+    """Refuse parameters of the estimator's own ``fit``, such as ``eval_set``, in words."""
+    if given:
+        names = ", ".join(given)
+        raise TypeError(
+            f"fit takes no {names}: rows or settings for one model cannot be handed to every "
+            "candidate of every fold, each of which sees other rows and columns. Give settings to "
+            "the estimator's constructor; stop early by rows that it holds back itself (such as "
+            "HistGradientBoostingClassifier(early_stopping=True)); or fit the models yourself and "
+            "pass them by cv='prefit'."
+        )
 
 
 def check_settings(router: Any, template: Any, prefit: bool) -> Metric:

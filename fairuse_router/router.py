@@ -12,7 +12,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
-from fairuse_router.arguments import check_settings, check_threshold
+from fairuse_router.arguments import check_settings, check_threshold, refuse_fit_params
 from fairuse_router.audit.audited import Audited
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
 from fairuse_router.audit.selection import audit_choices, group_records, warn_of_moved_shares
@@ -202,7 +202,9 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         self.random_state = random_state
         self.verbose = verbose
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, clusters: Any = None) -> FairUseRouter:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, clusters: Any = None, **fit_params: Any
+    ) -> FairUseRouter:
         """Train the candidates, compare them out of fold, choose a route for every report.
 
         Parameters
@@ -217,17 +219,19 @@ class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
         clusters : array-like of shape (n,), default=None
             Rows of one cluster (a patient seen twice, a site) are never split between training and
             judging, and count as dependent in tests and intervals.
+        **fit_params
+            None is allowed; they are refused in words.
 
         Returns
         -------
         FairUseRouter
-            Itself, fitted.
 
         Raises
         ------
         ValueError, TypeError
             For input that cannot be used; the message names the argument and the remedy.
         """
+        refuse_fit_params(fit_params)
         self._forget()
         metric = check_settings(self, self._template(), self._is_prefit())
         table, rows = self._encode(X, y, sample_weight, clusters)

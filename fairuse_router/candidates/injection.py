@@ -6,15 +6,16 @@ non-final step of each Pipeline inside it is wrapped so that they pass by unchan
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin, clone
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.pipeline import Pipeline
 
 from fairuse_router import tables
+from fairuse_router.candidates.fresh import fresh
 from fairuse_router.candidates.percolumn import PER_COLUMN, pad
 
 
@@ -35,7 +36,7 @@ class _Wrapped(BaseEstimator):
         return self
 
     def __sklearn_clone__(self) -> Self:
-        return type(self)(clone(self.transformer), self.n_last)
+        return type(self)(fresh(self.transformer), self.n_last)
 
     def __sklearn_tags__(self) -> Any:
         return self.transformer.__sklearn_tags__()
@@ -64,14 +65,14 @@ class KeepLast(TransformerMixin, _Wrapped):
 
     def fit(self, X: Any, y: Any = None, **params: Any) -> KeepLast:
         """Fit the transformer on all but the last columns."""
-        self.transformer_ = clone(self.transformer)
+        self.transformer_ = fresh(self.transformer)
         self.transformer_.fit(self._split(X)[0], y, **params)
         return self
 
     def fit_transform(self, X: Any, y: Any = None, **params: Any) -> Any:
         """Fit and transform; some transformers answer their training rows differently."""
         head, last, names = self._split(X)
-        self.transformer_ = clone(self.transformer)
+        self.transformer_ = fresh(self.transformer)
         return tables.append_columns(
             self.transformer_.fit_transform(head, y, **params), last, names
         )
@@ -107,7 +108,7 @@ class ResampleAll(_Wrapped):
 
     def fit_resample(self, X: Any, y: Any, **params: Any) -> Any:
         """Resample rows and labels."""
-        self.transformer_ = clone(self.transformer)
+        self.transformer_ = fresh(self.transformer)
         rows, y = self.transformer_.fit_resample(X, y, **params)
         if hasattr(rows, "nnz") or hasattr(self.transformer_, "sample_indices_"):
             return rows, y
@@ -119,7 +120,7 @@ class ResampleAll(_Wrapped):
         return tables.append_columns(head, values, names[last.start :] if names else []), y
 
 
-def inject(estimator: Any, n_last: int) -> Any:
+def inject(estimator: Any, n_last: int, names: Sequence[str] | None = None) -> Any:
     """Return a clone of `estimator` whose final steps are given `n_last` more columns.
 
     Parameters
@@ -128,6 +129,8 @@ def inject(estimator: Any, n_last: int) -> Any:
         Any classifier or regressor, Pipeline or meta-estimator, unfitted.
     n_last : int
         Number of columns that will stand on the right of its input.
+    names : sequence of str, default=None
+        What they are called; None: ``group0`` and so on.
 
     Returns
     -------
@@ -139,7 +142,8 @@ def inject(estimator: Any, n_last: int) -> Any:
     ValueError
         If a meta-estimator inside hands only some columns on to a Pipeline with several steps.
     """
-    return _inject(clone(estimator), n_last)
+    last = names or [f"group{j}" for j in range(n_last)]
+    return _inject(fresh(estimator), tuple(last))
 
 
 def estimator_params(estimator: Any) -> Iterator[tuple[str, Any]]:
@@ -150,9 +154,14 @@ def estimator_params(estimator: Any) -> Iterator[tuple[str, Any]]:
             continue
         if name == "final_estimator" and not params.get("passthrough", False):
             continue  # it sees predictions only
-        named = isinstance(value, (list, tuple)) and value and isinstance(value[0], tuple)
-        if is_estimator(value) or (named and any(is_estimator(v) for _, v, *_ in value)):
+        if is_estimator(value) or (are_named(value) and any(is_estimator(v[1]) for v in value)):
             yield name, value
+
+
+def are_named(value: Any) -> bool:
+    """Whether a value is a list of names, each with something such as an estimator."""
+    pairs = isinstance(value, (list, tuple)) and len(value) > 0
+    return pairs and all(isinstance(v, tuple) and len(v) > 1 for v in value)
 
 
 def is_estimator(value: Any) -> bool:
@@ -160,30 +169,30 @@ def is_estimator(value: Any) -> bool:
     return hasattr(value, "fit") and hasattr(value, "get_params") and not isinstance(value, type)
 
 
-def _inject(estimator: Any, n_last: int) -> Any:
+def _inject(estimator: Any, last: tuple[str, ...]) -> Any:
     if isinstance(estimator, Pipeline):
         *before, (name, final) = estimator.steps
-        wrapped = [(s, _wrap(step, n_last)) for s, step in before]
-        estimator.set_params(steps=[*wrapped, (name, _inject_value(final, n_last))])
+        wrapped = [(s, _wrap(step, len(last))) for s, step in before]
+        estimator.set_params(steps=[*wrapped, (name, _inject_value(final, last))])
         return estimator
-    changes = {name: _inject_value(v, n_last) for name, v in estimator_params(estimator)}
+    changes = {name: _inject_value(v, last) for name, v in estimator_params(estimator)}
     if _hands_on_some_columns(estimator) and any(map(_has_wrapped_steps, changes.values())):
         raise ValueError(
             f"estimator: {type(estimator).__name__} hands only some columns on, or reorders them, "
             "so the group columns cannot be told apart inside the Pipeline below it. Put the "
             f"preprocessing steps before {type(estimator).__name__}, or let it use all columns."
         )
-    changes.update(through_grids(estimator, lambda e: _inject(e, n_last)))
-    changes.update(pad(estimator, n_last))
+    changes.update(through_grids(estimator, lambda e: _inject(e, last)))
+    changes.update(pad(estimator, last))
     return estimator.set_params(**changes) if changes else estimator
 
 
-def _inject_value(value: Any, n_last: int) -> Any:
+def _inject_value(value: Any, last: tuple[str, ...]) -> Any:
     """Inject into an estimator or a list of named ones; leave everything else alone."""
     if is_estimator(value):
-        return _inject(value, n_last)
+        return _inject(value, last)
     if isinstance(value, (list, tuple)):
-        return [(name, _inject_value(v, n_last), *rest) for name, v, *rest in value]
+        return [(name, _inject_value(v, last), *rest) for name, v, *rest in value]
     return value
 
 
@@ -239,7 +248,7 @@ def _through_grid(grid: Any, searched: Any, change: Callable[[Any], Any]) -> Any
     def changed(key: str, value: Any) -> Any:
         if not is_estimator(value) and key.rpartition("__")[2] not in (*PER_COLUMN, *_NAMED):
             return value
-        return change(clone(searched).set_params(**{key: value})).get_params()[key]
+        return change(fresh(searched).set_params(**{key: value})).get_params()[key]
 
     listed = {
         key: isinstance(values, (list, tuple))

@@ -22,9 +22,15 @@ ENTRIES = {
     "feature_weights": 1.0,
     "feature_contri": 1.0,
 }
-LISTED = ("categorical_features", "categorical_feature", "cat_features")  # columns by name or place
+# columns by name or place
+LISTED = (
+    *("categorical_features", "categorical_feature", "cat_features"),
+    *("text_features", "embedding_features", "ignored_features"),
+)
+NAMED = ("feature_names", "columns", "cols")  # all columns that are read, by name or place
+PAIRS = ("interactions", "exclude")  # of explainable boosting: columns, or tuples of them
 SETS = ("interaction_cst", "interaction_constraints")  # lists of such lists
-PER_COLUMN = (*ENTRIES, *LISTED[1:], *SETS)
+PER_COLUMN = (*ENTRIES, *LISTED[1:], *SETS, *NAMED, *PAIRS)
 
 
 @dataclass(frozen=True)
@@ -100,7 +106,13 @@ def cut(estimator: Any, columns: Columns) -> list[str]:
     for name in PER_COLUMN:
         value = params.get(name)
         who = f"{type(estimator).__name__}({name}=...)"
-        if isinstance(value, str):
+        if name in NAMED or name in PAIRS:
+            told_so = name in NAMED or "feature_types" in params
+            if isinstance(value, (list, tuple, np.ndarray)) and told_so:
+                read = _cut_names if name in NAMED else _cut_pairs
+                changes[name], lost = read(value, columns, who)
+                told += [f"{lost} of {who}"] if lost else []
+        elif isinstance(value, str):
             _refuse_text(who, value)
         elif isinstance(value, dict):
             changes[name] = {c: v for c, v in value.items() if c not in group_names}
@@ -119,8 +131,14 @@ def cut(estimator: Any, columns: Columns) -> list[str]:
     return told
 
 
-def pad(estimator: Any, n_last: int) -> dict[str, Any]:
+def pad(estimator: Any, names: Sequence[str]) -> dict[str, Any]:
     """Parameters with one entry per column, with entries for columns added on the right.
+
+    Parameters
+    ----------
+    estimator : estimator
+    names : sequence of str
+        Of the columns that are added.
 
     Raises
     ------
@@ -138,7 +156,14 @@ def pad(estimator: Any, n_last: int) -> dict[str, Any]:
     for name, neutral in ENTRIES.items():
         value = params.get(name)
         if isinstance(value, (list, tuple, np.ndarray)) and _has_entries(name, value):
-            padded[name] = _like(value, [*value, *[neutral] * n_last])
+            if name == "feature_types" and not set(map(str, value)) <= _XGBOOST_TYPES:
+                neutral = "continuous"
+            padded[name] = _like(value, [*value, *[neutral] * len(names)])
+    for name in NAMED:
+        value = params.get(name)
+        if isinstance(value, (list, tuple, np.ndarray)) and len(value):
+            by_name = all(isinstance(v, str) for v in value)
+            padded[name] = _like(value, [*value, *(names if by_name else range(-len(names), 0))])
     return padded
 
 
@@ -164,6 +189,9 @@ def refuse_counting(final: Any) -> None:
             )
 
 
+_XGBOOST_TYPES = {"q", "c", "i", "int", "float"}
+
+
 def _has_entries(name: str, value: Any) -> bool:
     """Whether a list has one entry per column; else it names columns."""
     return name not in LISTED or np.asarray(value).dtype == bool
@@ -182,6 +210,30 @@ def _cut_sets(value: Any, columns: Columns, who: str) -> tuple[Any, list[Any]]:
         sets += [type(one)(kept)] if kept else []
         lost += gone
     return sets or None, lost
+
+
+def _cut_names(value: Any, columns: Columns, who: str) -> tuple[Any, list[Any]]:
+    """Columns that are read without group columns, and what they lost."""
+    known = [*(columns.names or ()), *range(-columns.width, columns.width)]
+    if any(v not in known for v in value):  # names that are given, in order
+        whole = len(value) == columns.width
+        return _like(value, [value[j] for j in columns.kept] if whole else list(value)), []
+    kept, lost = columns.without_groups(list(value), who)
+    return _like(value, kept), lost
+
+
+def _cut_pairs(value: Any, columns: Columns, who: str) -> tuple[Any, list[Any]]:
+    """Columns and tuples of columns, those left out that have a group column."""
+    kept: list[Any] = []
+    lost: list[Any] = []
+    for one in value:
+        several = isinstance(one, (list, tuple))
+        left, gone = columns.without_groups(list(one) if several else [one], who)
+        if gone:
+            lost.append(one)
+        else:
+            kept.append(type(one)(left) if several else left[0])
+    return _like(value, kept), lost
 
 
 def _refuse_text(who: str, value: str) -> None:

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from fairuse_router.candidates.fresh import fresh
 from fairuse_router.candidates.injection import estimator_params, is_estimator, through_grids
 from fairuse_router.candidates.percolumn import Columns, cut, refuse_counting
 
@@ -39,7 +39,7 @@ def prune(estimator: Any, names: Sequence[str] | None, width: int, groups: Seque
     """
     columns = Columns(list(names) if names is not None else None, width, tuple(groups))
     removed: list[str] = []
-    pruned = _prune(clone(estimator), columns, removed)
+    pruned = _prune(fresh(estimator), columns, removed)
     if removed:
         where = ", ".join(dict.fromkeys(removed))
         warnings.warn(
@@ -147,7 +147,7 @@ def _as_list(selector: Any, columns: Columns) -> list[Any]:
 def _prune_selected(step: Any, selected: list[Any], columns: Columns, name: str) -> Any:
     """Prune a transformer inside a ColumnTransformer whose selection lost group columns."""
     gone = [i for i, c in enumerate(selected) if columns.position(c) in columns.groups]
-    step = clone(step)
+    step = fresh(step)
     inside = [step, *step.get_params(deep=True).values()]
     for part in filter(is_estimator, inside):
         if isinstance(part, ColumnTransformer):

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import clone
 
 from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate
+from fairuse_router.candidates.fresh import fresh
 from fairuse_router.candidates.injection import inject
 from fairuse_router.candidates.names import KNOWN, MULTILEVEL, WEIGH_MULTILEVEL
 from fairuse_router.candidates.pruning import prune
@@ -126,7 +126,9 @@ def make_recipes(
                 f"X has the columns {clash}, which are the names of dummies of group_attributes. "
                 "Rename or drop them; the router encodes the group attributes by itself."
             )
-        recipes.append(Recipe(name, inject(estimator, len(columns)), dummies[ids], columns))
+        recipes.append(
+            Recipe(name, inject(estimator, len(columns), columns), dummies[ids], columns)
+        )
     return recipes
 
 
@@ -151,7 +153,7 @@ def fit_model(estimator: Any, features: tables.Table, data: TrainingRows, rows: 
     params = {}
     if data.weight is not None:
         params[weight_keyword(estimator)] = data.weight[rows]
-    return clone(estimator).fit(features, data.y[rows], **params)
+    return fresh(estimator).fit(features, data.y[rows], **params)
 
 
 def _fit_decoupled(
