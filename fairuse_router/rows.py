@@ -348,8 +348,8 @@ def check_weight(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
         raise ValueError("sample_weight contains NaN or infinity. Give every row a finite weight.")
     if (weight < 0).any() or not weight.any():
         raise ValueError(
-            "sample_weight must be non-negative with at least one positive weight; got a minimum "
-            f"of {weight.min()} and a sum of {weight.sum()}."
+            "sample_weight must be non-negative, and not zero in every row; got a minimum of "
+            f"{weight.min()} and a sum of {weight.sum()}."
         )
     return weight
 
