@@ -7,6 +7,7 @@ model is fitted here, no route chosen: predictions come in, from wherever they a
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import Routing, audit_rows, count_rows
+from fairuse_router.audit.federated import Federation, SiteRecord, federate
 from fairuse_router.audit.public import audit_predictions
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
@@ -29,17 +30,20 @@ __all__ = [
     "AuditSettings",
     "AuditSums",
     "Counts",
+    "Federation",
     "GainRecord",
     "InterventionRecord",
     "MisreportMoments",
     "RiskRecord",
     "Routing",
+    "SiteRecord",
     "SummaryRecord",
     "Temptation",
     "audit_predictions",
     "audit_rows",
     "audit_sums",
     "count_rows",
+    "federate",
     "read_metrics",
     "temptation_text",
     "temptations",

@@ -28,6 +28,8 @@ examples:
   fairuse-router predict router.onnx new.csv --out predictions.csv
   fairuse-router inspect router.onnx
   fairuse-router reaudit router.onnx labelled.csv --target num
+  fairuse-router audit scores.parquet --target y --groups sex,age \\
+      --predictions generic=p0,personalized=p1
 """
 
 
@@ -138,10 +140,10 @@ def _metric_of(measures: tuple[str, ...]) -> Callable[[str], str]:
 def _add_labelled(commands: argparse._SubParsersAction) -> None:
     """Add what asks a bundle about rows whose labels are known."""
     texts = {
-        "audit": "what a bundle's groups gain, on labelled rows that training never saw",
         "reaudit": "which routes of a bundle still hold, on labelled rows from deployment",
         "update": "re-audit, and write the bundle without the routes that are violated",
     }
+    _add_audit(commands)
     for name, text in texts.items():
         parser = _command(commands, name, text)
         _add_bundle(parser)
@@ -157,11 +159,63 @@ def _add_labelled(commands: argparse._SubParsersAction) -> None:
         parser.add_argument(
             "--alpha", type=_level, default=None, metavar="A", help="level (that of the bundle)"
         )
-        if name == "audit":
-            parser.add_argument("--out", default=None, metavar="FILE", help="JSON to write as well")
         if name == "update":
             parser.add_argument("--out", required=True, metavar="FILE", help="bundle to write")
         _add_reading(parser, "column that tells whose row it is")
+
+
+def _add_audit(commands: argparse._SubParsersAction) -> None:
+    text = "what groups gain, on labelled rows that training never saw"
+    parser = _command(commands, "audit", text)
+    parser.usage = (
+        "fairuse-router audit [-h] ROUTER.onnx DATA --target COLUMN [options]\n"
+        "       fairuse-router audit SCORES.parquet ... --target COLUMN --groups A,B\n"
+        "                            --predictions M=C,... [options]\n"
+        "       fairuse-router audit SUMS.json ... [options]"
+    )
+    parser.epilog = (
+        "With --predictions it audits any models by their predictions in Parquet files of any "
+        "size, which DuckDB or polars adds up where they are. Sums that --sums wrote at several "
+        "sites hold no rows; they are audited together and compared."
+    )
+    what = "bundle; with --predictions a Parquet file; or sums of a site"
+    parser.add_argument("bundle", metavar="ROUTER.onnx", help=what)
+    parser.add_argument("data", nargs="*", metavar="DATA", help=f"{_DATA}; or more of these files")
+    parser.add_argument("--target", metavar="COLUMN", help="column of labels")
+    one = _metric_of(MEASURES)
+    parser.add_argument(
+        "--metric",
+        type=lambda given: [one(name) for name in split_names(given)],
+        default=None,
+        metavar="A,B",
+        help="what a group is to gain (that of the bundle, or error)",
+    )
+    parser.add_argument(
+        "--alpha", type=_level, default=None, metavar="A", help="level (that of the bundle, or 0.1)"
+    )
+    parser.add_argument("--out", default=None, metavar="FILE", help="JSON to write as well")
+    _add_reading(parser, "column that tells whose row it is")
+    scores = parser.add_argument_group("predictions in Parquet files, and sums")
+    scores.add_argument(
+        "--predictions",
+        type=split_names,
+        action="extend",
+        default=[],
+        metavar="M=C,...",
+        help="models and their columns: labels, or probabilities of the second of two classes",
+    )
+    _add_names(scores, "--groups", "columns of the group attributes")
+    scores.add_argument("--baseline", default="generic", metavar="M", help="(%(default)s)")
+    scores.add_argument("--weight", metavar="COLUMN", help="column of the weights of rows")
+    scores.add_argument("--clusters", metavar="COLUMN", help="column of whose rows belong together")
+    scores.add_argument("--sums", metavar="FILE", help="JSON of sums to write, for other sites")
+    scores.add_argument(
+        "--min-cell",
+        type=_cell,
+        default=5,
+        metavar="N",
+        help="fewest rows that --sums tells of (%(default)s)",
+    )
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
@@ -251,7 +305,7 @@ def _add_rows(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_names(parser: argparse.ArgumentParser, flag: str, text: str) -> None:
+def _add_names(parser: argparse._ActionsContainer, flag: str, text: str) -> None:
     parser.add_argument(
         flag, type=split_names, action="extend", default=[], metavar="A,B", help=text
     )
@@ -327,6 +381,7 @@ _folds = _limited(int, lambda v: v >= 2, "a whole number of at least 2")
 _jobs = _limited(int, lambda v: v != 0, "a whole number other than 0")
 _price = _limited(float, lambda v: 0 < v < math.inf, "a number of points above 0, such as 2")
 _level = _limited(float, lambda v: 0 < v < 0.5, "a level above 0 and below 0.5, such as 0.1")
+_cell = _limited(int, lambda v: v >= 0, "a whole number of rows")
 _share = _limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
 
 
