@@ -13,7 +13,7 @@ from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
 from fairuse_router.arguments import check_settings, check_threshold, refuse_fit_params
-from fairuse_router.audit.audited import Audited
+from fairuse_router.audit.clinical import Clinical
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
 from fairuse_router.audit.selection import audit_choices, group_records, warn_of_moved_shares
 from fairuse_router.candidates.crossfit import Training, fit_pool
@@ -41,7 +41,7 @@ from fairuse_router.rows import (
 __all__ = ["FairUseRouter"]
 
 
-class FairUseRouter(Audited, MetaEstimatorMixin, BaseEstimator):
+class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.
 
     A drop-in replacement for a classifier that is trained with group attributes such as sex or age

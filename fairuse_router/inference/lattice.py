@@ -12,7 +12,7 @@ __all__ = ["lattice_counts", "lattice_test"]
 
 _MOST, _MOST_ONE_SIDED = 60, 300  # rows that differ, up to which probabilities are summed up
 _FEW = 15  # rows that gain, or lose: too few for a t-test
-_HALVINGS = 60
+_NEWTON, _HALVINGS = 24, 26
 
 
 def lattice_counts(
@@ -145,15 +145,17 @@ def _likeliest(
     that mean: the largest or the smallest value, which needs the least.
     """
     away = values[:, None] - mean
+    parts = np.where(cells > 0, cells, 0.0)
     with np.errstate(divide="ignore"):
         low, high = -1 / away.max(axis=0), -1 / away.min(axis=0)
-    ends = low, high
-    for _ in range(_HALVINGS):  # the slope of the likelihood falls
-        middle = (low + high) / 2
-        with np.errstate(divide="ignore", invalid="ignore"):
-            slope = np.nansum(np.where(cells > 0, cells * away / (1 + middle * away), 0.0), axis=0)
-        low, high = np.where(slope > 0, middle, low), np.where(slope > 0, high, middle)
-    at = (low + high) / 2
+    ends, at = (low, high), np.zeros(away.shape[1])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for _ in range(_NEWTON):  # the slope of the likelihood falls
+            each = np.where(cells > 0, away / (1 + at * away), 0.0)
+            slope = (parts * each).sum(axis=0)
+            low, high = np.where(slope > 0, at, low), np.where(slope > 0, high, at)
+            step = at + slope / (parts * each**2).sum(axis=0)
+            at = np.where((step > low) & (step < high), step, (low + high) / 2)
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(cells > 0, cells / cells.sum(axis=0) / (1 + at * away), 0.0)
         ratio = 2 * np.sum(np.where(cells > 0, cells * np.log1p(at * away), 0.0), axis=0)
@@ -169,12 +171,13 @@ def _interval(cells: np.ndarray, values: np.ndarray, alpha: float) -> tuple[np.n
     """Means that the likelihood does not speak against, shape (m,) each."""
     with np.errstate(divide="ignore", invalid="ignore"):
         seen = np.nan_to_num(values @ cells / cells.sum(axis=0))
-    limit, found = float(stats.chi2.isf(alpha, 1)), []
-    for end in (values.min(), values.max()):
-        inside, outside = seen, np.full(len(seen), float(end))
-        for _ in range(40):
-            middle = (inside + outside) / 2
-            far = _likeliest(cells, values, middle)[0] > limit
-            inside, outside = np.where(far, inside, middle), np.where(far, middle, outside)
-        found.append((inside + outside) / 2)
-    return found[0], found[1]
+    limit, m = float(stats.chi2.isf(alpha, 1)), len(seen)
+    inside = np.concatenate([seen, seen])  # both ends at once
+    outside = np.repeat([float(values.min()), float(values.max())], m)
+    both = np.hstack([cells, cells])
+    for _ in range(_HALVINGS):
+        middle = (inside + outside) / 2
+        far = _likeliest(both, values, middle)[0] > limit
+        inside, outside = np.where(far, inside, middle), np.where(far, middle, outside)
+    ends = (inside + outside) / 2
+    return ends[:m], ends[m:]

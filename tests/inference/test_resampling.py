@@ -139,12 +139,13 @@ def test_swapped_gains_are_those_of_swapped_predictions():
 def test_the_null_of_the_bootstrap_has_equal_errors_and_its_noise_the_right_spread():
     rng = np.random.default_rng(3)
     sums = rng.normal(0, 1, 20)
-    null = _without_gain(sums)
+    null = _without_gain(sums, sums)
     assert _gains(sums) != pytest.approx(0)
     assert _gains(null) == pytest.approx(0)
     assert np.abs(null).sum() == pytest.approx(np.abs(sums).sum())
     assert (np.sign(null) == np.sign(sums)).all()
-    assert (_without_gain(np.r_[np.zeros(10), np.ones(10)]) == 0).all()
+    still = np.r_[np.zeros(10), np.ones(10)]
+    assert (_without_gain(still, still) == 0).all()
     # both biased by 30 points in known directions: the error is linear in the rows
     p = rng.uniform(0.4, 0.6, 500)
     y = rng.random(500) < p
