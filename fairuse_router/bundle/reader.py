@@ -14,6 +14,7 @@ from fairuse_router import tables
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import check_count
 from fairuse_router.bundle.file.digest import is_intact
+from fairuse_router.bundle.file.foreign import refuse_foreign_parts
 from fairuse_router.bundle.file.layout import REPORT, Layout
 from fairuse_router.bundle.file.session import PROVIDERS, check_options, open_session, watch
 from fairuse_router.bundle.file.shapes import check_shapes
@@ -100,6 +101,7 @@ class Bundle(Speaking):
         self._providers = tuple(providers)
         try:
             _check_digest(model)
+            refuse_foreign_parts(model)
             self._session = self._open()
             watch(self)
             self.metadata = dict(self._session.get_modelmeta().custom_metadata_map)

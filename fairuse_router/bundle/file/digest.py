@@ -30,10 +30,11 @@ def seal(model: bytes) -> bytes:
 
 
 def is_intact(model: bytes) -> bool | None:
-    """Whether a model is as it was written; None if it carries no digest."""
-    place = _PLACE.search(model)
-    if place is None:
+    """Whether a model is as it was written; None if it carries no digest, or several."""
+    places = list(_PLACE.finditer(model))
+    if len(places) != 1:
         return None
+    place = places[0]
     start, end = place.span(1)
     blank = model[:start] + BLANK.encode() + model[end:]
     return hashlib.sha256(blank).hexdigest().encode() == place[1]
