@@ -1,11 +1,9 @@
 """Documents: what is read back must be what was written, or be refused by name."""
 
-import itertools
 import json
 import math
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from small_routers import LOGISTIC
 from small_routers import router as small_router
@@ -98,12 +96,12 @@ def test_infinities_there_and_back_and_no_nan(written):
     table, audit, honest = (written[k] for k in ("routing table", "audit", "honest gains"))
     sure = {"gain": -math.inf, "low": -math.inf, "high": math.inf}
     record, change = replace(record, risks={"generic": math.inf}, **sure), replace(change, **sure)
-    gain = replace(audit.rationality[0], **sure)
+    gain = replace(audit.rationality[0], group="inf", reason="-inf", **sure)
     honest = replace(
         honest, overall=replace(honest.overall, **sure), groups={"inf": honest.overall}
     )
     table = replace(table, groups=(record, *table.groups[1:]), history=(change,))
-    audit = replace(audit, rationality=(replace(gain, group="inf", reason="-inf"),))
+    audit = replace(audit, groups=("inf", *audit.groups), rationality=(gain,))
     card = Card(table, audit, None, honest, "inf")
     for document in (record, change, table, audit, honest, card):
         text = document.to_json()
@@ -237,33 +235,3 @@ def test_a_table_whose_parts_contradict_each_other_is_refused(documents, how):
     CONTRADICTIONS[how](data)
     with pytest.raises(ValueError, match=r"group|route|grid|alpha|policy|report"):
         RoutingTable.from_dict(data)
-
-
-def mutants(data, rng):
-    """Copies of a document in which one value is another."""
-    values = [None, 0, 1, -1, 2, 0.5, 1e6, "inf", "", "generic", "onehot", [], {}, True]
-    while True:
-        copy = json.loads(json.dumps(data))
-        places, walk = [], [copy]
-        while walk:
-            part = walk.pop()
-            keys = part if isinstance(part, dict) else range(len(part))
-            places += [(part, key) for key in keys]
-            walk += [part[key] for key in keys if isinstance(part[key], (dict, list))]
-        part, key = places[rng.integers(len(places))]
-        part[key] = values[rng.integers(len(values))]
-        yield copy
-
-
-@pytest.mark.parametrize("kind", ["routing table", "audit", "group schema"])
-def test_mutants_are_refused_or_read(documents, written, kind):
-    rng = np.random.default_rng(0)
-    for mutant in itertools.islice(mutants(documents[kind], rng), 700):
-        try:
-            again = READERS[kind](mutant)
-            if kind == "routing table":
-                str(again)
-                again.explain(again.schema.report_codes)
-        except ValueError:
-            continue
-        assert again.to_json()

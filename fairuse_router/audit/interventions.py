@@ -28,6 +28,12 @@ def intervene(
     for metric in audit.metrics:
         for name in personalized if candidate is None else [candidate]:
             for group in (*audit.groups, None):
+                if (metric, name, group) not in gains or not all(
+                    (metric, other, group) in risks for other in (audit.baseline, name)
+                ):
+                    raise ValueError(
+                        f"the audit does not compare {name!r} by {metric!r} in {group or 'all'}."
+                    )
                 record = gains[metric, name, group]
                 options = {audit.baseline: None, name: record.gain}
                 if risks[metric, audit.baseline, group] is not None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
+from fairuse_router.audit.consistent import check_audit
 from fairuse_router.documents import Document, number
 
 __all__ = [
@@ -215,6 +216,13 @@ class AuditRecords(Document):
     envy_freeness: tuple[GainRecord, ...]
     truthfulness: tuple[GainRecord, ...]
     n_partial: int = 0
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Inverse of `to_dict`; refuses what contradicts itself, too."""
+        audit = super().from_dict(data)
+        check_audit(audit)
+        return audit
 
     def summary(self) -> tuple[SummaryRecord, ...]:
         """Return one record per metric and candidate: the block of the paper's Table 1.

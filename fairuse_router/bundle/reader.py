@@ -357,6 +357,8 @@ class Bundle(Speaking):
         answer = self.ask(feed)
         if not np.array_equal(answer["route"], self.routing_table.look_up(codes)):
             raise ValueError(f"{self._source} contradicts itself: its graph and its table differ.")
+        if self.classes_ is not None and not _are_among(answer["label"], self.classes_):
+            raise ValueError(f"{self._source} contradicts itself: its graph has other classes.")
         return answer
 
     def ask(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -389,6 +391,13 @@ class Bundle(Speaking):
                 "are NaN. Fill them in, or train with a step that does."
             )
         return answer
+
+
+def _are_among(label: NDArray[Any], classes: NDArray[Any]) -> bool:
+    """Whether labels, as a graph gives them, are classes."""
+    if label.dtype == object:
+        return set(label.tolist()) <= set(classes.tolist())
+    return bool(np.isin(label, classes.astype(np.int64)).all())
 
 
 def _why_not(error: Exception) -> str:

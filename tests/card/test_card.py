@@ -140,7 +140,11 @@ def test_tests_and_rows_left_out_are_named(fitted):
     assert "Tests: mid-p McNemar (error)." in text
     assert "Tests: DeLong (auc)." in text
     assert "no model has seen; 3 more rows withhold something." in text
-    other = replace(audit, metrics=("auc",), envy_freeness=())
+    kept = {
+        name: tuple(r for r in getattr(audit, name) if r.metric == "auc")
+        for name in ("risks", "overall", "rationality", "truthfulness")
+    }
+    other = replace(audit, metrics=("auc",), envy_freeness=(), **kept)
     assert "Envy-freeness is not tested" not in Card.of(router, other).to_markdown()
 
 
@@ -200,7 +204,8 @@ def test_the_verdict_says_who_gains_and_whether_anybody_loses(fitted):
     assert "Nobody is shown to lose." in card.verdict()
     assert card.verdict().endswith(f"That is by {audit.n} rows that no model has seen.")
     assert "no audit on held-out rows is at hand" in Card.of(router).verdict()
-    lost = tuple(replace(r, verdict="violation") if r is told[0] else r for r in audit.rationality)
+    shown = {"verdict": "violation", "p_gain": 1.0, "p_violation": 0.001, "p_corrected": 0.002}
+    lost = tuple(replace(r, **shown) if r is told[0] else r for r in audit.rationality)
     bad = Card.of(router, replace(audit, rationality=lost), min_cell=0).verdict()
     assert "One is shown to lose by it." in bad
     silent = router.with_table(router.routing_table_.collapse(1.0))

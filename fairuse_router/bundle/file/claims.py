@@ -209,6 +209,7 @@ def _check_classes(classes: Mapping[str, Any] | None) -> None:
     _require(bool(re.fullmatch(r"[<>=|]?[OUbiuf][0-9]{0,4}", dtype)), f"classes are {dtype[:20]!r}")
     _require(len(labels) > 1, "it has fewer than two classes")
     _require(len(set(labels)) == len(labels), "two classes are one")
+    _require(labels == sorted(labels), "its classes are in no order")
     is_text = isinstance(labels[0], str)
     _require(is_text == (dtype.lstrip("<>=|")[0] in "OU"), f"classes are {dtype[:20]!r}")
     width = int(re.sub(r"\D", "", dtype) or 1)
