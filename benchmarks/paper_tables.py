@@ -41,7 +41,7 @@ from benchmarks.authors_format import PRINTED, differences, load_authors
 from benchmarks.data import Data
 from benchmarks.figures import ways_by_data
 from benchmarks.outputs import write_csv
-from benchmarks.protocol import DATA, TECHNIQUES, balancing_weights, models, rebalanced
+from benchmarks.protocol import DATA, MORE, TECHNIQUES, balancing_weights, models, rebalanced
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import Audit
 from fairuse_router.metrics import get_metric
@@ -220,8 +220,8 @@ def draw(results: list[Row], path: str) -> None:
 
 def find(name: str, folder: str | None) -> Data | None:
     """A data set from a package, or from the user's folder; None if it is neither."""
-    if name in DATA:
-        return DATA[name]()
+    if name in DATA or name in MORE:
+        return (DATA | MORE)[name]()
     if folder is None or not (Path(folder) / f"{name}_data.csv").exists():
         return None
     return load_authors(folder, name)

@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 
 from fairuse_router import GroupSchema
+from fairuse_router.candidates.blended import blend, is_blend
+from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.candidates.crossfit import Training, fit_pool
+from fairuse_router.candidates.names import halves
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.metrics import get_metric
 from fairuse_router.routing import Evidence
@@ -80,3 +83,19 @@ def among(
         metrics=[get_metric(metric)],
         settings=replace(evidence.settings, **settings),
     )
+
+
+def served_model(
+    candidates: Mapping[str, Any], name: str, strength: float, g: int
+) -> ServedModel | None:
+    """What serves group g by a part of a candidate, or of the mean of two; None where nothing can.
+
+    Its routes are one, so that rows are completed by zeros.
+    """
+    candidate = candidates[halves(name, candidates)[0]]
+    model, group, part = int(candidate.model_of_group[g]), np.array([g]), np.array([strength])
+    if model < 0:
+        return None
+    if is_blend(name, strength, candidates):
+        return blend(candidates, name, model, group, part)
+    return candidate.under_routes(model, group, part)

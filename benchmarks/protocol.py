@@ -23,7 +23,16 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from benchmarks.data import Data, load_aids, load_framingham, load_loanapp, load_whas500
+from benchmarks.data import (
+    Data,
+    load_aids,
+    load_arrests,
+    load_flchain,
+    load_framingham,
+    load_loanapp,
+    load_nhefs,
+    load_whas500,
+)
 from fairuse_router.datasets import load_heart
 
 TECHNIQUES = {"onehot": "1Hot", "intersectional": "All", "decoupled": "DCP"}
@@ -41,6 +50,11 @@ DATA: dict[str, Callable[[], Data]] = {
     "aids": load_aids,
     "loanapp": load_loanapp,
     "framingham": load_framingham,
+}
+MORE: dict[str, Callable[[], Data]] = {  # looked at by nobody while the policies were made
+    "flchain": load_flchain,
+    "nhefs": load_nhefs,
+    "arrests": load_arrests,
 }
 
 

@@ -29,11 +29,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.pool import CLASSES, PLAIN, POOL, train_pool
+from benchmarks.pool import CLASSES, PLAIN, POOL, served_model, train_pool
 from benchmarks.pool import among as only
 from fairuse_router import GroupSchema
-from fairuse_router.candidates.blended import blend
-from fairuse_router.candidates.names import halves
 from fairuse_router.datasets import Population
 from fairuse_router.routing import Choice, Evidence, order_questions, settled, spread
 
@@ -216,10 +214,9 @@ class Served:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Labels and probabilities by a part of a candidate, or of the mean of two."""
         if name != "multilevel":
-            own = int(self.candidates[halves(name, self.candidates)[0]].model_of_group[g])
-            if own < 0:
+            served = served_model(self.candidates, name, strength, g)
+            if served is None:
                 return self.answers["generic"][0][rows], self.answers["generic"][1][rows]
-            served = blend(self.candidates, name, own, np.array([g]), np.array([strength]))
             codes = np.zeros(len(rows), dtype=np.int64)
             X = served.complete(self.truth.features[rows], codes)
             told = served.estimator.predict_proba(X)[:, 1], served.estimator.predict(X)

@@ -27,15 +27,16 @@ INSIDE = {
     ("multilevel_cost", "fairuse_router.candidates.recipes", "fit_candidate"),
     ("multilevel_cost", "fairuse_router.candidates.recipes", "make_recipes"),
     ("multilevel_cost", "fairuse_router.rows", "TrainingRows"),
-    ("other_tasks", "fairuse_router.candidates.blended", "blend"),
-    ("other_tasks", "fairuse_router.candidates.blended", "is_blend"),
+    ("pool", "fairuse_router.candidates.blended", "blend"),
+    ("pool", "fairuse_router.candidates.blended", "is_blend"),
+    ("pool", "fairuse_router.candidates.candidate", "ServedModel"),
     ("pool", "fairuse_router.candidates.crossfit", "Training"),
     ("pool", "fairuse_router.candidates.crossfit", "fit_pool"),
+    ("pool", "fairuse_router.candidates.names", "halves"),
     ("pool", "fairuse_router.candidates.recipes", "make_recipes"),
     ("pool", "fairuse_router.rows", "TrainingRows"),
+    ("real_data", "fairuse_router.candidates.candidate", "as_classes"),
     ("serving", "fairuse_router.bundle.plans", "dispatch"),
-    ("truth", "fairuse_router.candidates.blended", "blend"),
-    ("truth", "fairuse_router.candidates.names", "halves"),
 }
 PUBLIC = {"fairuse_router", *(f"fairuse_router.{door}" for door in DOORS)}
 

@@ -15,6 +15,8 @@ from fairuse_router.metrics import Metric, Predictions
 
 Matrix = NDArray[np.float64]
 
+_SEVERAL = 2
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -81,6 +83,20 @@ class Evidence:
     def metric(self) -> Metric:
         """What is to be improved."""
         return self.metrics[0]
+
+    @property
+    def price(self) -> float:
+        """Of harm: twice what was asked for where several models are weighed in place of one.
+
+        The best of several is in part the luckiest.
+        """
+        return self.settings.price * (1 if self.corrects(MULTILEVEL) else _SEVERAL)
+
+    @property
+    def price_in_words(self) -> str:
+        """The same, for reasons."""
+        twice = "" if self.corrects(MULTILEVEL) else "twice the "
+        return f"{twice}price {'of ' if twice else ''}{self.settings.price:g}"
 
     @property
     def rivals(self) -> list[str]:

@@ -82,11 +82,11 @@ def weigh(evidence: Evidence, way: Way) -> tuple[list[Option], Foresight]:
         if np.isfinite(seen.gain).all():
             break
     unit = unit_of(metric, way, evidence.rows.weight)
-    found = worth(seen, evidence.settings.price, unit)
+    found = worth(seen, evidence.price, unit)
     value = np.where(way.allowed[:, None], found.value, -np.inf)
 
     def foresight(factor: float) -> Matrix:
-        then = worth(seen.times(factor), evidence.settings.price, unit).value.max(axis=1)
+        then = worth(seen.times(factor), evidence.price, unit).value.max(axis=1)
         return np.where(way.allowed, then, -np.inf)
 
     options = [

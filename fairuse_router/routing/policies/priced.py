@@ -73,7 +73,7 @@ def _by_labels(evidence: Evidence, eligible: Flags) -> list[Option]:
     share = np.bincount(evidence.rows.groups[known], weight[known], evidence.rows.m) / weight.sum()
     harm = ndtr((-HARM - posterior.m2) / np.maximum(posterior.sd2, np.finfo(float).tiny))
     counted = np.where(posterior.m1 < LEAST, np.minimum(posterior.m1, 0.0), posterior.m1)
-    value = 100 * share[:, None] * counted - evidence.settings.price * harm
+    value = 100 * share[:, None] * counted - evidence.price * harm
     value = np.where(eligible & ~np.isnan(value), value, -np.inf)
     return [
         Option(
@@ -95,7 +95,7 @@ def _chosen(evidence: Evidence, option: Option, g: int) -> Choice:
     inside = "" if option.metric == evidence.metric else f" in {option.metric.name}"
     reason = (
         f"expected gain {gain}{inside}, probability of harm {_chance(option.harm[g])}: worth it at "
-        f"price {evidence.settings.price:g}"
+        f"{evidence.price_in_words}"
     )
     real = None if option.posterior is None else _real(option.posterior[g], evidence.settings.alpha)
     return Choice(option.candidate, reason, option.strength, real)
@@ -133,7 +133,7 @@ def _why_generic(judge: Judge, value: Matrix, g: int, more: int | None) -> str:
     told = f"; {more:,} rows like these {rows:,} might show it" if more else ""
     return (
         f"{option.name} should gain {gain}{inside}, but may harm with probability "
-        f"{_chance(option.harm[g])}: not worth it at price {evidence.settings.price:g}{told}"
+        f"{_chance(option.harm[g])}: not worth it at {evidence.price_in_words}{told}"
     )
 
 

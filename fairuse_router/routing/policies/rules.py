@@ -34,10 +34,11 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         sceptic who lets no group borrow a gain. Options are a quarter, half, three quarters and all
         of the ``"multilevel"`` correction; where generic is not linear, also half and all of its
         mean with ``"intersectional"``; where multilevel cannot be had, parts of the other
-        candidates. Multilevel may serve groups of half ``min_group_size``, and a
-        gain of less than 0.1 points counts as none. What looks worse out of fold in the metric by
-        more than half a standard error is never deployed. Promises no error rate: a price, 2 is
-        careful and 1 bold; nothing under label shift.
+        candidates, at twice the price: the best of several is in part the luckiest. Multilevel
+        may serve groups of half ``min_group_size``, and a gain of less than 0.1 points counts as
+        none. What looks worse out of fold in the metric by more than half a standard error is never
+        deployed. Promises no error rate: a price, 2 is careful and 1 bold; nothing under label
+        shift.
 
         ``"best"``: the largest out-of-fold gain in the metric, ties (up to rounding) to generic.
         Promises nothing: with several candidates the largest gain is in part luck. With ``cv=0.2``
