@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
+import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
 from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
 from fairuse_router.arguments import check_settings, check_threshold, refuse_fit_params
-from fairuse_router.audit.clinical import Clinical
+from fairuse_router.audit.monitor import Reference
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
 from fairuse_router.audit.selection import audit_choices, group_records, warn_of_moved_shares
+from fairuse_router.audit.watched import Watched, score_of
 from fairuse_router.candidates.crossfit import Training, fit_pool
 from fairuse_router.candidates.names import CANDIDATES, GENERIC
 from fairuse_router.candidates.pool import Pool
@@ -26,7 +29,7 @@ from fairuse_router.metrics import Metric, at_threshold, settle
 from fairuse_router.routing.choosing import choose_routes, part_rows
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.honest import honest_gains
-from fairuse_router.routing.policies.evidence import Choice, Evidence, Settings
+from fairuse_router.routing.policies.evidence import Choice, Evidence, Settings, served_scores
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import (
     Columns,
@@ -34,6 +37,7 @@ from fairuse_router.rows import (
     TrainingRows,
     check_not_empty,
     check_target,
+    in_order,
     learn_classes,
     warn_of_small_groups,
 )
@@ -41,7 +45,7 @@ from fairuse_router.rows import (
 __all__ = ["FairUseRouter"]
 
 
-class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
+class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.
 
     A drop-in replacement for a classifier that is trained with group attributes such as sex or age
@@ -131,6 +135,8 @@ class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
         Training rows per group and class, which `reaudit` compares with; None for a regression.
     threshold_ : float or None
         From which probability on the second class is predicted, if `threshold` says so.
+    reference_ : Reference
+        Shares of reports and scores of the training rows, which `monitor` compares with.
     feature_columns_ : tuple of InputColumn
         The columns of X that are features.
     n_features_in_ : int
@@ -203,7 +209,13 @@ class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, clusters: Any = None, **fit_params: Any
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        clusters: Any = None,
+        order: Any = None,
+        **fit_params: Any,
     ) -> FairUseRouter:
         """Train the candidates, compare them out of fold, choose a route for every report.
 
@@ -219,6 +231,10 @@ class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
         clusters : array-like of shape (n,), default=None
             Rows of one cluster (a patient seen twice, a site) are never split between training and
             judging, and count as dependent in tests and intervals.
+        order : array-like of shape (n,), default=None
+            Times, such as dates of admission: rows are sorted by them, so that a `cv` that judges
+            later rows than it trains on (`TimeSeriesSplit`) does; ``"certified"`` then opens the
+            latest. None: rows are in order.
         **fit_params
             None is allowed; they are refused in words.
 
@@ -234,7 +250,7 @@ class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
         refuse_fit_params(fit_params)
         self._forget()
         metric = check_settings(self, self._template(), self._is_prefit())
-        table, rows = self._encode(X, y, sample_weight, clusters)
+        table, rows = in_order(*self._encode(X, y, sample_weight, clusters), order)
         metric = at_threshold(metric, self.threshold_)
         metric = settle(metric, rows.target, rows.classes, rows.weight)
         seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
@@ -245,6 +261,7 @@ class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
         self._audit_choices(choices, evidence, audited.by, opened is not None)
         warn_of_moved_shares(choices, evidence, self.schema_, self.threshold_)
         self._deploy(choices, evidence, pool, rows)
+        self._remember(choices, evidence, rows, audited)
         return self
 
     def with_table(self, table: RoutingTable) -> FairUseRouter:
@@ -343,6 +360,23 @@ class FairUseRouter(Clinical, MetaEstimatorMixin, BaseEstimator):
         )
         self.deployment_ = Deployment(
             self.candidates_, self.routing_table_, self._classes, self.threshold_
+        )
+
+    def _remember(
+        self, choices: list[Choice], evidence: Evidence, rows: TrainingRows, judged: TrainingRows
+    ) -> None:
+        """Keep what monitoring compares with: reports of all rows, scores out of fold."""
+        served = served_scores(choices, evidence)
+        routes = self.routing_table_.look_up(judged.codes)
+        scores = score_of(served.predictions)
+        known = Reference.of(
+            judged.groups, judged.codes, routes, scores, served.scored, rows.n_groups
+        )
+        self.reference_ = replace(
+            known,
+            n=len(rows.y),
+            groups=rows.group_sizes,
+            withheld=np.asarray((rows.codes == 0).sum(axis=0)),
         )
 
     # what scikit-learn asks

@@ -15,6 +15,7 @@ from fairuse_router.audit.arguments import (
 )
 from fairuse_router.audit.audit import Audit, without_routing
 from fairuse_router.audit.deployed import audit_deployed
+from fairuse_router.audit.monitor import Reference
 from fairuse_router.audit.reaudit import Reaudit, reaudit
 from fairuse_router.audit.records import REAUDIT
 from fairuse_router.metrics import at_threshold, get_metric
@@ -31,6 +32,7 @@ class Audited(Deployed):
     class_counts_: Any
     audit_only_: Audit | None
     threshold_: float | None
+    reference_: Reference
 
     def audit(
         self,
@@ -127,6 +129,8 @@ class Audited(Deployed):
         """Serve another table, and forget what was measured of the old routing."""
         self.deployment_ = self.deployment_.serving(table)
         self.routing_table_ = table
+        if hasattr(self, "reference_"):  # its scores are by the routes of the old table
+            self.reference_ = replace(self.reference_, scores={})
         self.audit_, self.honest_gains_ = without_routing(self.audit_), None
         if self.audit_only_ is not None:
             self.audit_only_ = without_routing(self.audit_only_)

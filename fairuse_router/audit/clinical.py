@@ -13,6 +13,7 @@ from fairuse_router.audit.between import Between, between_of
 from fairuse_router.audit.calibration import Calibration, calibration_of
 from fairuse_router.audit.decision_curve import _THRESHOLDS as THRESHOLDS
 from fairuse_router.audit.decision_curve import DecisionCurve, decision_curve_of
+from fairuse_router.audit.ranking import Ranking, ranking_of
 from fairuse_router.audit.told import Told
 from fairuse_router.candidates.names import GENERIC, ROUTED
 
@@ -62,6 +63,15 @@ class Clinical(Audited):
         Another question than fair use, see `fairuse_router.audit.between_groups`.
         """
         return between_of(self._told(X, y, sample_weight, by), metrics, alpha)
+
+    def ranking(
+        self, X: Any, y: Any, sample_weight: Any = None, *, by: Any = None, alpha: float = 0.1
+    ) -> Ranking:
+        """How people of different groups are ranked against each other: routed against generic.
+
+        Where scores of all groups stand in one queue, see `fairuse_router.audit.ranking`.
+        """
+        return ranking_of(self._told(X, y, sample_weight, by), GENERIC, alpha)
 
     def _told(self, X: Any, y: Any, sample_weight: Any, by: Any = None) -> Told:
         """What generic and the routing say of labelled rows; of two classes.
