@@ -45,10 +45,10 @@ def build(name: str, folder: Path) -> None:
     )
     router.fit(X.iloc[train], y[train])
     audit = router.audit(X.iloc[test], y[test])
-    card = Card.of(router, audit, title=recipe.TITLE, description=recipe.DESCRIPTION)
     model = folder / f"{name}.onnx"
-    export_bundle(router, model, X, precision=recipe.PRECISION)
+    export_bundle(router, model, X, precision=recipe.PRECISION, audit=audit)
     bundle = Bundle.load(model)
+    card = Card.of(bundle, title=recipe.TITLE, description=recipe.DESCRIPTION, date="")
     inputs = vectors.rows_under_every_report(bundle, X.iloc[test])
     vectors.write(folder / vectors.FOLDER, model, inputs)
     facts = {"card": card.to_dict(), "file": _describe(bundle, model)}

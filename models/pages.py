@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from fairuse_router.card import Card, Column, Grid, Page, Section
@@ -11,7 +12,8 @@ from fairuse_router.card import Card, Column, Grid, Page, Section
 def card_page(name: str, facts: Mapping[str, Any]) -> str:
     """Return the card of a model as Markdown; every number stands in its audit.json."""
     page = Card.from_dict(facts["card"]).page()
-    return Page(page.title, [*page.sections, *_file_sections(name, facts["file"])]).to_markdown()
+    told = [replace(section, picture=None) for section in page.sections]  # its data are in tables
+    return Page(page.title, [*told, *_file_sections(name, facts["file"])]).to_markdown()
 
 
 def _file_sections(name: str, file: Mapping[str, Any]) -> list[Section]:

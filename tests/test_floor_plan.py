@@ -22,7 +22,7 @@ FLOORS = [
     ["candidates"],
     ["routing"],
     ["audit", "bundle"],
-    ["arguments", "card", "displays"],
+    ["arguments", "card", "serving", "displays"],
     ["router"],
     ["cli"],
 ]

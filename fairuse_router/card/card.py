@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, replace
 from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
@@ -16,7 +15,7 @@ from fairuse_router.bundle import Bundle
 from fairuse_router.bundle.certified import certified
 from fairuse_router.bundle.file.digest import KEY
 from fairuse_router.bundle.file.hidden import small_groups, write_audit, write_honest, write_table
-from fairuse_router.card.origin import Origin, closing
+from fairuse_router.card.origin import Origin, closing, today
 from fairuse_router.card.page import Page
 from fairuse_router.card.sections import sections
 from fairuse_router.card.verdict import verdict
@@ -86,6 +85,7 @@ class Card(Document):
         title: str = "FairUseRouter",
         description: str = "",
         min_cell: int = 5,
+        date: str | None = None,
     ) -> Card:
         """Make the card of a fitted router, or of a bundle from the file alone.
 
@@ -97,6 +97,8 @@ class Card(Document):
         title, description : str
         min_cell : int, default=5
             Numbers that rest on fewer rows are hidden, as `export_bundle` does.
+        date : str, default=None
+            Of the card; None: today's. The empty text leaves it out.
 
         Raises
         ------
@@ -126,7 +128,7 @@ class Card(Document):
             "honest_gains": write_honest(honest, hidden),
             "title": title,
             "description": description,
-            "origin": origin.to_dict(),
+            "origin": replace(origin, date=today() if date is None else date).to_dict(),
         }
         return cls.from_dict(data)
 
@@ -202,14 +204,14 @@ def _origin_of_router(router: Deployed) -> Origin:
     packages = ("fairuse-router", "scikit-learn", "numpy")
     classes = getattr(router, "classes_", None)
     output = _output(None if classes is None else classes.tolist())
-    return Origin(date.today().isoformat(), {name: version(name) for name in packages}, output)
+    return Origin("", {name: version(name) for name in packages}, output)
 
 
 def _origin_of_file(bundle: Bundle) -> Origin:
     """Of a router in a file."""
     labels = None if bundle.classes_ is None else bundle.classes_.tolist()
     return Origin(
-        date.today().isoformat(),
+        "",
         bundle.certificate["versions"],
         _output(labels),
         bundle.metadata.get(KEY),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 
 from fairuse_router.card.page import Section
 from fairuse_router.documents import Document
@@ -54,7 +55,7 @@ class Origin(Document):
     Parameters
     ----------
     date : str
-        When the card was made.
+        When the card was made; empty: it does not say.
     versions : dict of str to str
         Packages that wrote what it speaks of.
     output : str, default=""
@@ -77,8 +78,14 @@ class Origin(Document):
         """It as a part of a page."""
         versions = ", ".join(f"{name} {v}" for name, v in sorted(self.versions.items()))
         file = f"File: the bundle of digest (SHA-256) {self.digest}." if self.digest else ""
-        points = [f"Card of {self.date}.", self.output, f"Made with {versions}.", file]
+        made = f"Card of {self.date}." if self.date else ""
+        points = [made, self.output, f"Made with {versions}.", file]
         return Section("Where it comes from", points=[p for p in (*points, self.certificate) if p])
+
+
+def today() -> str:
+    """The date, as a card tells it."""
+    return date.today().isoformat()
 
 
 def closing(origin: Origin | None) -> Iterator[Section]:

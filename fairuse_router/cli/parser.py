@@ -9,6 +9,8 @@ from collections.abc import Callable
 
 import fairuse_router
 from fairuse_router.candidates.names import CANDIDATES
+from fairuse_router.cli.grammar import add_bundle, limited, new_command
+from fairuse_router.cli.serving import add_serving
 from fairuse_router.metrics import decision_metric
 
 ESTIMATORS = ("logistic", "forest", "boosting", "mlp")
@@ -52,19 +54,13 @@ def build_parser() -> argparse.ArgumentParser:
     _add_labelled(commands)
     _add_verify(commands)
     _add_card(commands)
-    return parser
-
-
-def _command(commands: argparse._SubParsersAction, name: str, text: str) -> argparse.ArgumentParser:
-    """Add a command, run by the module of its name."""
-    parser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
-    parser.set_defaults(module=name)
+    add_serving(commands)
     return parser
 
 
 def _add_demo(commands: argparse._SubParsersAction) -> None:
     text = "the whole job on the embedded heart disease data, in a minute"
-    parser = _command(commands, "demo", text)
+    parser = new_command(commands, "demo", text)
     _add_bundle_out(parser, "heart_router.onnx")
     parser.add_argument(
         "--estimator", choices=ESTIMATORS, default="logistic", help="model to train (%(default)s)"
@@ -74,7 +70,7 @@ def _add_demo(commands: argparse._SubParsersAction) -> None:
 
 def _add_fit(commands: argparse._SubParsersAction) -> None:
     text = "train and audit a router on a table, and write it as a bundle"
-    parser = _command(commands, "fit", text)
+    parser = new_command(commands, "fit", text)
     parser.epilog = (
         "Group attributes are texts to the letter: 01 and 1 are two levels. A feature whose cells "
         "are all numbers is a number, any other a category; columns that look like dates or "
@@ -106,13 +102,13 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
 
 
 def _add_predict(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "predict", "predict the rows of a table from a bundle alone")
+    parser = new_command(commands, "predict", "predict the rows of a table from a bundle alone")
     parser.epilog = (
         "Cells are read as fairuse-router fit read them; what is said here goes before. A level "
         "that training knew is never missing. Text that a spreadsheet would compute is written "
         "with an apostrophe before it."
     )
-    _add_bundle(parser)
+    add_bundle(parser)
     parser.add_argument("data", metavar="DATA", help=_DATA)
     parser.add_argument(
         "--out", default=None, metavar="FILE", help="CSV file to write (standard output)"
@@ -122,7 +118,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 def _add_inspect(commands: argparse._SubParsersAction) -> None:
     text = "show the routing table and all else a bundle says of itself"
-    _add_bundle(_command(commands, "inspect", text))
+    add_bundle(new_command(commands, "inspect", text))
 
 
 def _metric_of(measures: tuple[str, ...]) -> Callable[[str], str]:
@@ -145,8 +141,8 @@ def _add_labelled(commands: argparse._SubParsersAction) -> None:
     }
     _add_audit(commands)
     for name, text in texts.items():
-        parser = _command(commands, name, text)
-        _add_bundle(parser)
+        parser = new_command(commands, name, text)
+        add_bundle(parser)
         parser.add_argument("data", metavar="DATA", help=_DATA)
         parser.add_argument("--target", required=True, metavar="COLUMN", help="column of labels")
         parser.add_argument(
@@ -166,7 +162,7 @@ def _add_labelled(commands: argparse._SubParsersAction) -> None:
 
 def _add_audit(commands: argparse._SubParsersAction) -> None:
     text = "what groups gain, on labelled rows that training never saw"
-    parser = _command(commands, "audit", text)
+    parser = new_command(commands, "audit", text)
     parser.usage = (
         "fairuse-router audit [-h] ROUTER.onnx DATA --target COLUMN [options]\n"
         "       fairuse-router audit SCORES.parquet ... --target COLUMN --groups A,B\n"
@@ -220,15 +216,17 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
     text = "check that a bundle answers here as it did where it was written"
-    parser = _command(commands, "verify", text)
-    _add_bundle(parser)
+    parser = new_command(commands, "verify", text)
+    add_bundle(parser)
     parser.add_argument("data", metavar="DATA", help=_DATA)
     _add_reading(parser, "column that tells whose row it is")
 
 
 def _add_card(commands: argparse._SubParsersAction) -> None:
-    parser = _command(commands, "card", "write what a bundle is, and what was measured, as a page")
-    _add_bundle(parser)
+    parser = new_command(
+        commands, "card", "write what a bundle is, and what was measured, as a page"
+    )
+    add_bundle(parser)
     parser.add_argument(
         "--out", default="card.html", metavar="FILE", help=".html, .md or .json (%(default)s)"
     )
@@ -311,10 +309,6 @@ def _add_names(parser: argparse._ActionsContainer, flag: str, text: str) -> None
     )
 
 
-def _add_bundle(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="ROUTER.onnx", help="written by fairuse-router fit")
-
-
 def _add_bundle_out(parser: argparse.ArgumentParser, name: str) -> None:
     text = "bundle to write, - for standard output (%(default)s)"
     parser.add_argument("--out", default=name, metavar="FILE", help=text)
@@ -362,27 +356,12 @@ def split_names(text: str) -> list[str]:
     return [name.strip() for name in names]
 
 
-def _limited(kind: type, allowed: Callable[[float], bool], what: str) -> Callable[[str], float]:
-    """Return an argument type: a number within limits."""
-
-    def parse(text: str) -> float:
-        try:
-            value = kind(text)
-        except ValueError:
-            value = None
-        if value is None or not allowed(value):
-            raise argparse.ArgumentTypeError(f"{text!r} is not allowed: give {what}")
-        return value
-
-    return parse
-
-
-_folds = _limited(int, lambda v: v >= 2, "a whole number of at least 2")
-_jobs = _limited(int, lambda v: v != 0, "a whole number other than 0")
-_price = _limited(float, lambda v: 0 < v < math.inf, "a number of points above 0, such as 2")
-_level = _limited(float, lambda v: 0 < v < 0.5, "a level above 0 and below 0.5, such as 0.1")
-_cell = _limited(int, lambda v: v >= 0, "a whole number of rows")
-_share = _limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
+_folds = limited(int, lambda v: v >= 2, "a whole number of at least 2")
+_jobs = limited(int, lambda v: v != 0, "a whole number other than 0")
+_price = limited(float, lambda v: 0 < v < math.inf, "a number of points above 0, such as 2")
+_level = limited(float, lambda v: 0 < v < 0.5, "a level above 0 and below 0.5, such as 0.1")
+_cell = limited(int, lambda v: v >= 0, "a whole number of rows")
+_share = limited(float, lambda v: 0 <= v < 1, "a share from 0 to below 1, such as 0.2")
 
 
 def _separator(text: str) -> str:

@@ -92,6 +92,18 @@ class Layout:
             for name, c in zip(self.inputs, self.columns, strict=True)
         }
 
+    def check_tensors(self, feed: Mapping[str, NDArray[Any]]) -> None:
+        """Refuse numbers that the router refuses, in tensors that a caller has made.
+
+        Raises
+        ------
+        ValueError
+        """
+        for j, column in enumerate(self.columns):
+            if column.numeric:
+                values = feed[JOINED][:, j] if self.joined else feed[self.inputs[j]][:, 0]
+                self._check_numbers(values, column)
+
     def _together(self, table: tables.Table) -> NDArray[Any]:
         """Read all features, which are numbers, as one array."""
         with np.errstate(over="ignore"):  # a number too large for their type is infinite
