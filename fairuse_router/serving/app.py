@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from fairuse_router import __version__
+import fairuse_router
 from fairuse_router.documents import write_json
 from fairuse_router.serving.counts import Counts
 from fairuse_router.serving.models import VERSION, Served
@@ -196,7 +196,9 @@ def _error(status: int, text: str, headers: dict[str, str] | None = None) -> Res
 
 async def _server(serving: _Serving, request: Request) -> Response:
     extensions = ["binary_tensor_data"]
-    return _json({"name": "fairuse-router", "version": __version__, "extensions": extensions})
+    return _json(
+        {"name": "fairuse-router", "version": fairuse_router.__version__, "extensions": extensions}
+    )
 
 
 async def _live(serving: _Serving, request: Request) -> Response:
