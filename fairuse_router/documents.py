@@ -11,7 +11,7 @@ import math
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache, partial
@@ -99,6 +99,8 @@ def plain(value: Any, undefined: bool = False) -> Any:
         return [plain(v, undefined) for v in value]
     if isinstance(value, Written):
         return value.to_dict()
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(v, undefined) for v in value]
     return _plain_fields(value, undefined) if is_dataclass(value) else value
 
 

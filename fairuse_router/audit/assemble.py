@@ -10,8 +10,9 @@ import numpy as np
 
 from fairuse_router.audit.arguments import AuditSettings
 from fairuse_router.audit.audit import Audit
+from fairuse_router.audit.gain_table import Block, GainTable
 from fairuse_router.audit.judge import Comparisons, judge
-from fairuse_router.audit.records import GAIN_TABLES, GainRecord, RiskRecord, number
+from fairuse_router.audit.records import GAIN_TABLES, RiskRecord, number
 from fairuse_router.candidates.names import ROUTED
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import PairedTest
@@ -80,7 +81,7 @@ def assemble(
     names = tuple(schema.group_names())
     records: dict[str, list[Any]] = {kind: [] for kind in ("risks", *GAIN_TABLES)}
 
-    def judged(metric: Metric, name: str, family: list[Comparisons]) -> list[list[GainRecord]]:
+    def judged(metric: Metric, name: str, family: list[Comparisons]) -> list[Block]:
         return judge(metric.name, name, family, testing.alpha, testing.correction)
 
     for metric in metrics:
@@ -98,12 +99,11 @@ def assemble(
                     family.append(_envy(names, found.envy))
                 rationality, *envy = judged(metric, name, family)
                 whole = Comparisons([None], base, found.whole, same[0])
-                records["overall"] += judged(metric, name, [whole])[0]
-                records["rationality"] += rationality
-                records["envy_freeness"] += [record for part in envy for record in part]
+                records["overall"] += judged(metric, name, [whole])
+                records["rationality"].append(rationality)
+                records["envy_freeness"] += envy
         if family := source.truthfulness(metric):
-            parts = judged(metric, ROUTED, family)
-            records["truthfulness"] += [record for part in parts for record in part]
+            records["truthfulness"] += judged(metric, ROUTED, family)
     n, n_partial = source.counts
     return Audit(
         metrics=tuple(metric.name for metric in metrics),
@@ -116,7 +116,8 @@ def assemble(
         correction=testing.correction,
         evidence=testing.rows,
         n_partial=n_partial,
-        **{kind: tuple(found) for kind, found in records.items()},
+        risks=tuple(records.pop("risks")),
+        **{kind: GainTable(blocks) for kind, blocks in records.items()},  # type: ignore[arg-type]
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from fairuse_router import tables
 from fairuse_router.audit import display, temptation
+from fairuse_router.audit.gain_table import without_candidate
 from fairuse_router.audit.interventions import intervene
 from fairuse_router.audit.records import (
     GAIN_TABLES,
@@ -15,6 +16,7 @@ from fairuse_router.audit.records import (
     SummaryRecord,
 )
 from fairuse_router.audit.temptation import Temptation
+from fairuse_router.candidates.names import ROUTED
 
 __all__ = ["Audit"]
 
@@ -58,6 +60,9 @@ class Audit(AuditRecords):
         included; empty where nobody was asked under other reports, as in ``router.audit_``.
     n_partial : int, default=0
         Rows that withhold something, which are left out.
+    counted : tuple of Counted, default=()
+        Verdicts of all comparisons of a family of which only the worst are listed, as in a bundle
+        of many groups; `summary` is by these.
     """
 
     def __str__(self) -> str:
@@ -194,8 +199,11 @@ def _flat(record: SummaryRecord) -> dict[str, Any]:
 def without_routing(audit: Audit) -> Audit:
     """What an audit still says once another table serves: all but what it says of the routing."""
     kept: dict[str, Any] = {
-        name: tuple(r for r in getattr(audit, name) if r.candidate != "routed")
-        for name in ("risks", "overall", "rationality", "envy_freeness", "truthfulness")
+        name: without_candidate(getattr(audit, name), ROUTED) for name in GAIN_TABLES
     }
-    candidates = tuple(name for name in audit.candidates if name != "routed")
+    kept |= {
+        name: tuple(r for r in getattr(audit, name) if r.candidate != ROUTED)
+        for name in ("risks", "counted")
+    }
+    candidates = tuple(name for name in audit.candidates if name != ROUTED)
     return replace(audit, candidates=candidates, **kept)

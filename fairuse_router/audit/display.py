@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fairuse_router.audit.gain_table import any_same, distinct, of_model, violations
 from fairuse_router.audit.interventions import intervene
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
@@ -45,7 +46,7 @@ def audit_text(audit: AuditRecords) -> str:
         f"{_CORRECTIONS[audit.correction]}: counts are "
         'gain/violation/undetermined. "? +90": undetermined, 90 more rows might tell.'
     )
-    if any(r.verdict == "same" for r in (*audit.rationality, *audit.truthfulness)):
+    if any_same(audit.rationality) or any_same(audit.truthfulness):
         head += ' "=4": in 4 more one model serves both, which is no test.'
     if audit.evidence == OUT_OF_FOLD:
         head += " These rows also chose the routes, which flatters them: no claim."
@@ -69,17 +70,18 @@ def partial_text(audit: AuditRecords) -> str:
 
 def used_tests(audit: AuditRecords, metric: str | None = None) -> str:
     """Name the tests that the verdicts (on one metric) come from; empty if nothing was compared."""
-    records = (*audit.rationality, *audit.envy_freeness, *audit.truthfulness)
-    used = dict.fromkeys(f"{r.test} ({r.metric})" for r in records if metric in (None, r.metric))
+    tables = audit.rationality, audit.envy_freeness, audit.truthfulness
+    pairs = [pair for records in tables for pair in distinct(records, "test", "metric")]
+    used = dict.fromkeys(f"{test} ({of})" for test, of in pairs if metric in (None, of))
     return f"Tests: {', '.join(used)}." if used else ""
 
 
 def untested_text(audit: AuditRecords, metric: Metric) -> str:
     """Say that a metric does not allow envy-freeness to be tested; empty where it does."""
-    tested = any(r.metric == metric.name for r in audit.envy_freeness)
+    tested = (metric.name,) in distinct(audit.envy_freeness, "metric")
     if tested or metric.rowwise is not None or metric.name == "auc":
         return ""
-    routed = any(r.metric == metric.name for r in audit.truthfulness)
+    routed = (metric.name,) in distinct(audit.truthfulness, "metric")
     but = ", but for routed, by its truthfulness" if routed else ""
     return f"Envy-freeness is not tested in {metric.name}{but}."
 
@@ -127,7 +129,7 @@ def _summary_block(audit: AuditRecords, metric: Metric) -> str:
 
 def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
     """One line per group for one candidate."""
-    records = [r for r in audit.rationality if (r.metric, r.candidate) == (metric.name, candidate)]
+    records = list(of_model(audit.rationality, metric.name, candidate))
     risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
     shown = records
     if len(records) > MOST_GROUPS:
@@ -182,18 +184,17 @@ def _short(rows: int) -> str:
 def _case_blocks(audit: AuditRecords, metric: Metric) -> list[str]:
     """Violations of envy-freeness and truthfulness, the worst few of each candidate."""
     blocks = []
-    for records, what in ((audit.envy_freeness, "envy"), (audit.truthfulness, "truthfulness")):
+    for kind, title in (("envy_freeness", "envy-freeness"), ("truthfulness", "truthfulness")):
         for candidate in audit.candidates:
-            mine = [r for r in records if (r.metric, r.candidate) == (metric.name, candidate)]
-            cases = sorted(
-                (r for r in mine if r.verdict == "violation"), key=lambda r: r.gain or 0.0
-            )
-            if cases:
-                title = "envy-freeness" if what == "envy" else what
-                lines = [f"{candidate}: {len(cases)} of {len(mine)} break {title}"]
+            counts = audit.tally(kind, metric.name, candidate)
+            if counts is not None and counts.violations:
+                cases = violations(of_model(getattr(audit, kind), metric.name, candidate))
+                lines = [f"{candidate}: {counts.violations} of {counts.asked} break {title}"]
                 lines += [_case(metric, r) for r in cases[:_MOST_CASES]]
-                if len(cases) > _MOST_CASES:
-                    lines.append(f"  ... and {len(cases) - _MOST_CASES} more: see to_frame()")
+                if counts.violations > _MOST_CASES:
+                    lines.append(
+                        f"  ... and {counts.violations - _MOST_CASES} more: see to_frame()"
+                    )
                 blocks.append("\n".join(lines))
     return blocks
 

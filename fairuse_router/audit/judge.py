@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple, Self
 
 import numpy as np
 
-from fairuse_router.audit.records import GainRecord, number
-from fairuse_router.inference import PairedTest, adjust, rows_needed, verdict
+from fairuse_router.audit.gain_table import Block
+from fairuse_router.inference import PairedTest, adjust, rows_needed
 from fairuse_router.metrics import named_metric
 
 __all__ = ["Comparisons", "judge", "whole_rows"]
@@ -40,7 +39,7 @@ class Comparisons:
 
 def judge(
     metric: str, candidate: str, family: Sequence[Comparisons], alpha: float, correction: str
-) -> list[list[GainRecord]]:
+) -> list[Block]:
     """Draw corrected verdicts for a family of comparisons.
 
     Each comparison is tested in both directions, so k comparisons are 2k tests, and the chance of
@@ -50,8 +49,8 @@ def judge(
 
     Returns
     -------
-    list of list of GainRecord
-        One list per member of the family.
+    list of Block
+        One per member of the family.
     """
     tests = [part.test for part in family]
     p = np.stack(
@@ -70,81 +69,55 @@ def judge(
     corrected = adjust(np.where(counted, p, np.nan), correction)
     share = max(int(counted.sum()), 1) if correction in ("bonferroni", "holm") else 1
     more = rows_needed(gain, se, n, alpha / (2 * share), se_null=null)
-    records: list[list[GainRecord]] = []
+    drawn = _draw(metric, p, corrected, alpha, known, more)
+    blocks: list[Block] = []
     start = 0
     for part in family:
-        size = len(part.groups)
-        records.append(
-            [
-                _one_model(metric, candidate, part, i)
-                if known[k]
-                else _record(
-                    metric, candidate, part, i, _Drawn.of(p[:, k], corrected[:, k], more[k], alpha)
-                )
-                for i, k in enumerate(range(start, start + size))
-            ]
-        )
-        start += size
-    return records
+        rows = slice(start, start + len(part.groups))
+        blocks.append(_block(metric, candidate, part, {k: v[rows] for k, v in drawn.items()}))
+        start = rows.stop
+    return blocks
 
 
-class _Drawn(NamedTuple):
-    """What is drawn of one comparison: its p-values, gain first, and the verdict by them."""
-
-    p: np.ndarray
-    corrected: np.ndarray
-    rows_needed: float
-    verdict: str
-
-    @classmethod
-    def of(cls, p: np.ndarray, corrected: np.ndarray, more: float, alpha: float) -> Self:
-        """Draw the verdict."""
-        return cls(p, corrected, more, verdict(corrected[0], corrected[1], alpha))
-
-
-def _record(metric: str, candidate: str, part: Comparisons, i: int, drawn: _Drawn) -> GainRecord:
-    """One comparison of a family."""
-    test = part.test
-    reason = str(test.reason[i])
-    if not reason and drawn.p.min() == 1.0:
-        reason = _still(metric)
-    return GainRecord(
-        metric=metric,
-        candidate=candidate,
-        group=part.groups[i],
-        other=part.others[i],
-        n=int(test.n[i]),
-        gain=number(test.gain[i]),
-        low=number(test.low[i]),
-        high=number(test.high[i]),
-        p_gain=number(drawn.p[0]),
-        p_violation=number(drawn.p[1]),
-        p_corrected=number(np.fmin(*drawn.corrected)),
-        verdict=drawn.verdict,
-        test=test.test,
-        rows_needed=0 if drawn.verdict != "undetermined" else whole_rows(drawn.rows_needed),
-        reason=reason,
-    )
+def _draw(
+    metric: str,
+    p: np.ndarray,
+    corrected: np.ndarray,
+    alpha: float,
+    known: np.ndarray,
+    more: np.ndarray,
+) -> dict[str, np.ndarray]:
+    """What is drawn of each comparison: p-values, verdict, rows needed; of `known`, no test."""
+    with np.errstate(invalid="ignore"):
+        gains = (corrected[0] <= alpha) & (corrected[0] <= corrected[1])
+        bad = ~gains & (corrected[1] <= alpha)
+        few = more <= _MOST_ROWS
+        unmoved = p.min(axis=0) == 1.0
+    open_ = ~(gains | bad | known)
+    return {
+        "p_gain": p[0],
+        "p_violation": p[1],
+        "p_corrected": np.fmin(corrected[0], corrected[1]),
+        "rows_needed": np.where(open_, np.where(few, np.floor(more), np.nan), 0.0),
+        "verdict": np.select([known, gains, bad], ["same", "gain", "violation"], "undetermined"),
+        "reason": np.where(known, "one and the same model", np.where(unmoved, _still(metric), "")),
+        "known": known,
+    }
 
 
-def _one_model(metric: str, candidate: str, part: Comparisons, i: int) -> GainRecord:
-    """A comparison of a model with itself: the gain is 0, exactly, and nothing was tested."""
-    return GainRecord(
-        metric=metric,
-        candidate=candidate,
-        group=part.groups[i],
-        other=part.others[i],
-        n=int(part.test.n[i]),
-        gain=0.0,
-        low=None,
-        high=None,
-        p_gain=None,
-        p_violation=None,
-        p_corrected=None,
-        verdict="same",
-        test=part.test.test,
-        rows_needed=0,
-        reason="one and the same model",
+def _block(metric: str, candidate: str, part: Comparisons, drawn: dict[str, np.ndarray]) -> Block:
+    """The comparisons of one member of a family."""
+    test, known = part.test, drawn["known"]
+    numbers = {"n": np.asarray(test.n, dtype=float)}
+    numbers["gain"] = np.where(known, 0.0, test.gain)
+    for name in ("low", "high"):
+        numbers[name] = np.where(known, np.nan, getattr(test, name))
+    for name in ("p_gain", "p_violation", "p_corrected", "rows_needed"):
+        numbers[name] = drawn[name]
+    untested = np.broadcast_to(np.asarray(test.reason, dtype=str), known.shape)
+    reason = np.where((untested != "") & ~known, untested, drawn["reason"])
+    return Block(
+        metric, candidate, test.test, part.groups, part.others, numbers, drawn["verdict"], reason
     )
 
 

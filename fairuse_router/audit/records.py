@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 from fairuse_router.audit.consistent import check_audit
+from fairuse_router.audit.gain_table import Counts, GainRecord, count_verdicts, of_model
 from fairuse_router.documents import Document, number
 
 __all__ = [
     "OUT_OF_FOLD",
     "REAUDIT",
     "AuditRecords",
+    "Counted",
     "Counts",
     "GainRecord",
     "InterventionRecord",
@@ -48,75 +50,6 @@ class RiskRecord:
     group: str | None
     n: int | None
     risk: float | None
-
-
-@dataclass(frozen=True)
-class GainRecord:
-    """One comparison: what a group gains, how sure that is, and the verdict.
-
-    Parameters
-    ----------
-    metric, candidate : str
-    group : str or None
-        None: all rows that belong to a group.
-    other : str
-        What it is compared with. Rationality: the baseline. Envy-freeness: the group whose report
-        is filed instead. Truthfulness: the report that is filed instead.
-    n : int or None
-        Rows; None where a bundle leaves small counts out.
-    gain : float or None
-        Positive is better: for rationality the candidate over the baseline, for envy-freeness and
-        truthfulness the true report over the other.
-    low, high : float or None
-        Interval of the gain at level 1 - alpha, for this comparison alone.
-    p_gain, p_violation : float or None
-        One-sided p-values, for this comparison alone.
-    p_corrected : float or None
-        The smaller of the two, corrected over the family; the verdict is drawn at alpha.
-    verdict : {"gain", "violation", "undetermined", "same"}
-        ``"same"``: both sides are one model, so the gain is 0 and there was nothing to test.
-    test : str
-    rows_needed : int or None
-        Rows still needed to tell the observed gain from none with 80% power within the family; 0
-        where the verdict is drawn; None where nothing can be said.
-    reason : str
-        Why nothing could be tested; empty otherwise.
-    """
-
-    metric: str
-    candidate: str
-    group: str | None
-    other: str
-    n: int | None
-    gain: float | None
-    low: float | None
-    high: float | None
-    p_gain: float | None
-    p_violation: float | None
-    p_corrected: float | None
-    verdict: str
-    test: str
-    rows_needed: int | None
-    reason: str
-
-
-@dataclass(frozen=True)
-class Counts:
-    """How many comparisons were a gain, a violation, undetermined; not testable; and no test.
-
-    The first three sum to the comparisons that could be tested; `same` are those of a model with
-    itself, whose gain is 0.
-    """
-
-    gains: int
-    violations: int
-    undetermined: int
-    untested: int = 0
-    same: int = 0
-
-    def __str__(self) -> str:
-        tested = f"{self.gains}/{self.violations}/{self.undetermined}"
-        return f"{tested} ={self.same}" if self.same else tested
 
 
 @dataclass(frozen=True)
@@ -195,11 +128,29 @@ class InterventionRecord:
 
 
 @dataclass(frozen=True)
+class Counted:
+    """Verdicts of a family of comparisons of which only the worst are listed.
+
+    Parameters
+    ----------
+    kind : {"envy_freeness", "truthfulness", "misreports"}
+    metric, candidate : str
+    counts : Counts
+        Of all of them.
+    """
+
+    kind: str
+    metric: str
+    candidate: str
+    counts: Counts
+
+
+@dataclass(frozen=True)
 class AuditRecords(Document):
     """What an audit holds; `Audit` says what each of it is, and shows it."""
 
     _KIND = "an audit"
-    _LATER = frozenset({"n_partial"})
+    _LATER = frozenset({"n_partial", "counted"})
 
     metrics: tuple[str, ...]
     candidates: tuple[str, ...]
@@ -216,6 +167,7 @@ class AuditRecords(Document):
     envy_freeness: tuple[GainRecord, ...]
     truthfulness: tuple[GainRecord, ...]
     n_partial: int = 0
+    counted: tuple[Counted, ...] = ()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -223,6 +175,13 @@ class AuditRecords(Document):
         audit = super().from_dict(data)
         check_audit(audit)
         return audit
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as JSON can hold it; `counted` only where something is."""
+        data = super().to_dict()
+        if not self.counted:
+            del data["counted"]
+        return data
 
     def summary(self) -> tuple[SummaryRecord, ...]:
         """Return one record per metric and candidate: the block of the paper's Table 1.
@@ -238,41 +197,49 @@ class AuditRecords(Document):
             for candidate in self.candidates
         )
 
+    def tally(self, kind: str, metric: str, candidate: str) -> Counts | None:
+        """Return the verdicts of a kind of comparison, also where only the worst are listed.
+
+        Parameters
+        ----------
+        kind : {"rationality", "envy_freeness", "truthfulness", "misreports"}
+            Misreports are those of a whole group, among the reports of truthfulness.
+        metric, candidate : str
+        """
+        for found in self.counted:
+            if (found.kind, found.metric, found.candidate) == (kind, metric, candidate):
+                return found.counts
+        table = self.truthfulness if kind == "misreports" else getattr(self, kind)
+        records = of_model(table, metric, candidate)
+        if kind == "misreports":
+            groups = set(self.groups)
+            records = [r for r in records if r.other in groups]
+        return count_verdicts(records)
+
     def _summarize(self, metric: str, candidate: str) -> SummaryRecord:
         """Sum up one candidate by one metric."""
+        wanted = (metric, candidate, None)
+        (whole,) = (r for r in self.risks if (r.metric, r.candidate, r.group) == wanted)
+        gain = next((r.gain for r in of_model(self.overall, metric, candidate)), None)
+        known = [r for r in of_model(self.rationality, metric, candidate) if r.gain is not None]
+        best = max(known, key=lambda r: r.gain or 0.0, default=None)
+        worst = min(known, key=lambda r: r.gain or 0.0, default=None)
 
-        def mine(records: Sequence[Any]) -> list[Any]:
-            return [r for r in records if (r.metric, r.candidate) == (metric, candidate)]
+        def tally(kind: str) -> Counts | None:
+            return self.tally(kind, metric, candidate)
 
-        (whole,) = (r for r in mine(self.risks) if r.group is None)
-        gain = next((r.gain for r in mine(self.overall)), None)
-        envy = mine(self.envy_freeness)
-        if not envy:  # of the routing: misreports of a whole group, among all reports
-            envy = [r for r in mine(self.truthfulness) if r.other in self.groups]
-        known = [r for r in mine(self.rationality) if r.gain is not None]
-        best = max(known, key=lambda r: r.gain, default=None)
-        worst = min(known, key=lambda r: r.gain, default=None)
         return SummaryRecord(
             metric=metric,
             candidate=candidate,
             n=whole.n,
             risk=whole.risk,
             gain=gain,
-            best_gain=best and best.gain,
-            best_group=best and best.group,
-            worst_gain=worst and worst.gain,
-            worst_group=worst and worst.group,
-            rationality=_count(mine(self.rationality)),
-            envy_freeness=_count(envy),
-            truthfulness=_count(mine(self.truthfulness)),
+            best_gain=None if best is None else best.gain,
+            best_group=None if best is None else best.group,
+            worst_gain=None if worst is None else worst.gain,
+            worst_group=None if worst is None else worst.group,
+            rationality=tally("rationality"),
+            # of the routing: misreports of a whole group, among all reports
+            envy_freeness=tally("envy_freeness") or tally("misreports"),
+            truthfulness=tally("truthfulness"),
         )
-
-
-def _count(records: Sequence[GainRecord]) -> Counts | None:
-    """Count verdicts; None if nothing was asked."""
-    if not records:
-        return None
-    same = sum(record.verdict == "same" for record in records)
-    verdicts = [record.verdict for record in records if record.p_gain is not None]
-    gains, violations, open_ = (verdicts.count(v) for v in ("gain", "violation", "undetermined"))
-    return Counts(gains, violations, open_, len(records) - len(verdicts) - same, same)

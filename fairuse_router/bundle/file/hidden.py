@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.audit.audit import Audit
+from fairuse_router.audit.bounded import bounded
 from fairuse_router.routing.honest import HonestGain, HonestGains
 from fairuse_router.routing.table import RoutingTable
 
@@ -96,7 +97,8 @@ def write_audit(audit: Audit | None, hidden: frozenset[str], min_cell: int) -> A
     order = sorted(rows, key=rows.__getitem__)
     small = [name for name in order if rows[name] < min_cell]
     small = order[:2] if len(small) == 1 else small
-    return suppress(audit.to_dict(), hidden | frozenset(small), min_cell)
+    hidden = hidden | frozenset(small)
+    return suppress(bounded(audit, hidden).to_dict(), hidden, min_cell)
 
 
 def write_honest(honest: HonestGains | None, hidden: frozenset[str]) -> Any:
