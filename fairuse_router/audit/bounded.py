@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from fairuse_router.audit.audit import Audit
-from fairuse_router.audit.gain_table import GainRecord, count_verdicts, distinct, of_model
+from fairuse_router.audit.gain_table import Block, GainTable, by_model, count_verdicts, joined
 from fairuse_router.audit.records import Counted
 
 __all__ = ["bounded"]
@@ -16,13 +18,13 @@ _FEW = 400  # comparisons that are listed one and all: those of 20 groups
 _WORST = 20
 
 
-def bounded(audit: Audit, hidden: Collection[str] = ()) -> Audit:
+def bounded(audit: Audit, hidden: Sequence[str] = ()) -> Audit:
     """Return an audit that grows with the groups, not with their pairs.
 
     Parameters
     ----------
     audit : Audit
-    hidden : collection of str, default=()
+    hidden : sequence of str, default=()
         Groups of which nothing is told; their comparisons count as not tested.
 
     Returns
@@ -32,52 +34,43 @@ def bounded(audit: Audit, hidden: Collection[str] = ()) -> Audit:
         candidate by each metric and its worst comparison, truthfulness also the worst of every
         group; `Audit.summary` counts them all.
     """
-    hidden = frozenset(hidden)
-    kept: dict[str, list[GainRecord]] = {}
+    kept: dict[str, list[Block]] = {}
     counted = list(audit.counted)
     for kind in ("envy_freeness", "truthfulness"):
-        records: Sequence[GainRecord] = getattr(audit, kind)
         kept[kind] = []
-        for metric, candidate in distinct(records, "metric", "candidate"):
-            own = of_model(records, metric, candidate)
-            if len(own) <= _FEW:
-                kept[kind] += own
+        for metric, candidate, blocks in by_model(getattr(audit, kind)):
+            whole = joined(blocks)
+            if len(whole) <= _FEW:
+                kept[kind] += blocks
                 continue
-            own = list(own)
-            told = [_untold(r) if r.group in hidden or r.other in hidden else r for r in own]
-            groups = set(audit.groups)
-            families = [(kind, told)]
+            told = whole.untold(_among(whole.groups, hidden) | _among(whole.others, hidden))
+            families = {kind: told}
             if kind == "truthfulness":
-                families.append(("misreports", [r for r in told if r.other in groups]))
-            for name, family in families:
-                counts = count_verdicts(family)
+                among = np.flatnonzero(_among(told.others, audit.groups))
+                families["misreports"] = told.take(among)
+            for name, family in families.items():
+                counts = count_verdicts(GainTable([family]))
                 if counts is not None:
                     counted.append(Counted(name, metric, candidate, counts))
-            kept[kind] += _worst(told, each=kind == "truthfulness")
+            kept[kind].append(told.take(_worst(told, each=kind == "truthfulness")))
     if len(counted) == len(audit.counted):
         return audit
-    lists: dict[str, Any] = {kind: tuple(records) for kind, records in kept.items()}
+    lists: dict[str, Any] = {kind: GainTable(blocks) for kind, blocks in kept.items()}
     return replace(audit, counted=tuple(counted), **lists)
 
 
-def _untold(record: GainRecord) -> GainRecord:
-    """A comparison of which nothing is told."""
-    nothing: dict[str, Any] = dict.fromkeys(("gain", "low", "high"))
-    nothing |= dict.fromkeys(("p_gain", "p_violation", "p_corrected"))
-    return replace(record, verdict="undetermined", **nothing)
+def _among(names: Sequence[str | None], some: Sequence[str]) -> np.ndarray:
+    """Which names are among some."""
+    return np.isin(np.asarray(names, dtype=str), np.asarray(some, dtype=str))
 
 
-def _worst(records: list[GainRecord], each: bool) -> list[GainRecord]:
-    """The worst of a family, in its own order."""
-    order = sorted(
-        (i for i, r in enumerate(records) if r.gain is not None),
-        key=lambda i: (records[i].verdict != "violation", records[i].gain or 0.0),
-    )
-    bad = [i for i in order if records[i].verdict == "violation"]
-    chosen = {*order[:1], *bad[:_WORST]}
+def _worst(block: Block, each: bool) -> np.ndarray:
+    """Index of the worst of a family, in its own order."""
+    gain, bad = block.numbers["gain"], block.verdict == "violation"
+    order = np.lexsort((gain, ~bad))
+    order = order[~np.isnan(gain[order])]
+    chosen = [order[:1], order[bad[order]][:_WORST]]
     if each:
-        first: dict[str | None, int] = {}
-        for i in order:
-            first.setdefault(records[i].group, i)
-        chosen |= set(first.values())
-    return [records[i] for i in sorted(chosen)]
+        names = np.asarray(block.groups, dtype=str)[order]
+        chosen.append(order[np.unique(names, return_index=True)[1]])
+    return np.unique(np.concatenate(chosen))

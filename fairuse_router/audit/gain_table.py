@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, overload
 
 import numpy as np
@@ -150,6 +150,25 @@ class Block:
             for k, i in enumerate(index.tolist())
         ]
 
+    def take(self, rows: np.ndarray) -> Block:
+        """Return some comparisons as a block."""
+        return replace(
+            self,
+            groups=[self.groups[i] for i in rows.tolist()],
+            others=[self.others[i] for i in rows.tolist()],
+            numbers={name: values[rows] for name, values in self.numbers.items()},
+            verdict=self.verdict[rows],
+            reason=self.reason[rows],
+        )
+
+    def untold(self, rows: np.ndarray) -> Block:
+        """Return it without the numbers of comparisons that a mask names, which are not told."""
+        numbers = {
+            name: values if name in _WHOLE else np.where(rows, np.nan, values)
+            for name, values in self.numbers.items()
+        }
+        return replace(self, numbers=numbers, verdict=np.where(rows, "undetermined", self.verdict))
+
 
 def _none_for_nan(values: np.ndarray, whole: bool) -> list[Any]:
     """Numbers as records hold them."""
@@ -211,6 +230,44 @@ def of_model(records: Sequence[GainRecord], metric: str, candidate: str) -> Sequ
         wanted = (metric, candidate)
         return GainTable(b for b in records.blocks if (b.metric, b.candidate) == wanted)
     return [r for r in records if (r.metric, r.candidate) == (metric, candidate)]
+
+
+def by_model(records: Sequence[GainRecord]) -> Iterator[tuple[str, str, list[Block]]]:
+    """Yield metric, candidate and blocks of their comparisons."""
+    blocks = records.blocks if isinstance(records, GainTable) else [_block(r) for r in records]
+    for metric, candidate in dict.fromkeys((b.metric, b.candidate) for b in blocks):
+        yield (
+            metric,
+            candidate,
+            [b for b in blocks if (b.metric, b.candidate) == (metric, candidate)],
+        )
+
+
+def _block(record: GainRecord) -> Block:
+    """One comparison as a block."""
+    told = {name: getattr(record, name) for name in _NUMBERS}
+    return Block(
+        record.metric,
+        record.candidate,
+        record.test,
+        [record.group],
+        [record.other],
+        {name: np.array([np.nan if v is None else v], float) for name, v in told.items()},
+        np.array([record.verdict]),
+        np.array([record.reason]),
+    )
+
+
+def joined(blocks: Sequence[Block]) -> Block:
+    """Blocks of one metric, candidate and test as one."""
+    return replace(
+        blocks[0],
+        groups=[group for block in blocks for group in block.groups],
+        others=[other for block in blocks for other in block.others],
+        numbers={k: np.concatenate([b.numbers[k] for b in blocks]) for k in _NUMBERS},
+        verdict=np.concatenate([block.verdict for block in blocks]),
+        reason=np.concatenate([block.reason for block in blocks]),
+    )
 
 
 def without_candidate(records: Sequence[GainRecord], candidate: str) -> Sequence[GainRecord]:

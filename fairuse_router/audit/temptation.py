@@ -89,7 +89,8 @@ def temptations(audit: AuditRecords, candidate: str = "routed") -> tuple[Temptat
             "fit, router.audit_, never does; use router.audit(X, y) on other rows: pass "
             "router.audit(X_test, y_test)."
         )
-    return tuple(_of_group(metric, group, found) for (metric, group), found in records.items())
+    keys = [(metric, group) for metric in audit.metrics for group in audit.groups]
+    return tuple(_of_group(*key, records[key]) for key in keys if key in records)
 
 
 def _of_group(metric: str, group: str, records: list[GainRecord]) -> Temptation:

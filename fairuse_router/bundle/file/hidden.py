@@ -98,7 +98,7 @@ def write_audit(audit: Audit | None, hidden: frozenset[str], min_cell: int) -> A
     small = [name for name in order if rows[name] < min_cell]
     small = order[:2] if len(small) == 1 else small
     hidden = hidden | frozenset(small)
-    return suppress(bounded(audit, hidden).to_dict(), hidden, min_cell)
+    return suppress(bounded(audit, sorted(hidden)).to_dict(), hidden, min_cell)
 
 
 def write_honest(honest: HonestGains | None, hidden: frozenset[str]) -> Any:
