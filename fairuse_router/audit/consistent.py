@@ -30,6 +30,11 @@ def check_audit(audit: Any) -> None:
     _require(0 < audit.alpha < 1, f"alpha is {audit.alpha}")
     _require(min(audit.n, audit.n_partial) >= 0, "it has fewer rows than none")
     _check_risks(audit)
+    for found in audit.counted:
+        known = found.metric in audit.metrics and found.candidate in audit.candidates
+        _require(known, "verdicts are counted of what it does not have")
+        least = min(vars(found.counts).values())
+        _require(least >= 0, "fewer verdicts than none are counted")
     for name in ("overall", "rationality", "envy_freeness", "truthfulness"):
         records = getattr(audit, name)
         _check_subjects(audit, records)
