@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from types import NoneType, UnionType
 from typing import Any, BinaryIO, ClassVar, Self, get_args, get_origin, get_type_hints
 
 _MALFORMED = (KeyError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+_HALF_SIGNS = re.compile("[\ud800-\udfff]")  # surrogates, which no file of text holds
 _INFINITE = {"inf": math.inf, "-inf": -math.inf}
 
 
@@ -62,8 +64,9 @@ class Document(Written):
 
 
 def write_json(data: Any, indent: int | None = None) -> str:
-    """JSON text with sorted keys; infinities and NaN are refused."""
-    return json.dumps(data, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    """JSON text with sorted keys; infinities and NaN are refused, and halves of signs escaped."""
+    text = json.dumps(data, indent=indent, sort_keys=True, allow_nan=False, ensure_ascii=False)
+    return _HALF_SIGNS.sub(lambda half: f"\\u{ord(half[0]):04x}", text)
 
 
 def read_json(text: str) -> Any:

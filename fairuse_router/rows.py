@@ -16,6 +16,7 @@ from fairuse_router.inference.compare import Rows
 from fairuse_router.levels import is_missing
 from fairuse_router.tables import InputColumn
 
+MAX_GROUPS = 5_000  # an audit compares every pair of them
 Codes = NDArray[np.int64]
 Places = NDArray[np.int64]  # rows by their place in a table
 
@@ -145,8 +146,8 @@ class Columns:
         Raises
         ------
         ValueError
-            For columns that are not there, named twice, or of more than `max_levels` levels, and if
-            no feature is left.
+            For columns that are not there, named twice, or of more than `max_levels` levels, for
+            more than 5,000 groups, and if no feature is left.
         """
         schema = GroupSchema.from_table(
             table,
@@ -155,6 +156,12 @@ class Columns:
             handle_unknown=handle_unknown,
             max_levels=max_levels,
         )
+        if schema.n_groups > MAX_GROUPS:
+            raise ValueError(
+                f"group_attributes={list(schema.attributes)} span {schema.n_groups:,} groups; at "
+                f"most {MAX_GROUPS:,} can be compared with each other. Use fewer attributes, or "
+                "merge levels into bands or regions."
+            )
         only = None
         if audit_only is not None:
             only = GroupSchema.from_table(
@@ -310,6 +317,7 @@ def check_outcomes(y: Any, n: int) -> NDArray[Any]:
             f"{len(y)}."
         )
     gaps = [is_missing(v) for v in y.tolist()] if y.dtype.kind in "Of" else []
+    gaps = np.isnat(y).tolist() if y.dtype.kind in "mM" else gaps
     if any(gaps):
         raise ValueError(
             f"Input y contains NaN or None in {sum(gaps)} of {n} rows. Drop the rows without a "
@@ -329,8 +337,14 @@ def learn_classes(y: NDArray[Any], template: Any, generic: Any) -> NDArray[Any]:
         For a target that is no classes, or one class, or rows that are marked as unlabelled.
     """
     from sklearn.semi_supervised import LabelPropagation, LabelSpreading, SelfTrainingClassifier
-    from sklearn.utils.multiclass import check_classification_targets
+    from sklearn.utils.multiclass import check_classification_targets, type_of_target
 
+    if y.dtype == object and type_of_target(y) == "unknown":
+        kinds = sorted({type(label).__name__ for label in y.tolist()})
+        raise ValueError(
+            f"Unknown label type: y holds labels of the type {' and '.join(kinds)}. Give all "
+            "labels one type, text or number, such as by y.astype(str)."
+        )
     check_classification_targets(y)
     unlabelled = (SelfTrainingClassifier, LabelPropagation, LabelSpreading)
     inside = [template, *template.get_params(deep=True).values()]
@@ -355,7 +369,7 @@ def learn_classes(y: NDArray[Any], template: Any, generic: Any) -> NDArray[Any]:
 def to_target(y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any]:
     """Index of each label in the classes; y itself for a regression."""
     if classes is None:
-        return y.astype(np.float64)
+        return _numbers(y)
     index = {label: i for i, label in enumerate(classes.tolist())}
     unknown = sorted({str(v) for v in y.tolist() if v not in index})
     if unknown:
@@ -363,6 +377,20 @@ def to_target(y: NDArray[Any], classes: NDArray[Any] | None) -> NDArray[Any]:
             f"y has labels that the models do not know: {unknown[:5]}. Known: {classes.tolist()}."
         )
     return np.array([index[v] for v in y.tolist()], dtype=np.int64)
+
+
+def _numbers(y: NDArray[Any]) -> NDArray[np.float64]:
+    """The target of a regression."""
+    what = {"m": "durations", "M": "dates", "c": "complex numbers"}.get(y.dtype.kind)
+    try:
+        if what is None:
+            return y.astype(np.float64)
+    except (TypeError, ValueError):
+        what = f"{y.tolist()[0]!r}, a {type(y.tolist()[0]).__name__}"
+    raise ValueError(
+        f"y holds {what}; a regression predicts numbers. Convert y, such as to the days since a "
+        "date, or pass a classifier."
+    )
 
 
 def check_weight(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
@@ -379,8 +407,8 @@ def check_weight(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
         raise ValueError("sample_weight contains NaN or infinity. Give every row a finite weight.")
     if (weight < 0).any() or not weight.any():
         raise ValueError(
-            "sample_weight must be non-negative, and not zero in every row; got a minimum of "
-            f"{weight.min()} and a sum of {weight.sum()}."
+            "sample_weight must be non-negative, with at least one weight above zero; got a "
+            f"minimum of {weight.min()} and a sum of {weight.sum()}."
         )
     return weight
 

@@ -142,9 +142,15 @@ def export_bundle(
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
     layout = note_refused(router, table, layout)
     draft = Draft(router, layout, opsets, with_all_candidates(router, candidates == "all"))
-    model, parity = draft.settle(table, tolerance, max_checks)
-    certificate = _certificate(draft, parity, precision, tolerance)
-    _describe(model, draft, certificate, audit, min_cell)
+    try:
+        model, parity = draft.settle(table, tolerance, max_checks)
+        certificate = _certificate(draft, parity, precision, tolerance)
+        _describe(model, draft, certificate, audit, min_cell)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            "A name, level, category or class holds half a sign (a surrogate), which no bundle can "
+            f"hold: {error.object[:100]!r}. Correct it in X or y, and fit again."
+        ) from None
     onnx.checker.check_model(model)
     write_whole(seal(model.SerializeToString(deterministic=True)), path)
     return certificate

@@ -73,8 +73,8 @@ def write_classes(classes: NDArray[Any]) -> dict[str, Any]:
     if classes.dtype.kind in "biuf" and all(_fits_int64(v) for v in labels):
         return {"dtype": classes.dtype.str, "labels": [int(v) for v in labels]}
     raise ValueError(
-        f"y has the classes {labels[:5]}; a bundle holds integers of 64 bits, booleans, "
-        "integral floats or strings. Encode y and fit again."
+        f"y has the classes {[str(label) for label in classes[:5]]}; a bundle holds integers of "
+        "64 bits, booleans, integral floats or strings. Encode y and fit again."
     )
 
 
