@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fairuse_router.router import FairUseRouter
     from fairuse_router.routing import RoutingTable
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Audit": "audit",
