@@ -12,6 +12,7 @@ from fairuse_router import GroupSchema
 from fairuse_router.candidates.blended import blend, is_blend
 from fairuse_router.candidates.candidate import ServedModel
 from fairuse_router.candidates.crossfit import Training, fit_pool
+from fairuse_router.candidates.lattice import Lattice, Reports
 from fairuse_router.candidates.names import halves
 from fairuse_router.candidates.recipes import make_recipes
 from fairuse_router.metrics import get_metric
@@ -32,6 +33,7 @@ def train_pool(
     names: Sequence[str] = POOL,
     seed: int = 0,
     classes: np.ndarray | None = CLASSES,
+    partial: bool = False,
 ) -> tuple[Mapping[str, Any], Evidence, GroupSchema]:
     """Train candidates on all rows and fold by fold, as ``FairUseRouter.fit`` does.
 
@@ -52,6 +54,8 @@ def train_pool(
         Of the folds.
     classes : ndarray of shape (K,) or None, default=array([0, 1])
         None for a regression.
+    partial : bool, default=False
+        Whether multilevel corrects partial reports, too, so that `choose_reports` can choose.
 
     Returns
     -------
@@ -67,9 +71,14 @@ def train_pool(
     rows = TrainingRows(features, groups, y, y, classes, schema.n_groups, codes=codes)
     feature_names = list(features.columns) if hasattr(features, "columns") else None
     recipes = make_recipes(names, estimator, schema, feature_names)
+    lattice = Lattice.of(schema) if partial else None
+    recipes = [replace(r, lattice=lattice) if r.name == "multilevel" else r for r in recipes]
     pool = fit_pool(Training(recipes, random_state=seed), rows)
     metrics = [get_metric("error" if classes is not None else "squared_error")]
-    evidence = Evidence(rows.outcomes, pool.scores, metrics, unavailable=pool.unavailable)
+    reports = None if lattice is None else Reports(lattice, codes)
+    evidence = Evidence(
+        rows.outcomes, pool.scores, metrics, unavailable=pool.unavailable, reports=reports
+    )
     return pool.candidates, evidence, schema
 
 

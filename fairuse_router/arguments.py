@@ -64,6 +64,11 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
     _check_kind(template)
     if router.policy not in POLICIES:
         raise ValueError(f"policy={router.policy!r} is not known. Allowed: {', '.join(POLICIES)}.")
+    if router.partial not in ("lattice", "generic"):
+        raise ValueError(
+            f"partial={router.partial!r} is not allowed: pass 'lattice' (every further answer may "
+            "pay for itself) or 'generic' (whoever withholds anything is served by generic)."
+        )
     if not (isinstance(router.alpha, _NUMBERS) and 0 < router.alpha < 0.5):
         raise ValueError(f"alpha={router.alpha!r} is not allowed: it lies between 0 and 0.5.")
     if not (isinstance(router.price, _NUMBERS) and router.price > 0):

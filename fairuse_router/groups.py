@@ -17,12 +17,40 @@ from fairuse_router import tables
 from fairuse_router.documents import Document
 from fairuse_router.levels import learn_levels, level_text, map_distinct
 
-__all__ = ["MAX_REPORTS", "WITHHELD", "GroupSchema", "level_text"]
+__all__ = ["MAX_REPORTS", "WITHHELD", "Cells", "GroupSchema", "level_text"]
 
 WITHHELD = "?"
 MAX_REPORTS = 1_000_000  # the routing table is one dense array over the reports
 
 Codes = NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """The reports that tell some attributes, and withhold all others, numbered from 0 in C order.
+
+    Parameters
+    ----------
+    told : tuple of int
+        The attributes, by position.
+    reports : ndarray of int64, shape (c,)
+        Numbers of these reports in the grid.
+    sizes : tuple of int
+        Levels of the told attributes.
+    """
+
+    told: tuple[int, ...]
+    reports: Codes
+    sizes: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.reports)
+
+    def of(self, codes: Codes) -> Codes:
+        """Cell of each report of codes [n, k], shape (n,); -1 where it withholds what they tell."""
+        part = codes[:, list(self.told)]
+        ids = np.ravel_multi_index(tuple(np.maximum(part - 1, 0).T), self.sizes)
+        return np.where((part > 0).all(axis=1), ids, -1)
 
 
 @dataclass(frozen=True)
@@ -177,6 +205,21 @@ class GroupSchema(Document):
         sizes = [len(levels) for levels in self.levels]
         cells = np.array(list(itertools.product(*choices)), dtype=np.int64)
         return np.ravel_multi_index(tuple(cells.T), sizes)
+
+    def cells(self, told: Sequence[int]) -> Cells:
+        """Return the reports that tell these attributes and no others, in the order of groups.
+
+        Examples
+        --------
+        >>> schema = GroupSchema(("sex", "age"), (0, 1), (("F", "M"), ("<60", "60+")))
+        >>> [schema.report_name(schema.report_codes[r]) for r in schema.cells([1]).reports]
+        ['?, <60', '?, 60+']
+        """
+        sizes = tuple(len(self.levels[j]) for j in told)
+        codes = np.zeros((math.prod(sizes), len(self.levels)), dtype=np.int64)
+        inner = np.stack(np.unravel_index(np.arange(len(codes)), sizes), axis=1) + 1
+        codes[:, list(told)] = inner
+        return Cells(tuple(told), self.report_ids(codes), sizes)
 
     # text
     def report_texts(self, code: Iterable[int]) -> tuple[str, ...]:

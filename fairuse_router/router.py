@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
-from sklearn.utils import get_tags
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
 from fairuse_router.arguments import check_settings, check_threshold, refuse_fit_params
 from fairuse_router.audit.monitor import Reference
+from fairuse_router.audit.partial import records_of_partial
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
+from fairuse_router.audit.seen import fingerprints
 from fairuse_router.audit.selection import audit_choices, group_records, warn_of_moved_shares
 from fairuse_router.audit.watched import Watched, score_of
 from fairuse_router.candidates.crossfit import Training, fit_pool
@@ -26,10 +27,10 @@ from fairuse_router.candidates.prefit import prefit_candidates
 from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
 from fairuse_router.metrics import Metric, at_threshold, settle
-from fairuse_router.routing.choosing import choose_routes, part_rows
+from fairuse_router.routing.choosing import choose_routes, part_rows, why_partial_are_generic
 from fairuse_router.routing.deployment import Deployment
 from fairuse_router.routing.honest import honest_gains
-from fairuse_router.routing.policies.evidence import Choice, Evidence, Settings, served_scores
+from fairuse_router.routing.policies.evidence import Chosen, Settings, served_scores
 from fairuse_router.routing.table import RoutingTable
 from fairuse_router.rows import (
     Columns,
@@ -92,7 +93,11 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         vain 1. Metrics of labels, such as the error, are of these labels. None: as models predict.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
-        decoupled model is trained. Smaller groups are served by generic.
+        decoupled model is trained. Smaller groups are served by generic, or as if they told less.
+    partial : {"lattice", "generic"}, default="lattice"
+        Who serves reports that withhold a part: ``"lattice"`` fits a multilevel correction for
+        every subset of the attributes, and every further answer must pay for itself, see
+        `choose_on_lattice`; ``"generic"`` serves them by generic.
     withheld : str or None, default="?"
         The text that withholds an attribute. Missing values always do. None makes ``"?"`` an
         ordinary level.
@@ -180,6 +185,7 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         price: float = 2.0,
         threshold: float | str | None = None,
         min_group_size: int = 20,
+        partial: str = "lattice",
         withheld: str | None = WITHHELD,
         handle_unknown: str = "error",
         audit_only: Sequence[str | int] | str | int | None = None,
@@ -199,6 +205,7 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         self.price = price
         self.threshold = threshold
         self.min_group_size = min_group_size
+        self.partial = partial
         self.withheld = withheld
         self.handle_unknown = handle_unknown
         self.audit_only = audit_only
@@ -223,7 +230,7 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         ----------
         X : array or dataframe of shape (n, d)
             Features and group columns. Rows that withhold an attribute train generic, and are
-            evidence for no group.
+            evidence for no group, but for the reports that they sent.
         y : array-like of shape (n,)
             Class labels.
         sample_weight : array-like of shape (n,), default=None
@@ -256,12 +263,12 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
         pool = self._fit_pool(table, seen, cv, metric)
         settings = Settings(self.min_group_size, self.alpha, self.price)
-        choices, evidence = choose_routes(self.policy, pool, seen, opened, metric, settings)
+        chosen = choose_routes(self.policy, pool, seen, opened, metric, settings)
         audited = seen if opened is None else opened
-        self._audit_choices(choices, evidence, audited.by, opened is not None)
-        warn_of_moved_shares(choices, evidence, self.schema_, self.threshold_)
-        self._deploy(choices, evidence, pool, rows)
-        self._remember(choices, evidence, rows, audited)
+        self._audit_choices(chosen, audited.by, opened is not None)
+        warn_of_moved_shares(chosen.groups, chosen.evidence, self.schema_, self.threshold_)
+        self._deploy(chosen, pool, rows)
+        self._remember(chosen, rows, audited)
         return self
 
     def with_table(self, table: RoutingTable) -> FairUseRouter:
@@ -318,7 +325,9 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
             fitted = prefit_candidates(self.candidates, table, rows.codes, self.schema_)
             return Pool.of_fitted(fitted, rows, [metric])
         training = Training(
-            plan_recipes(self.candidates, self.policy, self.estimator, self.columns_, table),
+            plan_recipes(
+                self.candidates, self.policy, self.estimator, self.columns_, table, self.partial
+            ),
             cv=cv,
             min_group_size=self.min_group_size,
             envy=[metric],
@@ -328,10 +337,9 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         )
         return fit_pool(training, rows)
 
-    def _audit_choices(
-        self, choices: list[Choice], evidence: Evidence, by: Grouping | None, opened: bool
-    ) -> None:
+    def _audit_choices(self, chosen: Chosen, by: Grouping | None, opened: bool) -> None:
         """Audit the choices on the rows that they rest on, and correct their gains for that."""
+        choices, evidence = chosen.groups, chosen.evidence
         which = OPENED if opened else OUT_OF_FOLD
         self.audit_ = audit_choices(choices, evidence, self.schema_, which)
         self.audit_only_ = self.honest_gains_ = None
@@ -344,29 +352,26 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
                 self.policy, evidence, names, n_resamples=self.n_resamples, seed=seed
             )
 
-    def _deploy(
-        self, choices: list[Choice], evidence: Evidence, pool: Pool, rows: TrainingRows
-    ) -> None:
+    def _deploy(self, chosen: Chosen, pool: Pool, rows: TrainingRows) -> None:
         """Put models and routes together, with what is known of each group."""
-        self.class_counts_ = rows.class_counts
+        self.class_counts_, self._seen = rows.class_counts, fingerprints(rows)
         self.candidates_ = dict(pool.candidates)
-        records = group_records(choices, evidence, self.schema_, rows.group_sizes, self.audit_)
         self.routing_table_ = RoutingTable.from_choices(
             self.schema_,
-            records,
+            group_records(chosen, self.schema_, rows.group_sizes, self.audit_),
             policy=self.policy,
-            metric=evidence.metric.name,
+            metric=chosen.evidence.metric.name,
             alpha=self.alpha,
+            partial=records_of_partial(chosen, rows),
+            note=why_partial_are_generic(self.partial, self.policy, self.schema_, pool),
         )
         self.deployment_ = Deployment(
             self.candidates_, self.routing_table_, self._classes, self.threshold_
         )
 
-    def _remember(
-        self, choices: list[Choice], evidence: Evidence, rows: TrainingRows, judged: TrainingRows
-    ) -> None:
+    def _remember(self, chosen: Chosen, rows: TrainingRows, judged: TrainingRows) -> None:
         """Keep what monitoring compares with: reports of all rows, scores out of fold."""
-        served = served_scores(choices, evidence)
+        served = served_scores(chosen.groups, chosen.evidence, chosen.partial)
         routes = self.routing_table_.look_up(judged.codes)
         scores = score_of(served.predictions)
         known = Reference.of(
@@ -378,15 +383,3 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
             groups=rows.group_sizes,
             withheld=np.asarray((rows.codes == 0).sum(axis=0)),
         )
-
-    # what scikit-learn asks
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        inner = get_tags(self._template())
-        tags.estimator_type = inner.estimator_type
-        tags.classifier_tags = inner.classifier_tags
-        tags.regressor_tags = inner.regressor_tags
-        tags.target_tags.required = True
-        tags.input_tags.string = True
-        tags.input_tags.allow_nan = inner.input_tags.allow_nan
-        return tags

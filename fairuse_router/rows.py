@@ -440,7 +440,7 @@ def warn_of_small_groups(rows: TrainingRows, min_group_size: int) -> None:
     if largest < min_group_size:
         warnings.warn(
             f"No group has min_group_size={min_group_size} rows (the largest has {largest}): "
-            "generic serves everyone.",
+            "generic serves every group that no coarser report serves.",
             UserWarning,
             stacklevel=4,
         )

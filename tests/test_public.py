@@ -32,6 +32,8 @@ INSIDE = {
     ("pool", "fairuse_router.candidates.candidate", "ServedModel"),
     ("pool", "fairuse_router.candidates.crossfit", "Training"),
     ("pool", "fairuse_router.candidates.crossfit", "fit_pool"),
+    ("pool", "fairuse_router.candidates.lattice", "Lattice"),
+    ("pool", "fairuse_router.candidates.lattice", "Reports"),
     ("pool", "fairuse_router.candidates.names", "halves"),
     ("pool", "fairuse_router.candidates.recipes", "make_recipes"),
     ("pool", "fairuse_router.rows", "TrainingRows"),

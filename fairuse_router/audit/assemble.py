@@ -62,8 +62,30 @@ class Source(Protocol):
         """Compare truth to the deployed routing with every other report, if it was asked."""
 
 
+@dataclass(frozen=True)
+class Named:
+    """Groups that are no cells of a schema, by their names.
+
+    Parameters
+    ----------
+    attributes, names : tuple of str
+    """
+
+    attributes: tuple[str, ...]
+    names: tuple[str, ...]
+
+    @property
+    def n_groups(self) -> int:
+        """Number of groups m."""
+        return len(self.names)
+
+    def group_names(self) -> list[str]:
+        """One line per group."""
+        return list(self.names)
+
+
 def assemble(
-    source: Source, metrics: Sequence[Metric], schema: GroupSchema, testing: AuditSettings
+    source: Source, metrics: Sequence[Metric], schema: GroupSchema | Named, testing: AuditSettings
 ) -> Audit:
     """Ask the source for every comparison, and draw the verdicts.
 
@@ -71,7 +93,7 @@ def assemble(
     ----------
     source : Source
     metrics : sequence of Metric
-    schema : GroupSchema
+    schema : GroupSchema or Named
     testing : AuditSettings
 
     Returns

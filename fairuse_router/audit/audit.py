@@ -59,14 +59,31 @@ class Audit(AuditRecords):
         Gains, under the deployed routing, of a group's own report over every other, withholding
         included; empty where nobody was asked under other reports, as in ``router.audit_``.
     n_partial : int, default=0
-        Rows that withhold something, which are left out.
+        Rows that withhold something, which are left out of all the above.
     counted : tuple of Counted, default=()
         Verdicts of all comparisons of a family of which only the worst are listed, as in a bundle
         of many groups; `summary` is by these.
+    everybody : Audit or None
+        If there are any: generic and the routing on all rows, by whether they tell everything.
+    withheld : Audit or None
+        Generic and the routing on the rows that withhold something, by the report that was sent;
+        its truthfulness is over all other reports.
     """
 
+    _LATER = AuditRecords._LATER | {"everybody", "withheld"}
+
+    everybody: Audit | None = None
+    withheld: Audit | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; without rows that withhold where there are none."""
+        data = super().to_dict()
+        return {
+            k: v for k, v in data.items() if v is not None or k not in ("everybody", "withheld")
+        }
+
     def __str__(self) -> str:
-        return display.audit_text(self)
+        return display.audit_text(self, self.everybody, self.withheld)
 
     def interventions(
         self, candidate: str | None = None, *, decoupled: str = "decoupled", rule: str = "estimate"
@@ -206,4 +223,4 @@ def without_routing(audit: Audit) -> Audit:
         for name in ("risks", "counted")
     }
     candidates = tuple(name for name in audit.candidates if name != ROUTED)
-    return replace(audit, candidates=candidates, **kept)
+    return replace(audit, candidates=candidates, everybody=None, withheld=None, **kept)

@@ -17,7 +17,8 @@ from fairuse_router.audit.audit import Audit, without_routing
 from fairuse_router.audit.deployed import audit_deployed
 from fairuse_router.audit.monitor import Reference
 from fairuse_router.audit.reaudit import Reaudit, reaudit
-from fairuse_router.audit.records import REAUDIT
+from fairuse_router.audit.records import HELD_OUT, REAUDIT
+from fairuse_router.audit.seen import evidence_of
 from fairuse_router.metrics import at_threshold, get_metric
 from fairuse_router.routing.deployed import Deployed
 from fairuse_router.routing.table import RoutingTable
@@ -72,14 +73,16 @@ class Audited(Deployed):
         -------
         Audit
             Rationality and envy-freeness of every candidate and of the routing, and truthfulness
-            of the routing over all reports.
+            of the routing over all reports. Its `evidence` says so if rows are of training, and is
+            then no claim.
         """
         table, rows = self._labelled(X, y, sample_weight, clusters)
         others = None if by is None else self.columns_.grouping(table, by)
         chosen = read_metrics(self.metric if metrics is None else metrics)
         chosen = [at_threshold(metric, self.threshold_) for metric in chosen]
         level = self.alpha if alpha is None else alpha
-        testing = AuditSettings(level, correction, tests, n_resamples)
+        evidence = evidence_of(getattr(self, "_seen", None), rows, HELD_OUT)
+        testing = AuditSettings(level, correction, tests, n_resamples, rows=evidence)
         return audit_deployed(self.deployment_, rows, chosen, testing, others)
 
     def reaudit(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from fairuse_router.audit.arguments import AuditSettings
-from fairuse_router.audit.assemble import Compared, assemble
+from fairuse_router.audit.assemble import Compared, Named, assemble
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.judge import Comparisons
 from fairuse_router.candidates.names import GENERIC, ROUTED
@@ -54,7 +54,7 @@ class Routing:
 
 def audit_rows(
     evidence: Evidence,
-    schema: GroupSchema,
+    schema: GroupSchema | Named,
     testing: AuditSettings | None = None,
     routing: Routing | None = None,
 ) -> Audit:
@@ -67,7 +67,7 @@ def audit_rows(
         it, and which groups a candidate cannot serve. Rows of group -1, and rows for which the
         baseline was not asked, do not count. `Scores.misreports` bring envy-freeness: sums alone
         are kept of them, from which nothing can be resampled.
-    schema : GroupSchema
+    schema : GroupSchema or Named
         Names the m groups.
     testing : AuditSettings, default=None
         None: as its defaults are.
@@ -118,7 +118,9 @@ def count_rows(mask: np.ndarray, weight: np.ndarray | None) -> int:
     return int((mask if weight is None else mask & (weight > 0)).sum())
 
 
-def _check(rows: Rows, scores: Mapping[str, Scores], schema: GroupSchema, baseline: str) -> None:
+def _check(
+    rows: Rows, scores: Mapping[str, Scores], schema: GroupSchema | Named, baseline: str
+) -> None:
     """Refuse arrays that do not fit each other."""
     if not isinstance(baseline, str) or baseline not in scores:
         raise ValueError(f"baseline={baseline!r} is not among the candidates {sorted(scores)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fairuse_router.audit.audit import Audit
+from fairuse_router.audit.records import OF_TRAINING
 from fairuse_router.routing.grid import RoutingGrid
 
 
@@ -14,7 +15,7 @@ def check_claim(audit: object, table: RoutingGrid, selection: Audit | None) -> N
     TypeError
         If it is no Audit.
     ValueError
-        If it is of other groups, or of the rows that chose the routes.
+        If it is of other groups, of the rows that chose the routes, or of rows of training.
     """
     if not isinstance(audit, Audit):
         raise TypeError(
@@ -25,6 +26,11 @@ def check_claim(audit: object, table: RoutingGrid, selection: Audit | None) -> N
         raise ValueError(
             f"audit has the groups {list(audit.groups)}; the router's are {list(names)}. Pass "
             "router.audit(X_test, y_test)."
+        )
+    if audit.evidence.endswith(OF_TRAINING):
+        raise ValueError(
+            f"audit is of {audit.evidence}: the models have seen them. Pass router.audit(X_test, "
+            "y_test) on rows that fit was not given, or nothing."
         )
     if audit == selection:
         raise ValueError(

@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from fairuse_router.audit.arguments import AuditSettings, check_target_kind
+from fairuse_router.audit.assemble import Named
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.build import Routing, audit_rows
 from fairuse_router.audit.selection import regrouped
+from fairuse_router.candidates.names import GENERIC
 from fairuse_router.metrics import Metric, Predictions, settle
 from fairuse_router.routing.policies.evidence import Evidence
 from fairuse_router.routing.serving import Serving
@@ -45,7 +47,39 @@ def audit_deployed(
         return audit_rows(regrouped(evidence, by), by.schema, testing, routing)
     under = _UnderReports(deployment, data)
     routing = replace(routing, under=under, route_of=under.routes)
-    return audit_rows(evidence, deployment.table.schema, testing, routing)
+    audit = audit_rows(evidence, deployment.table.schema, testing, routing)
+    if not audit.n_partial:
+        return audit
+    everybody, withheld = _of_all_who_report(deployment, evidence, data, routing, testing)
+    return replace(audit, everybody=everybody, withheld=withheld)
+
+
+def _of_all_who_report(
+    deployment: Serving,
+    evidence: Evidence,
+    data: TrainingRows,
+    routing: Routing,
+    testing: AuditSettings,
+) -> tuple[Audit, Audit]:
+    """Generic and the routing on all rows, and on those that withhold, by the report they sent."""
+    schema, silent = deployment.table.schema, data.groups < 0
+    scores = {GENERIC: replace(evidence.scores[GENERIC], misreports=None)}
+    alone = replace(evidence, scores=scores, unavailable={})
+    told = replace(evidence.rows, groups=silent.astype(np.int64), m=2, unserved=frozenset())
+    names = Named(schema.attributes, ("everything told", "something withheld"))
+    everybody = audit_rows(
+        replace(alone, rows=told), names, testing, replace(routing, under=None, route_of={})
+    )
+    sent = schema.report_ids(data.codes)
+    reports = np.unique(sent[silent])
+    ids = np.where(silent, np.searchsorted(reports, np.where(silent, sent, reports[0])), -1)
+    rows = replace(told, groups=ids, m=len(reports))
+    names = Named(
+        schema.attributes, tuple(schema.report_name(schema.report_codes[r]) for r in reports)
+    )
+    return everybody, replace(
+        audit_rows(replace(alone, rows=rows), names, testing, routing), n_partial=0
+    )
 
 
 class _UnderReports(Mapping[str, Predictions]):

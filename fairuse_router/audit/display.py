@@ -5,12 +5,14 @@ from __future__ import annotations
 from fairuse_router.audit.gain_table import any_same, distinct, of_model, violations
 from fairuse_router.audit.interventions import intervene
 from fairuse_router.audit.records import (
+    OF_TRAINING,
     OUT_OF_FOLD,
     REAUDIT,
     AuditRecords,
     GainRecord,
     InterventionRecord,
 )
+from fairuse_router.candidates.names import ROUTED
 from fairuse_router.grids import Column, Grid, clip, fill, numbers, rows_text
 from fairuse_router.metrics import Metric, named_metric
 
@@ -36,11 +38,19 @@ _CORRECTIONS = {
 }
 
 
-def audit_text(audit: AuditRecords) -> str:
-    """Return the whole view."""
+def audit_text(
+    audit: AuditRecords,
+    everybody: AuditRecords | None = None,
+    withheld: AuditRecords | None = None,
+) -> str:
+    """Return the whole view; of all rows, and of those that withhold, if there are any."""
+    rows = audit.n if everybody is None else everybody.n
+    more = partial_text(audit)
+    if everybody is not None:
+        more = f"; {audit.n_partial:,} of the rows withhold something, and have tables of their own"
     head = (
-        f"Audit on {audit.n:,} {audit.evidence}, {len(audit.groups)} groups by "
-        f"{', '.join(audit.attributes)}{partial_text(audit)}. Gains are over {audit.baseline}, "
+        f"Audit on {rows:,} {audit.evidence}, {len(audit.groups)} groups by "
+        f"{', '.join(audit.attributes)}{more}. Gains are over {audit.baseline}, "
         f"positive is better; worst and best are over groups. "
         f"Intervals {100 * (1 - audit.alpha):g}%, verdicts at {100 * audit.alpha:g}%, "
         f"{_CORRECTIONS[audit.correction]}: counts are "
@@ -50,16 +60,25 @@ def audit_text(audit: AuditRecords) -> str:
         head += ' "=4": in 4 more one model serves both, which is no test.'
     if audit.evidence == OUT_OF_FOLD:
         head += " These rows also chose the routes, which flatters them: no claim."
+    if audit.evidence.endswith(OF_TRAINING):
+        head += " The models have seen rows of training, which flatters them: no claim."
     if audit.evidence == REAUDIT:
         head += " By these rows routes were withdrawn, which flatters the others: no claim."
     blocks = ["\n".join(fill(part) for part in (head, used_tests(audit)) if part)]
     for name in audit.metrics:
         metric = named_metric(name)
+        if everybody is not None:
+            blocks.append(_group_block(everybody, metric, ROUTED, "all rows, by what they tell"))
         note = fill(untested_text(audit, metric))
-        blocks.append("\n".join(filter(None, [_summary_block(audit, metric), note])))
+        which = "" if everybody is None else ", rows that tell everything"
+        blocks.append("\n".join(filter(None, [_summary_block(audit, metric, which), note])))
         shown = ["routed"] if "routed" in audit.candidates else list(audit.candidates)
         blocks += [_group_block(audit, metric, c) for c in shown if c != audit.baseline]
         blocks += _case_blocks(audit, metric)
+        if withheld is not None:
+            title = "rows that withhold, by the report that was sent"
+            blocks.append(_group_block(withheld, metric, ROUTED, title))
+            blocks += _case_blocks(withheld, metric)
     return "\n\n".join(block for block in blocks if block)
 
 
@@ -117,19 +136,23 @@ def interval_text(metric: Metric, low: float | None, high: float | None) -> str:
     return "" if low is None else f"{metric.format_gain(low)} {metric.format_gain(high)}"
 
 
-def _summary_block(audit: AuditRecords, metric: Metric) -> str:
+def _summary_block(audit: AuditRecords, metric: Metric, which: str = "") -> str:
     """One line per candidate."""
     columns = [
         Column("candidate", 14, left=True),
         *numbers({"all": 7, "gain": 8, "worst": 8, "best": 8}),
         *numbers({"rational": 11, "envy-free": 12, "truthful": 12}),
     ]
-    return "\n".join([_title(metric), *Grid(columns, summary_rows(audit, metric)).lines()])
+    return "\n".join(
+        [f"{_title(metric)}{which}", *Grid(columns, summary_rows(audit, metric)).lines()]
+    )
 
 
-def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
+def _group_block(audit: AuditRecords, metric: Metric, candidate: str, by: str = "by group") -> str:
     """One line per group for one candidate."""
-    records = list(of_model(audit.rationality, metric.name, candidate))
+    whole = list(of_model(audit.overall, metric.name, candidate))
+    records = [] if by == "by group" else whole
+    records = [*records, *of_model(audit.rationality, metric.name, candidate)]
     risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
     shown = records
     if len(records) > MOST_GROUPS:
@@ -144,7 +167,7 @@ def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
     ]
     rows = [
         [
-            r.group or "",
+            r.group or "all",
             rows_text(r.n),
             *(metric.format(risks.get((name, r.group))) for name in (audit.baseline, candidate)),
             metric.format_gain(r.gain),
@@ -154,7 +177,7 @@ def _group_block(audit: AuditRecords, metric: Metric, candidate: str) -> str:
         for r in shown
     ]
     head, *table = Grid(columns, rows).lines()
-    lines = [f"{clip(candidate, 60)}, by group", head]
+    lines = [f"{clip(candidate, 60)}, {by}", head]
     for line, r in zip(table, shown, strict=True):
         lines.append(line)
         if r.reason and r.verdict != "same":

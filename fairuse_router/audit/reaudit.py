@@ -27,7 +27,7 @@ _MOST_SHOWN = 20
 
 @dataclass(frozen=True)
 class RouteReview:
-    """What rows from deployment say of one group's route.
+    """What rows from deployment say of the route of one group, or of one partial report.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ class Reaudit(Written):
     Parameters
     ----------
     routes : tuple of RouteReview
-        One per group that another model than generic serves.
+        One per group, then one per partial report with a route of its own, that another model than
+        generic serves; rows that withhold are judged by the report they sent.
     shifts : tuple of Shift
         Group sizes and class rates.
     n, n_partial : int
@@ -149,14 +150,14 @@ class Reaudit(Written):
         moved = [s for s in self.shifts if s.moved]
         tested = sum(s.p is not None for s in self.shifts)
         title = (
-            f"Moved since training: {len(moved)} of {tested} group sizes and class rates (Fisher's "
+            f"Moved since training: {len(moved)} of {tested} shares and class rates (Fisher's "
             f"exact test, Holm at {100 * self.alpha:g}%)."
         )
         if not tested:
-            title = "Whether group sizes and class rates moved cannot be told from these rows."
+            title = "Whether shares and class rates moved cannot be told from these rows."
         yield from wrap(title)
         for s in moved[:_MOST_SHOWN]:
-            what = "share of all rows" if s.kind == "group size" else f"share of class {s.label}"
+            what = "share of all rows" if s.label is None else f"share of class {s.label}"
             yield from wrap(
                 f"{s.group}: {what} from {s.then:.1%} of {s.n_then:,} to {s.now:.1%} of "
                 f"{s.n_now:,} (p = {s.p:.2g})",
@@ -197,16 +198,19 @@ def reaudit(
     metric = settle(metric, data.target, data.classes, data.weight)
     routed = deployment.predictions(features, table.look_up(data.codes))
     generic = deployment.predictions(features, np.zeros(len(data.y), dtype=np.int64))
-    served = table.grid[tuple(table.schema.group_codes.T)] != 0
-    own = np.where((data.groups >= 0) & served[data.groups], data.groups, -1)
-    rows = replace(data.outcomes, groups=own)
+    reports = _routed_reports(table)
+    slots = np.full(table.schema.n_reports, -1, dtype=np.int64)
+    slots[reports] = np.arange(len(reports))
+    own = slots[table.schema.report_ids(data.codes)]
+    rows = replace(data.outcomes, groups=own, m=max(len(reports), 1))
     exact = metric.zero_one and rows.plain
     name = default_test(metric, rows, "exact McNemar" if exact else None)
     test = compare(metric, generic, routed, rows, name, Resampling(alpha))
-    routes = _reviews(table, test, served, alpha, same=metric.name == table.metric)
-    index = {r.group: g for g, r in zip(np.flatnonzero(served).tolist(), routes, strict=True)}
-    violated = {index[r.group]: r for r in routes if r.verdict == "violated"}
-    withdrawn = table.to_generic(
+    routes = _reviews(table, reports, test, alpha, same=metric.name == table.metric)
+    violated = {
+        report: r for report, r in zip(reports, routes, strict=True) if r.verdict == "violated"
+    }
+    withdrawn = table.reports_to_generic(
         {g: _why(r, metric, name) for g, r in violated.items()},
         "withdrawn",
         rows={g: r.n for g, r in violated.items()},
@@ -226,11 +230,21 @@ def reaudit(
     )
 
 
+def _routed_reports(table: RoutingTable) -> list[int]:
+    """Numbers of the reports with routes other than generic: groups, then partial reports."""
+    told = (table.schema.report_codes > 0).all(axis=1)
+    routed = table.grid.ravel() != 0
+    partial = np.flatnonzero(routed & ~told).tolist() if table.partial else []
+    return [*np.flatnonzero(routed & told).tolist(), *partial]
+
+
 def _reviews(
-    table: RoutingTable, test: PairedTest, served: NDArray[np.bool_], alpha: float, same: bool
+    table: RoutingTable, reports: list[int], test: PairedTest, alpha: float, same: bool
 ) -> list[RouteReview]:
     """Verdicts: violations are one family, gains another; `same`: the table's gains compare."""
-    weight = _weights(test, served, alpha)
+    if not reports:
+        return []
+    weight = _weights(test, np.ones(len(reports), dtype=bool), alpha)
     worse, better = (
         adjust(np.where(weight > 0, p, np.nan), "holm", weight=np.where(weight > 0, weight, 1))
         for p in (test.p_violation, test.p_gain)
@@ -238,8 +252,11 @@ def _reviews(
     with np.errstate(invalid="ignore"):
         level = alpha * weight / weight.sum()
     more = rows_needed(test.gain, test.se, test.n, level, se_null=test.se_null)
-    names, reviews = table.schema.group_names(), []
-    for g in np.flatnonzero(served).tolist():
+    reviews = []
+    for g, report in enumerate(reports):
+        code = table.schema.report_codes[report]
+        record = table.record(code)
+        assert record is not None
         verdict = "undetermined"
         if worse[g] <= alpha:
             verdict = "violated"
@@ -247,10 +264,10 @@ def _reviews(
             verdict = "holds"
         reviews.append(
             RouteReview(
-                table.groups[g].report,
-                names[g],
-                table.groups[g].candidate,
-                table.groups[g].gain if same else None,
+                record.report,
+                table.schema.report_name(code),
+                record.candidate,
+                record.gain if same else None,
                 int(test.n[g]),
                 number(test.gain[g]),
                 number(test.low[g]),

@@ -27,6 +27,7 @@ HELD_OUT = "held-out rows"  # evidence that supports a claim
 OUT_OF_FOLD = "out-of-fold rows"  # evidence that has also chosen the routes
 GAIN_TABLES = ("overall", "rationality", "envy_freeness", "truthfulness")
 OPENED = "rows opened once to certify"  # evidence that certified routes chosen on others
+OF_TRAINING = "of training"  # how evidence ends that the models have seen in part
 REAUDIT = "re-audit rows"  # evidence by which routes were withdrawn
 
 

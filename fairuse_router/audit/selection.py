@@ -15,7 +15,7 @@ from fairuse_router.audit.build import Routing, audit_rows
 from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import threshold_of
-from fairuse_router.routing.policies.evidence import Choice, Evidence, served_scores
+from fairuse_router.routing.policies.evidence import Choice, Chosen, Evidence, served_scores
 from fairuse_router.routing.records import GroupRecord
 from fairuse_router.rows import Grouping
 
@@ -88,8 +88,7 @@ def warn_of_moved_shares(
 
 
 def group_records(
-    choices: Sequence[Choice],
-    evidence: Evidence,
+    chosen: Chosen,
     schema: GroupSchema,
     sizes: NDArray[np.int64],
     audit: Audit,
@@ -98,6 +97,7 @@ def group_records(
 
     `sizes` are the training rows of each group; the evidence may be of others.
     """
+    choices, evidence = chosen.groups, chosen.evidence
     metric, unavailable = evidence.metric, evidence.unavailable
     risks: dict[str | None, dict[str, float | None]] = {name: {} for name in audit.groups}
     for risk in audit.risks:
@@ -119,6 +119,13 @@ def group_records(
             {rival: why[g] for rival, why in unavailable.items() if g in why},
             choices[g].strength,
             choices[g].real,
+            _texts(schema, choices[g].base),
+            not choices[g].own,
         )
         for g, (code, name) in enumerate(zip(schema.group_codes, audit.groups, strict=True))
     ]
+
+
+def _texts(schema: GroupSchema, report: int | None) -> tuple[str, ...] | None:
+    """A report by its number, None for generic's."""
+    return None if report is None else schema.report_texts(schema.report_codes[report])

@@ -6,7 +6,7 @@ regression: see `scores.log_odds`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from sklearn.base import is_regressor
 
 from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate, ServedModel, as_classes
-from fairuse_router.candidates.corrected import CorrectedClassifier
+from fairuse_router.candidates.corrected import CorrectedClassifier, Further
 from fairuse_router.candidates.names import GENERIC, MULTILEVEL, halves
 from fairuse_router.candidates.scores import log_odds, mixed_answer
 from fairuse_router.metrics import Predictions
@@ -108,6 +108,7 @@ def blend(
     model: int,
     groups: NDArray[np.int64],
     strengths: Floats,
+    more: Sequence[Further] = (),
 ) -> ServedModel:
     """Return the model that serves routes by a part of a candidate, or by the mean of two.
 
@@ -124,6 +125,8 @@ def blend(
         Which of the candidate's models; of two, of the first.
     groups : ndarray of int64, shape (n_routes,)
     strengths : ndarray of shape (n_routes,)
+    more : sequence of Further
+        Corrections of coarser reports that a route by a mean starts from, in place of generic.
 
     Raises
     ------
@@ -146,7 +149,8 @@ def blend(
         half, correction = strengths / 2, candidates[MULTILEVEL]
         assert correction.corrected is not None
         # of generic and of half a correction, in one
-        parts = (correction.under_routes(0, groups, half / (1 - half)), part)
+        rest = [(r, row, weight / (1 - half[r])) for r, row, weight in more]
+        parts = (correction.under_routes(0, groups, half / (1 - half), rest), part)
         weights = np.column_stack([1 - half, correction.corrected.scale * half])
     kind = BlendedRegressor if regression else BlendedClassifier
     codes = np.arange(len(groups), dtype=np.float64)[:, None]

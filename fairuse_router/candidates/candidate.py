@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
-from fairuse_router.candidates.corrected import Corrected
+from fairuse_router.candidates.corrected import Corrected, Further
+from fairuse_router.candidates.lattice import Lattice
 from fairuse_router.metrics import Predictions, check_probabilities
 
 
@@ -73,6 +74,8 @@ class Candidate:
         Where in the user's X those columns stand; None: on the right of the features.
     unavailable : dict of int to str
         Groups that it cannot serve, and why not.
+    lattice : Lattice or None
+        Which of its corrections are for partial reports, if some are.
     """
 
     name: str
@@ -82,6 +85,7 @@ class Candidate:
     added_names: tuple[str, ...] = ()
     positions: tuple[int, ...] | None = None
     unavailable: Mapping[int, str] = field(default_factory=dict)
+    lattice: Lattice | None = None
 
     @property
     def corrected(self) -> Corrected | None:
@@ -94,14 +98,19 @@ class Candidate:
         return ServedModel(self.name, self.models[model], added, self.added_names, self.positions)
 
     def under_routes(
-        self, model: int, groups: NDArray[np.int64], strengths: NDArray[np.float64]
+        self,
+        model: int,
+        groups: NDArray[np.int64],
+        strengths: NDArray[np.float64],
+        more: Sequence[Further] = (),
     ) -> ServedModel:
         """Return one of its models as routes with these groups and strengths use it.
 
-        A model that is no correction of generic serves whole; see `blended` for parts of one.
+        A model that is no correction of generic serves whole; see `blended` for parts of one. Of
+        corrections, `groups` are rows of their table, and `more` adds further ones.
         """
         if self.corrected is not None:
-            estimator = self.corrected.under_routes(groups, strengths)
+            estimator = self.corrected.under_routes(groups, strengths, more)
             codes = np.arange(len(groups), dtype=np.float64)[:, None]
             return ServedModel(self.name, estimator, codes, self.added_names)
         added = None if self.added is None else tables.take_rows(self.added, groups)

@@ -5,6 +5,7 @@ The margin is the log-odds of the second class, or the prediction itself of a re
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -21,6 +22,7 @@ from fairuse_router.candidates.scores import CLIP, answer
 from fairuse_router.metrics import Predictions
 
 Floats = NDArray[np.float64]
+Further = tuple[int, int, float]  # a route, a row of the table of corrections, and its weight
 
 
 @dataclass(frozen=True)
@@ -94,9 +96,17 @@ class Corrected:
         """Labels and probabilities of prepared rows, all under one code."""
         return self.answer(prepared, np.full(len(prepared.margin), code))
 
-    def under_routes(self, codes: NDArray[np.int64], strengths: Floats) -> Corrected:
-        """Return the model of which code r means the correction `codes[r]` times `strengths[r]`."""
-        return replace(self, table=self.table[codes] * strengths[:, None])
+    def under_routes(
+        self, codes: NDArray[np.int64], strengths: Floats, more: Sequence[Further] = ()
+    ) -> Corrected:
+        """Return the model of which code r means the correction `codes[r]` times `strengths[r]`.
+
+        `more` adds, to the code named first, a row of the table by a weight.
+        """
+        table = self.table[codes] * strengths[:, None]
+        for code, row, weight in more:
+            table[code] += weight * self.table[row]
+        return replace(self, table=table)
 
     def _own_margin(self, X: tables.Table) -> Floats:
         width = tables.shape(X)[1] - 1

@@ -77,24 +77,16 @@ def fit_multilevel(
     linear = _is_linear(final, regression)
     if not regression and not has_log_odds(final):
         _check_labels(final, reached)
-    assert recipe.added is not None
     weight = _weight(final, part)
     offset, scale = (None, 1.0) if linear else _offset(recipe, part, weight)
-    joint = multilevel_bayes(
-        x,
-        part.groups,
-        part.target,
-        recipe.added,
-        offset=offset,
-        weight=weight,
-        squared=regression,
-    )
+    standard = _Standardized(x, mean, sd, part, offset, weight)
+    table = standard.table(part.groups, recipe.added)
+    if recipe.lattice is not None:
+        layers = [layer for layer in recipe.lattice.fitted if layer is not recipe.lattice.full]
+        cells = [standard.table(layer.cells.of(part.codes), layer.main) for layer in layers]
+        table = np.vstack([table, *cells])
     if offset is None:
-        table = _by_unit(joint, mean, sd)
         table = table - np.append(np.ravel(final.coef_), np.ravel(final.intercept_))
-    else:
-        common = _Common.of(x, part, recipe.added, offset, weight)
-        table = _by_unit(common.off(joint), mean, sd)
     kind = CorrectedRegressor if regression else CorrectedClassifier
     codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
     return Candidate(
@@ -103,7 +95,50 @@ def fit_multilevel(
         np.zeros(part.n_groups, dtype=np.int64),
         codes,
         ("multilevel group",),
+        lattice=recipe.lattice,
     )
+
+
+@dataclass(frozen=True)
+class _Standardized:
+    """Rows as they are fitted, however they are grouped.
+
+    Parameters
+    ----------
+    x : ndarray of shape (n, d)
+        Standardized features, gaps at their mean.
+    mean, sd : ndarray of shape (d,)
+    part : TrainingRows
+    offset : ndarray of shape (n,) or None
+        Margin that is corrected; None: the whole margin is fitted.
+    weight : ndarray of shape (n,) or None
+    """
+
+    x: NDArray[np.float64]
+    mean: NDArray[np.float64]
+    sd: NDArray[np.float64]
+    part: TrainingRows
+    offset: NDArray[np.float64] | None
+    weight: NDArray[np.float64] | None
+
+    def table(
+        self, groups: NDArray[np.int64], main: NDArray[np.float64] | None
+    ) -> NDArray[np.float64]:
+        """Slopes and intercept of every group, shape (m, d + 1); rows of group -1 have none."""
+        assert main is not None
+        joint = multilevel_bayes(
+            self.x,
+            groups,
+            self.part.target,
+            main,
+            offset=self.offset,
+            weight=self.weight,
+            squared=self.part.classes is None,
+        )
+        if self.offset is not None:
+            common = _Common.of(self.x, groups, self.part, main, self.offset, self.weight)
+            joint = common.off(joint)
+        return _by_unit(joint, self.mean, self.sd)
 
 
 def _by_unit(
@@ -153,6 +188,7 @@ class _Common:
     def of(
         cls,
         x: NDArray[np.float64],
+        groups: NDArray[np.int64],
         part: TrainingRows,
         main: NDArray[np.float64],
         offset: NDArray[np.float64],
@@ -172,10 +208,8 @@ class _Common:
         )
         error = part.target - (offset if squared else expit(offset))
         error = error if weight is None else weight * error
-        known = part.groups >= 0
-        count = np.bincount(
-            part.groups[known], None if weight is None else weight[known], len(main)
-        )
+        known = groups >= 0
+        count = np.bincount(groups[known], None if weight is None else weight[known], len(main))
         share = count / max(count.sum(), np.finfo(float).tiny)
         return cls(fit.shared[: d + 1], np.append(error @ x, error.sum()), share)
 

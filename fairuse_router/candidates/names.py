@@ -13,6 +13,7 @@ MEAN = "intersectional+multilevel"  # a route by the mean of two margins
 CANDIDATES = (GENERIC, "onehot", "intersectional", "decoupled")
 KNOWN = (*CANDIDATES, MULTILEVEL)
 WEIGH_MULTILEVEL = ("priced", "tested", "certified")  # policies that need it among the candidates
+WEIGHS_PARTIAL = "priced"  # the policy that weighs partial reports, too
 
 
 def halves(name: str, known: Container[str]) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.fresh import fresh
 from fairuse_router.candidates.injection import inject
-from fairuse_router.candidates.names import KNOWN, MULTILEVEL, WEIGH_MULTILEVEL
+from fairuse_router.candidates.lattice import Lattice, why_no_lattice
+from fairuse_router.candidates.names import KNOWN, MULTILEVEL, WEIGH_MULTILEVEL, WEIGHS_PARTIAL
 from fairuse_router.candidates.pruning import prune
 from fairuse_router.candidates.weights import weight_keyword
 from fairuse_router.groups import GroupSchema
@@ -38,12 +39,15 @@ class Recipe:
         Dummies of each group: the columns that are added, or multilevel's main effects.
     added_names : tuple of str
         Their names.
+    lattice : Lattice or None
+        Partial reports that multilevel corrects, too.
     """
 
     name: str
     estimator: Any
     added: NDArray[np.float64] | None = None
     added_names: tuple[str, ...] = ()
+    lattice: Lattice | None = None
 
 
 _REPLACED = str.maketrans(
@@ -71,18 +75,39 @@ def plain_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def plan_recipes(
-    names: Any, policy: str, estimator: Any, columns: Columns, table: tables.Table
+    names: Any,
+    policy: str,
+    estimator: Any,
+    columns: Columns,
+    table: tables.Table,
+    partial: str = "generic",
 ) -> list[Recipe]:
     """Build the candidates that a user asked for, and the one that some policies weigh.
 
-    `estimator` is as the user wrote it, for the whole of X.
+    `estimator` is as the user wrote it, for the whole of X. With ``partial="lattice"`` multilevel
+    corrects partial reports, too, where `why_not_partial` has nothing against it.
     """
     if policy in WEIGH_MULTILEVEL and isinstance(names, (tuple, list)) and MULTILEVEL not in names:
         names = (*names, MULTILEVEL)
     header = tables.column_names(table)
     pruned = prune(estimator, header, tables.shape(table)[1], columns.kept_out)
     features = [column.name for column in columns.features] if header else None
-    return make_recipes(names, pruned, columns.schema, features)
+    recipes = make_recipes(names, pruned, columns.schema, features)
+    if why_not_partial(partial, policy, columns.schema) is None:
+        lattice = Lattice.of(columns.schema)
+        recipes = [replace(r, lattice=lattice) if r.name == MULTILEVEL else r for r in recipes]
+    return recipes
+
+
+def why_not_partial(partial: str, policy: str, schema: GroupSchema) -> str | None:
+    """Why partial reports are not to have routes of their own, if they are not."""
+    if partial == "generic":
+        return 'partial="generic" asks for it'
+    if len(schema.levels) == 1:
+        return "nobody can tell a part of one attribute"
+    if policy != WEIGHS_PARTIAL:
+        return f"the policy {policy!r} weighs full reports only"
+    return why_no_lattice(schema)
 
 
 def make_recipes(

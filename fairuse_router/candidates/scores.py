@@ -30,6 +30,9 @@ class Scores:
         Generic's margin and its own, where it corrects generic's.
     scale : ndarray of shape (n,) or None
         What generic's margin was multiplied by there; None if generic is linear: by one.
+    told : ndarray of shape (n, 1 + layers) or None
+        Where partial reports are corrected, too: generic's margin to scale, and that of each layer
+        of the lattice; nan where a row tells less. Rows that withhold are among them.
     """
 
     predictions: Predictions
@@ -37,12 +40,14 @@ class Scores:
     misreports: MisreportMoments | None = None
     margins: NDArray[np.float64] | None = None
     scale: NDArray[np.float64] | None = None
+    told: NDArray[np.float64] | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Scores:
         """Return those of some rows, without misreports, which are sums over all."""
         margins = None if self.margins is None else self.margins[rows]
         scale = None if self.scale is None else self.scale[rows]
-        return Scores(self.predictions[rows], self.scored[rows], None, margins, scale)
+        told = None if self.told is None else self.told[rows]
+        return Scores(self.predictions[rows], self.scored[rows], None, margins, scale, told)
 
 
 def answer(margin: NDArray[np.float64], regression: bool) -> Predictions:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -33,6 +33,7 @@ class Part:
     margins: NDArray[np.float64] | None = None
     scale: float | None = None
     failed: bool = False
+    told: tuple[Places, NDArray[np.float64]] | None = None
 
 
 def score(
@@ -43,11 +44,13 @@ def score(
     envy: Sequence[Metric],
 ) -> Part:
     """Score a candidate on rows that it has not seen; misreports only of the rows in `first`."""
+    every = rows
     if candidate.name != GENERIC:
         groups = data.groups[rows]
         rows = rows[(groups >= 0) & (candidate.model_of_group[groups] >= 0)]
     if candidate.corrected is not None:
-        return _score_correction(candidate, data, rows, first, envy)
+        part = _score_correction(candidate, data, rows, first, envy)
+        return replace(part, told=_told_margins(candidate, data, every))
     rows, own, broken = _own_answers(candidate, data, rows)
     unavailable = {**candidate.unavailable, **broken}
     if own is None:
@@ -84,6 +87,28 @@ def _score_correction(
         misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
     scale = None if model.linear else model.scale
     return Part(candidate.name, None, rows, own, misreports, {}, margins, scale)
+
+
+def _told_margins(
+    candidate: Candidate, data: TrainingRows, rows: Places
+) -> tuple[Places, NDArray[np.float64]] | None:
+    """Margins of rows, those that withhold among them, by each part of what they tell.
+
+    Shape (n, 1 + layers): generic's to scale, then that of each layer of the lattice; nan where a
+    row tells less, or the layer has no corrections.
+    """
+    model, lattice = candidate.corrected, candidate.lattice
+    if model is None or lattice is None or not len(rows):
+        return None
+    prepared = model.prepare(tables.take_rows(data.features, rows))
+    margins = np.full((len(rows), 1 + len(lattice.layers)), np.nan)
+    margins[:, 0] = prepared.margin
+    for j, layer in enumerate(lattice.layers, 1):
+        codes = layer.rows_of(data.codes[rows])
+        told = np.flatnonzero(codes >= 0)
+        if layer.start is not None and len(told):
+            margins[told, j] = model.margin(prepared[told], codes[told])
+    return rows, margins
 
 
 def _own_answers(
@@ -199,4 +224,17 @@ def _gather(parts: Sequence[Part], data: TrainingRows, with_proba: bool) -> Scor
     margins = None if margins is None else margins / share[:, None]
     linear = all(part.scale is None for part in parts)
     own_scale = None if linear else scale / share
-    return Scores(Predictions(label, mean), scored, misreports, margins, own_scale)
+    told = _gather_told(parts, n)
+    return Scores(Predictions(label, mean), scored, misreports, margins, own_scale, told)
+
+
+def _gather_told(parts: Sequence[Part], n: int) -> NDArray[np.float64] | None:
+    """Margins by each part of what rows tell, averaged; nan where a row was never scored."""
+    known = [part.told for part in parts if part.told is not None]
+    if not known:
+        return None
+    total, times = np.zeros((n, known[0][1].shape[1])), np.zeros((n, 1))
+    for rows, margins in known:
+        total[rows] += margins
+        times[rows] += 1
+    return np.divide(total, times, out=np.full_like(total, np.nan), where=times > 0)

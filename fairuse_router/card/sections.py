@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
 from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
-from fairuse_router.candidates.names import ROUTED
+from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.card.forest import corrections_picture, gains_picture
 from fairuse_router.card.origin import WORDS
 from fairuse_router.card.page import Section
@@ -14,6 +14,7 @@ from fairuse_router.card.verdict import verdict
 from fairuse_router.grids import Column, Grid, rows_text
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.honest import HonestGain, HonestGains
+from fairuse_router.routing.paying import sent_as_they_are
 from fairuse_router.routing.policies.promises import promise_of
 from fairuse_router.routing.table import RoutingTable
 
@@ -97,8 +98,7 @@ def _routes(table: RoutingTable) -> Section:
             f"Groups by {', '.join(table.schema.attributes)}. Gains are in {metric.name} over the "
             f"generic model, which sees no group attribute; positive is better; {where}, with "
             f"{level} intervals.",
-            "Whoever withholds an attribute is served by the generic model, unless all groups that "
-            "the report may come from share a route.",
+            _withholding(table),
         ],
         points=[f"{', '.join(c.report)}: {c.event}, {c.reason}." for c in table.history],
         grid=Grid(
@@ -111,6 +111,30 @@ def _routes(table: RoutingTable) -> Section:
             ],
             rows,
         ),
+    )
+
+
+def _withholding(table: RoutingTable) -> str:
+    """Who serves those who withhold, and what is taken for granted of them."""
+    if not table.partial:
+        why = f" ({table.note})" if table.note else ""
+        return (
+            "Whoever withholds an attribute is served by the generic model, unless all groups that "
+            f"the report may come from share a route{why}."
+        )
+    routed = [r for r in table.partial if r.candidate != GENERIC]
+    sent = sent_as_they_are(table)
+    full = sent[tuple(table.schema.group_codes.T)].sum()
+    silent = int(sent.sum() - full)
+    known = (
+        f"{silent:,} training rows withheld something and are among them."
+        if silent
+        else "No training row withheld anything, so nothing is known of those who do."
+    )
+    return (
+        f"{len(routed)} of {len(table.partial) - 1} partial reports have routes of their own, "
+        "chosen on all rows that tell as much: withholding was taken as independent of the "
+        f"outcome. {known} A re-audit compares the outcomes of those who withhold."
     )
 
 

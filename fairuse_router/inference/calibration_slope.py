@@ -198,11 +198,15 @@ def slope_posterior(
     if stray:
         log_stray = _normalized(-0.5 * SLOPES[None, :] ** 2)
         log_prior = np.logaddexp(np.log1p(-stray) + log_prior, np.log(stray) + log_stray)
-    joint = log_prior[:, None, :] + log_lik[None, :, :]
-    evidence = logsumexp(joint, axis=2)
-    log_weight = -2 * tau[:, 0] ** 2 + evidence.sum(axis=1)
+    # the sums over the grid are two products of matrices; priors that underflow weigh nothing
+    prior = np.exp(log_prior)
+    likelihood = np.exp(log_lik - log_lik.max(axis=1, keepdims=True))
+    evidence = prior @ likelihood.T
+    with np.errstate(divide="ignore"):
+        log_weight = -2 * tau[:, 0] ** 2 + np.log(evidence).sum(axis=1)
     weight = np.exp(log_weight - logsumexp(log_weight))
-    return np.einsum("h,hgr->gr", weight, np.exp(joint - evidence[:, :, None]))
+    used = weight > 0
+    return likelihood * ((weight[used, None] / evidence[used]).T @ prior[used])
 
 
 def _normalized(log_mass: np.ndarray) -> np.ndarray:

@@ -56,6 +56,29 @@ class DirectionEvidence:
             self.log_lik * factor, self.gain, self.reach, self.size * factor, self.share
         )
 
+    def together(self, into: np.ndarray, size: np.ndarray) -> DirectionEvidence:
+        """Evidence of larger groups of independent rows, for a measure that adds.
+
+        Parameters
+        ----------
+        into : ndarray of int, shape (m,)
+            The larger group of each group, -1 for none.
+        size : ndarray of shape (c,)
+            Effective number of rows of the larger groups.
+        """
+        member = np.flatnonzero(into >= 0)
+        share = np.bincount(into[member], self.share[member], len(size))
+        part = self.share[member] / np.maximum(share, np.finfo(float).tiny)[into[member]]
+        each = np.maximum(self.size, np.finfo(float).tiny)
+        log_lik = np.zeros((len(size), self.log_lik.shape[1]))
+        gain = np.zeros((len(size), *self.gain.shape[1:]))
+        reach = np.zeros((len(size), self.reach.shape[1]))
+        mean = (self.log_lik / each[:, None])[member]
+        np.add.at(log_lik, into[member], part[:, None] * mean)
+        np.add.at(gain, into[member], part[:, None, None] * self.gain[member])
+        np.add.at(reach, into[member], part[:, None] * self.reach[member])
+        return DirectionEvidence(size[:, None] * log_lik, gain, reach, size, share)
+
 
 @dataclass(frozen=True)
 class Worth:

@@ -11,12 +11,18 @@ from typing import TYPE_CHECKING, Any
 from fairuse_router.routing.asking import order_questions, settled, spread
 from fairuse_router.routing.collapse import Price
 from fairuse_router.routing.plan import DisclosurePlan, Step
-from fairuse_router.routing.records import Change, GroupRecord, Route
+from fairuse_router.routing.records import Change, GroupRecord, Part, Route
 from fairuse_router.routing.routed import RoutedRows
 from fairuse_router.routing.table import RoutingTable
 
 if TYPE_CHECKING:
-    from fairuse_router.routing.policies.rules import POLICIES, Choice, Evidence, choose
+    from fairuse_router.routing.policies.rules import (
+        POLICIES,
+        Choice,
+        Evidence,
+        choose,
+        choose_reports,
+    )
 
 __all__ = [
     "POLICIES",
@@ -25,12 +31,14 @@ __all__ = [
     "DisclosurePlan",
     "Evidence",
     "GroupRecord",
+    "Part",
     "Price",
     "Route",
     "RoutedRows",
     "RoutingTable",
     "Step",
     "choose",
+    "choose_reports",
     "order_questions",
     "settled",
     "spread",
@@ -38,7 +46,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in ("POLICIES", "Choice", "Evidence", "choose"):
+    if name in ("POLICIES", "Choice", "Evidence", "choose", "choose_reports"):
         from fairuse_router.routing.policies import rules
 
         return getattr(rules, name)

@@ -81,7 +81,10 @@ def settled(grid: Ints, declined: Collection[int] = ()) -> NDArray[np.bool_]:
 
 
 def order_questions(
-    free: NDArray[np.bool_], weight: Floats, declined: Collection[int] = ()
+    free: NDArray[np.bool_],
+    weight: Floats,
+    declined: Collection[int] = (),
+    gain: Floats | None = None,
 ) -> Questions:
     """Ask as little as possible until a report is reached at which one may stop.
 
@@ -97,11 +100,14 @@ def order_questions(
         People under each report.
     declined : collection of int, default=()
         Attributes never to be asked; they have length 1.
+    gain : ndarray of float64, same shape, default=None
+        Gain of each report's route, summed over its people.
 
     Returns
     -------
     Questions
-        Ties go to the attribute that comes first.
+        Of orders that ask as little, the one whose answers gain most, soonest: whoever breaks off
+        has most by then. Ties go to the attribute that comes first.
 
     Examples
     --------
@@ -117,18 +123,23 @@ def order_questions(
     """
     open_ = [j for j in range(free.ndim) if j not in declined]
     ask = np.full(free.shape, -1, dtype=np.int64)
-    cost = np.zeros(free.shape)
+    cost, sooner = np.zeros(free.shape), np.zeros(free.shape)
+    gains = np.zeros(free.shape) if gain is None else gain
     tie = _TIE * max(float(weight.flat[0]), 1.0)
     for told in (set(c) for n in range(len(open_) - 1, -1, -1) for c in combinations(open_, n)):
         here = tuple(slice(1, None) if j in told else slice(0, 1) for j in range(free.ndim))
         best = np.full(free[here].shape, np.inf)
         which = np.full(best.shape, -1, dtype=np.int64)
+        most = np.full(best.shape, -np.inf)
         for j in (j for j in open_ if j not in told):
             after = (*here[:j], slice(1, None), *here[j + 1 :])
             value = weight[here] + cost[after].sum(axis=j, keepdims=True)
-            better = value < best - tie
+            early = (gains[after] + sooner[after]).sum(axis=j, keepdims=True)
+            better = (value < best - tie) | ((value < best + tie) & (early > most + tie))
             best, which = np.where(better, value, best), np.where(better, j, which)
+            most = np.where(better, early, most)
         cost[here] = np.where(free[here], 0.0, best)
+        sooner[here] = np.where(free[here], 0.0, most)
         ask[here] = np.where(free[here], -1, which)
     return Questions(ask, cost, weight)
 

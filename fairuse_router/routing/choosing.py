@@ -6,15 +6,19 @@ import warnings
 from typing import Any
 
 from fairuse_router.candidates.folds import keep_back
+from fairuse_router.candidates.lattice import Reports
 from fairuse_router.candidates.names import MULTILEVEL
 from fairuse_router.candidates.pool import Pool
+from fairuse_router.candidates.recipes import why_not_partial
+from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import Metric
-from fairuse_router.routing.policies.evidence import Choice, Evidence, Settings
+from fairuse_router.routing.policies.evidence import Chosen, Evidence, Settings
 from fairuse_router.routing.policies.rules import (
     CERTIFICATION_SHARE,
     CERTIFIED,
     choose,
     choose_certified,
+    choose_reports,
 )
 from fairuse_router.rows import TrainingRows
 
@@ -42,8 +46,8 @@ def choose_routes(
     opened: TrainingRows | None,
     metric: Metric,
     settings: Settings,
-) -> tuple[list[Choice], Evidence]:
-    """Choose a route for every group.
+) -> Chosen:
+    """Choose a route for every group, and for partial reports where multilevel corrects them.
 
     Parameters
     ----------
@@ -57,18 +61,31 @@ def choose_routes(
 
     Returns
     -------
-    choices : list of Choice
-        One per group.
-    evidence : Evidence
-        The rows and scores that the choices are to be audited on: those opened, if any were.
+    Chosen
     """
-    evidence = Evidence(seen.outcomes, pool.scores, [metric], settings, pool.unavailable)
+    multilevel = pool.candidates.get(MULTILEVEL)
+    reports = None
+    if multilevel is not None and multilevel.lattice is not None:
+        reports = Reports(multilevel.lattice, seen.codes)
+    scored = seen.outcomes, pool.scores, [metric], settings, pool.unavailable, reports
+    evidence = Evidence(*scored)
+    if opened is None and evidence.told is not None:
+        return Chosen(*choose_reports(evidence), evidence)
     if opened is None:
-        return choose(policy, evidence), evidence
+        return Chosen(choose(policy, evidence), {}, evidence)
     _warn_of_few_rows(pool, len(seen.y), len(opened.y))
     judged = pool.on(opened, [metric])
     last = Evidence(opened.outcomes, judged.scores, [metric], settings, judged.unavailable)
-    return choose_certified(evidence, last), last
+    return Chosen(choose_certified(evidence, last), {}, last)
+
+
+def why_partial_are_generic(partial: str, policy: str, schema: GroupSchema, pool: Pool) -> str:
+    """Why partial reports have no routes of their own, in words; empty if they have."""
+    why = why_not_partial(partial, policy, schema)
+    if why is None and MULTILEVEL not in pool.candidates:
+        reasons = pool.unavailable.get(MULTILEVEL, {}).values()
+        why = next(iter(reasons), "there is no multilevel candidate, which corrects them")
+    return why or ""
 
 
 def _warn_of_few_rows(pool: Pool, seen: int, opened: int) -> None:

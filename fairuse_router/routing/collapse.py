@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.inference import combine_intervals
 from fairuse_router.metrics import named_metric
-from fairuse_router.routing.asking import order_questions, settled, spread, trade_offs
+from fairuse_router.routing.asking import order_questions, spread, trade_offs
 from fairuse_router.routing.grid import RoutingGrid
+from fairuse_router.routing.paying import may_stop, sent_as_they_are
 
 Floats = NDArray[np.float64]
+Table = TypeVar("Table", bound=RoutingGrid)
 _MANY = 2000  # reports with questions left; beyond, fewer trades are kept for each
 
 
@@ -78,7 +81,7 @@ def prices(table: RoutingGrid) -> list[Price]:
     priced by the interval of the sum.
     """
     weight = spread(_on_grid(table, table.weights()), np.sum)
-    free = settled(table.grid)
+    free = may_stop(table)
     loss = _losses(table)
     most = 64 if int((~free).sum()) <= _MANY else 8
     found = {}
@@ -94,14 +97,52 @@ def prices(table: RoutingGrid) -> list[Price]:
 
 def price(table: RoutingGrid, groups: tuple[int, ...] = ()) -> Price:
     """Price of sending some groups back to generic."""
-    weight = table.weights()
-    grid = table.grid
-    if groups:
-        grid = table.to_generic(dict.fromkeys(groups, ""), "collapsed").grid
-    questions = order_questions(settled(grid), spread(_on_grid(table, weight), np.sum))
+    after = collapsed(table, dict.fromkeys(groups, "")) if groups else table
+    weight = spread(_on_grid(table, table.weights()), np.sum)
+    questions = order_questions(may_stop(after), weight)
     kept = [g for g in served_groups(table) if g not in groups]
     given_up, _, at_most = mean_gain(table, groups)
+    full, partial, most = _of_partial_reporters(table, fallen(table, groups))
+    given_up, at_most = full * given_up + partial, full * at_most + most
     return Price(questions.per_person, mean_gain(table, kept)[0], given_up, at_most, groups)
+
+
+def collapsed(table: Table, reasons: dict[int, str]) -> Table:
+    """Send groups back to generic, and the partial reports that are then nobody's but generic's."""
+    gone = fallen(table, tuple(reasons))
+    less = table.to_generic(reasons, "collapsed")
+    why = "collapsed to ask less: all groups it may come from are served by generic now"
+    return less.reports_to_generic(dict.fromkeys(gone, why), "collapsed") if gone else less
+
+
+def fallen(table: RoutingGrid, groups: tuple[int, ...]) -> list[int]:
+    """Partial reports with routes of their own whose groups all go back to generic, some just now.
+
+    Theirs goes with them: nobody is to be asked for it any more.
+    """
+    if not table.partial:
+        return []
+    served = set(served_groups(table)) - set(groups)
+    found = []
+    for report, code in enumerate(table.schema.report_codes):
+        below = set() if code.all() else set(table.schema.completions(code).tolist())
+        if table.grid[tuple(code)] and below & set(groups) and not below & served:
+            found.append(report)
+    return found
+
+
+def _of_partial_reporters(table: RoutingGrid, reports: list[int]) -> tuple[float, float, float]:
+    """Share of people who tell everything, and the mean loss of the others, estimate and limit."""
+    if not reports:
+        return 1.0, 0.0, 0.0
+    sent = sent_as_they_are(table)
+    told = sent[tuple(table.schema.group_codes.T)].sum()
+    share = sent.ravel()[reports] / max(float(sent.sum()), 1.0)
+    gains = np.array([table.standing(table.schema.report_codes[r])[1:] for r in reports])
+    lost = np.where(share > 0, gains[:, 0], 0.0)
+    most = np.where(share > 0, np.maximum(gains[:, 2], 0.0), 0.0)
+    full = float(told / max(float(sent.sum()), 1.0))
+    return full, float(share @ np.nan_to_num(lost)), float(share @ np.where(share > 0, most, 0.0))
 
 
 def mean_gain(
@@ -136,7 +177,7 @@ def _small_gains(table: RoutingGrid, tolerance: float) -> tuple[int, ...]:
     for g in served_groups(table):
         may[g] = gain_of(table, g)[2] <= tolerance
     stop = spread(_on_grid(table, may), np.min) & (table.grid == 0)
-    free = settled(table.grid)
+    free = may_stop(table)
     weight = spread(_on_grid(table, table.weights()), np.sum)
     ask = order_questions(free | stop, weight).ask.ravel()
     groups: set[int] = set()

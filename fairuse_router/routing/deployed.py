@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import estimator_html_repr
+from sklearn.utils import estimator_html_repr, get_tags
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -128,6 +128,18 @@ class Deployed:
         """HTML for notebooks: scikit-learn's diagram, and the routing table once fitted."""
         fitted = hasattr(self, "routing_table_")
         return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")
+
+    # what scikit-learn asks
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()  # type: ignore[misc]
+        inner = get_tags(self._template())
+        tags.estimator_type = inner.estimator_type
+        tags.classifier_tags = inner.classifier_tags
+        tags.regressor_tags = inner.regressor_tags
+        tags.target_tags.required = True
+        tags.input_tags.string = True
+        tags.input_tags.allow_nan = inner.input_tags.allow_nan
+        return tags
 
     # what skl2onnx asks: the converter lies above the router, so it is looked up when asked for
     def onnx_parser(self) -> Any:

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from fairuse_router import tables
 from fairuse_router.candidates.blended import blend, is_blend
 from fairuse_router.candidates.candidate import Candidate, ServedModel, evaluate, predict_rows
-from fairuse_router.candidates.names import halves
+from fairuse_router.candidates.corrected import Further
+from fairuse_router.candidates.names import MULTILEVEL, halves
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.metrics import Metric, Predictions, cut
 from fairuse_router.routing.explanation import Explanation, explain_rows
@@ -109,6 +110,14 @@ def _check_routes(candidates: Mapping[str, Candidate], table: RoutingTable) -> N
                 raise ValueError(
                     f"table routes to {route.candidate!r}; the router has {list(candidates)}."
                 )
+            partial = [part.report for part in route.parts]
+            partial += [] if route.report is None else [route.report]
+            lattice = candidates[MULTILEVEL].lattice if MULTILEVEL in candidates else None
+            if partial and (lattice is None or (lattice.row_of_report[partial] < 0).any()):
+                raise ValueError(
+                    "table routes partial reports by corrections that the router does not have. "
+                    "Change the router's own routing_table_."
+                )
             if route.group is not None and candidate.model_of_group[route.group] < 0:
                 raise ValueError(
                     f"table routes group {route.group} to {route.candidate!r}, which has no model "
@@ -131,6 +140,7 @@ def served_models(
     index: dict[tuple[str, int, bool], int] = {}
     of_route = np.zeros(len(table.routes), dtype=np.int64)
     groups = np.array([route.group or 0 for route in table.routes], dtype=np.int64)
+    rows, more = _corrections(candidates, table, groups)
     blended = [is_blend(route.candidate, route.strength, candidates) for route in table.routes]
     for r, route in enumerate(table.routes):
         candidate = candidates[halves(route.candidate, candidates)[0]]
@@ -141,8 +151,27 @@ def served_models(
             own = np.array([s.candidate == route.candidate for s in table.routes])
             strengths = np.where(own, [s.strength for s in table.routes], 1.0)
             if blended[r]:
-                models.append(blend(candidates, route.candidate, which, groups, strengths))
+                models.append(blend(candidates, route.candidate, which, groups, strengths, more))
             else:
-                models.append(candidate.under_routes(which, groups, strengths))
+                own_rows = groups if candidate.corrected is None else rows
+                models.append(candidate.under_routes(which, own_rows, strengths, more))
         of_route[r] = index[key]
     return models, of_route
+
+
+def _corrections(
+    candidates: Mapping[str, Candidate], table: RoutingTable, groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], list[Further]]:
+    """Row of multilevel's corrections under every route, and those of the reports it starts from.
+
+    Rows of groups have the groups' numbers; those of partial reports follow.
+    """
+    rows, more = groups.copy(), list[Further]()
+    lattice = candidates[MULTILEVEL].lattice if MULTILEVEL in candidates else None
+    if lattice is not None:
+        of_report = lattice.row_of_report
+        for r, route in enumerate(table.routes):
+            if route.report is not None:
+                rows[r] = of_report[route.report]
+            more += [(r, int(of_report[part.report]), part.weight) for part in route.parts]
+    return rows, more

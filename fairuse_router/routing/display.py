@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 
-from fairuse_router.grids import WIDTH, Column, Grid, wrap
+from fairuse_router.grids import WIDTH, Column, Grid, count, wrap
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.records import GroupRecord
 
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")
 _HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
+_MOST_GROUPS, _MOST_PARTIAL = 60, 12
 _PARTS = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "all"}
 
 
@@ -49,20 +52,59 @@ def as_text(table: RoutingGrid) -> str:
         f"Routing table: {table.policy!r} policy, {metric.name} {rows}, {share} intervals. "
         "Gain is over generic, positive is better."
     )
-    head, *shown = Grid(
-        [Column("group", label + 1, left=True), Column("rows", 5), *cells],
+    columns = [Column("group", label + 1, left=True), Column("rows", 5), *cells]
+
+    def block(records: Sequence[GroupRecord]) -> Iterator[str]:
+        rows = [
+            [name_of(table, r), _count(r.rows), *(_risk(metric, r.risks.get(n)) for n in names)]
+            for r in records
+        ]
+        head, *shown = Grid(columns, rows).lines()
+        yield from (head, "-" * len(head))
+        for line, record in zip(shown, records, strict=True):
+            server = server_in_words(record.candidate, record.strength)
+            text = f"-> {server}{_gain_text(metric, record)}: {record.reason}"
+            yield from (line, *wrap(text, "   ", "      "))
+
+    lines = [*wrap(title), "", *block(table.groups[:_MOST_GROUPS])]
+    if len(table.groups) > _MOST_GROUPS:
+        lines.append(f"... and {len(table.groups) - _MOST_GROUPS} more groups: see to_frame()")
+    lines += ["", *_withholding(table)]
+    routed = routed_partial(table)
+    if routed:
+        lines += ["", *block(routed[:_MOST_PARTIAL])]
+    if len(routed) > _MOST_PARTIAL:
+        rest = len(routed) - _MOST_PARTIAL
+        lines.append(f"... and {rest} more: see to_frame(reports='partial')")
+    return "\n".join([*lines, *_changes(table)])
+
+
+def name_of(table: RoutingGrid, record: GroupRecord) -> str:
+    """The report of a record in one line."""
+    return table.schema.report_name(
         [
-            [name, _count(r.rows), *(_risk(metric, r.risks.get(n)) for n in names)]
-            for name, r in zip(table.schema.group_names(), table.groups, strict=True)
-        ],
-    ).lines()
-    lines = [*wrap(title), "", head, "-" * len(head)]
-    for line, record in zip(shown, table.groups, strict=True):
-        server = server_in_words(record.candidate, record.strength)
-        text = f"-> {server}{_gain_text(metric, record)}: {record.reason}"
-        lines += [line, *wrap(text, "   ", "      ")]
-    lines += ["", *_withholding(table), *_changes(table)]
-    return "\n".join(lines)
+            0 if text == mark else levels.index(text) + 1
+            for text, levels, mark in zip(
+                record.report, table.schema.levels, _marks(table), strict=True
+            )
+        ]
+    )
+
+
+def _marks(table: RoutingGrid) -> tuple[str, ...]:
+    """What stands for a withheld attribute."""
+    return table.schema.report_texts([0] * len(table.schema.levels))
+
+
+def routed_partial(table: RoutingGrid) -> list[GroupRecord]:
+    """Partial reports that another model than generic serves: few answers, many people first."""
+    marks = _marks(table)
+
+    def order(record: GroupRecord) -> tuple[int, int]:
+        told = sum(a != b for a, b in zip(record.report, marks, strict=True))
+        return told, -(record.rows or 0)
+
+    return sorted((r for r in table.partial if r.candidate != "generic"), key=order)
 
 
 def risk_names(table: RoutingGrid) -> list[str]:
@@ -94,9 +136,19 @@ def _gain_text(metric: Metric, record: GroupRecord) -> str:
 
 def _withholding(table: RoutingGrid) -> list[str]:
     """Say who serves reports that withhold something."""
+    if table.partial:
+        reports, routed = len(table.partial) - 1, len(routed_partial(table))
+        what = "has a route" if routed == 1 else "have routes"
+        text = (
+            f"Of {count(reports, 'report')} that tell a part of {len(table.schema.levels)} "
+            f"attributes, {routed:,} {what} other than generic. Rows are all that tell as "
+            "much; gains are as if they withheld the rest."
+        )
+        return wrap(text)
     partial = [code for code in table.schema.report_codes if not code.all()]
     own = [code for code in partial if table.grid[tuple(code)] != 0]
-    text = "Whoever withholds an attribute is served by generic."
+    why = f": {table.note}" if table.note and len(table.schema.levels) > 1 else ""
+    text = f"Whoever withholds an attribute is served by generic{why}."
     if own:
         shown = "; ".join(
             f"({table.schema.report_name(code)}) by "
@@ -121,10 +173,22 @@ def _changes(table: RoutingGrid) -> list[str]:
 
 def as_html(table: RoutingGrid) -> str:
     """Render a routing table as one HTML table; every text of the data is escaped."""
+    caption = (
+        f"Routing table ({table.policy} policy, {named_metric(table.metric).name} out of fold)"
+    )
+    text = _html_of(table, table.groups, caption)
+    routed = routed_partial(table)
+    if routed:
+        text += _html_of(table, routed, "Partial reports with routes other than generic")
+    return text
+
+
+def _html_of(table: RoutingGrid, records: Sequence[GroupRecord], caption: str) -> str:
+    """One table of records."""
     metric, names = named_metric(table.metric), risk_names(table)
     heads = [*table.schema.attributes, "rows", "served by", *names, "gain", "interval", "reason"]
     rows = []
-    for record in table.groups:
+    for record in records:
         risks = [_risk(metric, record.risks.get(n)) for n in names]
         gain = "-" if record.gain is None else metric.format_gain(record.gain)
         interval = "-"
@@ -132,25 +196,24 @@ def as_html(table: RoutingGrid) -> str:
             interval = f"{metric.format_gain(record.low)} to {metric.format_gain(record.high)}"
         cells = [*record.report, _count(record.rows), record.candidate, *risks, gain, interval]
         rows.append([*cells, record.reason])
-    caption = f"Routing table ({table.policy} policy, {metric.name} out of fold)"
     return Grid(heads, rows).to_html("fairuse-routing-table", caption)
 
 
-def as_columns(table: RoutingGrid) -> dict[str, list[object]]:
-    """Columns of a dataframe with one row per group."""
+def as_columns(table: RoutingGrid, records: Sequence[GroupRecord]) -> dict[str, list[object]]:
+    """Columns of a dataframe with one row per record."""
     names = risk_names(table)
     columns: dict[str, list[object]] = {
-        name: [record.report[j] for record in table.groups]
+        name: [record.report[j] for record in records]
         for j, name in enumerate(table.schema.attributes)
     }
-    columns["rows"] = [record.rows for record in table.groups]
-    columns["candidate"] = [record.candidate for record in table.groups]
-    columns["strength"] = [record.strength for record in table.groups]
+    columns["rows"] = [record.rows for record in records]
+    columns["candidate"] = [record.candidate for record in records]
+    columns["strength"] = [record.strength for record in records]
     for name in names:
-        risks = [record.risks.get(name) for record in table.groups]
+        risks = [record.risks.get(name) for record in records]
         columns[f"risk_{name}"] = [np.nan if r is None else r for r in risks]
     for name in ("gain", "low", "high"):
-        values = [getattr(record, name) for record in table.groups]
+        values = [getattr(record, name) for record in records]
         columns[name] = [np.nan if v is None else v for v in values]
-    columns["reason"] = [record.reason for record in table.groups]
+    columns["reason"] = [record.reason for record in records]
     return columns

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from fairuse_router.documents import Written, plain
 from fairuse_router.grids import wrap
+from fairuse_router.groups import GroupSchema
+from fairuse_router.metrics import named_metric
+from fairuse_router.routing.plan import DisclosurePlan, Step
 from fairuse_router.routing.routed import Unknown
 from fairuse_router.routing.table import RoutingTable
 
@@ -48,6 +51,28 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Told:
+    """One answer of a person, in the order in which the disclosure plan asks.
+
+    Parameters
+    ----------
+    attribute, level : str
+    change : float or None
+        What it moved, on top of the answers before: as `Answer.change`.
+    gain, low, high : float or None
+        What people gain, in the mean, who tell this attribute on top of the answers before, and its
+        interval.
+    """
+
+    attribute: str
+    level: str
+    change: float | None
+    gain: float | None
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
 class PersonExplanation:
     """One prediction, explained.
 
@@ -65,6 +90,10 @@ class PersonExplanation:
         Gain of the route over generic for them, and its interval; 0 under generic.
     unknown : dict of str to str
         Levels that were told, not known in training, and count as withheld, by attribute.
+    walk : tuple of Told
+        Where partial reports have routes of their own: the answers in the plan's order.
+    next : Step or None
+        What the plan would ask next, and what the answer would gain.
     """
 
     given: Answer
@@ -75,6 +104,8 @@ class PersonExplanation:
     low: float | None
     high: float | None
     unknown: Mapping[str, str] = field(default_factory=dict)
+    walk: tuple[Told, ...] = ()
+    next: Step | None = None
 
 
 @dataclass(frozen=True)
@@ -91,11 +122,14 @@ class Explanation(Written):
         Group attributes.
     classes : tuple or None
         Class labels; None for a regression.
+    metric : str, default="error"
+        Of the gains.
     """
 
     people: tuple[PersonExplanation, ...]
     attributes: tuple[str, ...]
     classes: tuple[Any, ...] | None
+    metric: str = "error"
 
     def __len__(self) -> int:
         return len(self.people)
@@ -136,6 +170,26 @@ class Explanation(Written):
                     "  ",
                     "    ",
                 )
+
+        yield from self._walked(person)
+
+    def _walked(self, person: PersonExplanation) -> Iterator[str]:
+        """The answers in the plan's order, and what the next would gain."""
+        if not person.walk and person.next is None:
+            return
+        shown = named_metric(self.metric).format_gain
+        sign = "" if self.classes is not None and len(self.classes) > 2 else "+"
+        parts = []
+        for told in person.walk:
+            moved = "" if told.change is None else f" moved it by {told.change:{sign}.3f}"
+            worth = "" if told.gain is None else f", for {shown(told.gain)} in the mean"
+            parts.append(f"{told.attribute} = {told.level}{moved}{worth}")
+        text = f"In the plan's order: {'; '.join(parts)}." if parts else ""
+        if person.next is not None and person.next.ask is not None and person.next.gain is not None:
+            step = person.next
+            limits = f"{shown(step.low)} to {shown(step.high)}"
+            text += f" {step.ask} next would bring {shown(step.gain)} in the mean, {limits}."
+        yield from wrap(text.strip(), "  ", "    ")
 
     def _distinct(self, person: PersonExplanation) -> Iterator[tuple[str, Answer]]:
         """What was left out, in words, and the answer; one entry if it is always the same."""
@@ -212,6 +266,7 @@ def explain_rows(
         label = serve(other, "predict")
         variants.append((other, label, serve(other, "predict_proba") if proba else None))
     unknown = unknown or {}
+    walks = _walks(serve, codes, table, classes, proba)
     routed = table.explain(codes, unknown)
     words = routed.words.tolist()
     people = []
@@ -227,10 +282,61 @@ def explain_rows(
         rows = None if people_like is None else int(people_like)
         given, others = answers[0], tuple(answers[1:])
         people.append(
-            PersonExplanation(given, others, words[i], rows, gain, low, high, unknown.get(i, {}))
+            PersonExplanation(
+                given, others, words[i], rows, gain, low, high, unknown.get(i, {}), *walks[i]
+            )
         )
     labels = None if classes is None else tuple(np.asarray(classes).tolist())
-    return Explanation(tuple(people), table.schema.attributes, labels)
+    return Explanation(tuple(people), table.schema.attributes, labels, table.metric)
+
+
+def _walks(
+    serve: Serve,
+    codes: Codes,
+    table: RoutingTable,
+    classes: Sequence[Any] | NDArray[Any] | None,
+    proba: bool,
+) -> list[tuple[tuple[Told, ...], Step | None]]:
+    """The answers of every row in the plan's order, and the plan's next question."""
+    if not table.partial:
+        return [((), None)] * len(codes)
+    plan, schema = table.disclosure_plan(), table.schema
+    orders = [_order(plan, schema, code) for code in codes]
+    variants, heard = [], np.zeros_like(codes)
+    for t in range(codes.shape[1] + 1):
+        label = serve(heard, "predict")
+        probabilities = serve(heard, "predict_proba") if proba else None
+        variants.append((heard.copy(), label, probabilities))
+        for i, (order, _) in enumerate(orders):
+            if t < len(order):
+                heard[i, order[t]] = codes[i, order[t]]
+    walks = []
+    for i, (order, step) in enumerate(orders):
+        walk = []
+        for t, j in enumerate(order):
+            moved = _answer(i, table, variants[t], variants[t + 1], classes).change
+            record = table.record(variants[t][0][i])
+            found = None if record is None else record.further.get(schema.attributes[j])
+            level = schema.levels[j][codes[i, j] - 1]
+            walk.append(Told(schema.attributes[j], level, moved, *(found or (None, None, None))))
+        walks.append((tuple(walk), step))
+    return walks
+
+
+def _order(plan: DisclosurePlan, schema: GroupSchema, code: Codes) -> tuple[list[int], Step | None]:
+    """Told attributes in the order in which the plan asks, those it does not ask last."""
+    answers: dict[str, str | None] = {}
+    order: list[int] = []
+    while (step := plan.next(answers)).ask is not None:
+        j = schema.attributes.index(step.ask)
+        if code[j] == 0:
+            answers[step.ask] = None
+            continue
+        answers[step.ask] = schema.levels[j][code[j] - 1]
+        order.append(j)
+    rest = [j for j in np.flatnonzero(code).tolist() if j not in order]
+    told = {schema.attributes[j]: schema.levels[j][code[j] - 1] for j in np.flatnonzero(code)}
+    return order + rest, plan.next(told)
 
 
 def _answer(
@@ -242,6 +348,8 @@ def _answer(
 ) -> Answer:
     """What row `i` is told under one variant of its report."""
     (codes, label, proba), schema = variant, table.schema
+    if (table.look_up(codes[i : i + 1]) == table.look_up(given[0][i : i + 1])).all():
+        label, proba = given[1], given[2]  # one route says the same, whatever rounds how
     change = None
     if classes is None:
         change = float(given[1][i] - label[i])

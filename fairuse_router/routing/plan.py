@@ -15,10 +15,11 @@ from fairuse_router.documents import Written, number, plain
 from fairuse_router.grids import Grid, clip, count, numbers, wrap
 from fairuse_router.levels import level_text
 from fairuse_router.metrics import named_metric
-from fairuse_router.routing.asking import Questions, order_questions, settled, spread
+from fairuse_router.routing.asking import Questions, order_questions, spread
 from fairuse_router.routing.collapse import Price, price, prices
 from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.grid import RoutingGrid
+from fairuse_router.routing.paying import gains_of_reports, may_stop
 from fairuse_router.routing.picture import draw_tree
 
 _MOST_LINES = 60
@@ -42,6 +43,9 @@ class Step:
         Index into the table's routes.
     rows : int
         Training rows of the groups that the report may come from.
+    gain, low, high : float or None
+        What people like this gain, in the mean, by answering the question, and its interval; None
+        where nothing is asked, or partial reports have no routes of their own.
     """
 
     report: tuple[str, ...]
@@ -50,6 +54,9 @@ class Step:
     candidate: str
     route: int
     rows: int
+    gain: float | None = None
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +64,9 @@ class DisclosurePlan(Written):
     """What each person needs to be asked, in which order, and where to stop.
 
     No order of questions asks less of the training rows' groups and ends at the same routes
-    (exact); ties go to the attribute that comes first. Print it, `plot` it, hand `to_dict` to a
-    form, or ask it for the `next` question.
+    (exact); of several, the one whose answers gain most, soonest. Where partial reports have routes
+    of their own it stops, too, where no further answer pays, out of fold and in the mean. Print it,
+    `plot` it, hand `to_dict` to a form, or ask it for the `next` question.
 
     Parameters
     ----------
@@ -139,7 +147,8 @@ class DisclosurePlan(Written):
         dict
             ``tree`` is a node: ``report``, ``candidate``, ``route``, its ``strength``, ``rows``,
             and the gain of the route with its interval. A node with ``ask`` goes on: ``branches``
-            leads from each level of that attribute to the next node, ``declined`` from no answer.
+            leads from each level of that attribute to the next node, ``declined`` from no answer;
+            ``next`` is what the answer gains in the mean, and its interval, or None.
             The rest tells what the plan costs. Infinities are the texts ``inf``, ``-inf``; None is
             undefined.
         """
@@ -180,17 +189,23 @@ class DisclosurePlan(Written):
     def _questions(self, declined: frozenset[int]) -> Questions:
         """The cheapest order once some attributes are declined for good."""
         if declined not in self._known:
-            grid = self.table.grid
+            grid, axes = self.table.grid, range(self.table.grid.ndim)
             groups = self.table.weights().reshape([n - 1 for n in grid.shape])
             for axis in declined:
                 groups = groups.sum(axis=axis, keepdims=True)
             weight = spread(groups, np.sum, declined)
-            self._known[declined] = order_questions(settled(grid, declined), weight, declined)
+            gain = self._gains[tuple(slice(0, 1) if j in declined else slice(None) for j in axes)]
+            free = may_stop(self.table, declined)
+            self._known[declined] = order_questions(free, weight, declined, weight * gain)
         return self._known[declined]
 
     @cached_property
     def _known(self) -> dict[frozenset[int], Questions]:
         return {}
+
+    @cached_property
+    def _gains(self) -> NDArray[np.float64]:
+        return gains_of_reports(self.table)
 
     @staticmethod
     def _of_groups(table: RoutingGrid) -> NDArray[np.int64]:
@@ -236,7 +251,17 @@ class DisclosurePlan(Written):
             self.table.routes[route].candidate,
             route,
             int(questions.weight[place]),
+            *self._further(code, j),
         )
+
+    def _further(
+        self, code: NDArray[np.int64], j: int
+    ) -> tuple[float | None, float | None, float | None]:
+        """What telling one attribute more gains, where that is known."""
+        record = self.table.record(code) if j >= 0 and self.table.partial else None
+        found = None if record is None else record.further.get(self.table.schema.attributes[j])
+        gain, low, high = found or (None, None, None)
+        return gain, low, high
 
     def _whole_tree(self) -> dict[str, Any]:
         """The node of whoever has told nothing yet, and all below it."""
@@ -262,6 +287,7 @@ class DisclosurePlan(Written):
                 after[j] = level
                 branches[text] = self._tree(after, declined)
             node["ask"] = step.ask
+            node["next"] = None if step.gain is None else [step.gain, step.low, step.high]
             node["branches"] = branches
             node["declined"] = self._tree(code, declined | {j})
         return node
@@ -277,11 +303,16 @@ class DisclosurePlan(Written):
         else:
             text = (
                 f"Disclosure plan: {asked:.2f} of {count(k, 'attribute')} asked per person, the "
-                "least that leads everybody to the same route as a full report."
+                f"least that leads everybody to {self._goal}."
             )
         if self.price.groups:
             text += f" {self._collapsed()}"
         return wrap(text)
+
+    @property
+    def _goal(self) -> str:
+        same = "the same route as a full report"
+        return f"{same}, or to where no further answer pays" if self.table.partial else same
 
     def _collapsed(self) -> str:
         metric, names = named_metric(self.table.metric), self.table.schema.group_names()
@@ -329,12 +360,20 @@ def _node_lines(node: Mapping[str, Any], name: str, indent: str, metric: str) ->
     if "ask" not in node:
         yield from wrap(f"{who} -> {_end(node, metric)}", then=f"{indent}      ")
         return
-    yield clip(f"{who}: ask {node['ask']}")
+    yield clip(f"{who}: ask {node['ask']}{_next_gain(node, metric)}")
     for level, after in node["branches"].items():
         yield from _node_lines(after, level, f"{indent}  ", metric)
     declined = node["declined"]
     if "ask" in declined or declined["route"]:
         yield from _node_lines(declined, "declined", f"{indent}  ", metric)
+
+
+def _next_gain(node: Mapping[str, Any], metric: str) -> str:
+    """What the answer to a question gains, in the mean."""
+    if node["next"] is None:
+        return ""
+    gain, low, high = (named_metric(metric).format_gain(v) for v in node["next"])
+    return f", gain {gain} [{low}, {high}]"
 
 
 def _end(node: Mapping[str, Any], metric: str) -> str:

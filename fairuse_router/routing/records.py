@@ -10,6 +10,24 @@ from fairuse_router.documents import Document
 
 
 @dataclass(frozen=True)
+class Part(Document):
+    """The correction of a coarser report, as a part of a route.
+
+    Parameters
+    ----------
+    report : int
+        Number of that report in the grid.
+    weight : float
+        In (0, 1): how much of it is used.
+    """
+
+    _KIND = "a part of a route"
+
+    report: int
+    weight: float
+
+
+@dataclass(frozen=True)
 class Route(Document):
     """Where a report is sent.
 
@@ -20,26 +38,39 @@ class Route(Document):
     group : int or None
         Group under whose codes the candidate is evaluated; None for generic.
     strength : float, default=1.0
-        In (0, 1]: how much of the candidate's margin is used, the rest being generic's.
+        In (0, 1]: how much of the candidate's margin is used, the rest being generic's, or that of
+        the coarser report whose `parts` it starts from.
+    report : int or None
+        Number in the grid of the partial report whose own correction serves; None for a group.
+    parts : tuple of Part
+        Corrections of coarser reports that are used as well.
     """
 
     _KIND = "a route"
+    _LATER = frozenset({"report", "parts"})
 
     candidate: str
     group: int | None = None
     strength: float = 1.0
+    report: int | None = None
+    parts: tuple[Part, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain data for JSON; without what only partial reports have, where there is none."""
+        return _without(super().to_dict(), report=None, parts=[])
 
 
 @dataclass(frozen=True)
 class GroupRecord(Document):
-    """What is known of one group: its rows, its risks, its route, and why.
+    """What is known of one group, or of a partial report: rows, risks, route, and why.
 
     Parameters
     ----------
     report : tuple of str
-        Levels of the group, one per group attribute.
+        Levels of the group, one per group attribute; the withheld mark where nothing is told.
     rows : int or None
-        Training rows of the group; None where a bundle leaves small counts out.
+        Training rows of the group, or of all that tell at least as much; None where a bundle leaves
+        small counts out.
     candidate : str
         The candidate that serves it.
     reason : str
@@ -55,10 +86,17 @@ class GroupRecord(Document):
     real : tuple of float or None, default=None
         How much of the multilevel correction is real in the group, if a policy weighed it: 1 is
         all; posterior mean, and its interval.
+    base : tuple of str or None
+        The coarser report whose route it starts from; None: generic.
+    keeps : bool, default=False
+        Whether it keeps that route, and what else it tells adds nothing.
+    further : dict of str to tuple of float or None
+        Of a partial report: what its people gain, in the mean, by telling one attribute more, and
+        its interval; by the attribute.
     """
 
     _KIND = "a group's record"
-    _LATER = frozenset({"unavailable", "strength", "real"})
+    _LATER = frozenset({"unavailable", "strength", "real", "base", "keeps", "further"})
 
     report: tuple[str, ...]
     rows: int | None
@@ -71,13 +109,13 @@ class GroupRecord(Document):
     unavailable: Mapping[str, str] = field(default_factory=dict)
     strength: float = 1.0
     real: tuple[float, float, float] | None = None
+    base: tuple[str, ...] | None = None
+    keeps: bool = False
+    further: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain data for JSON; without `real` where no policy weighed it."""
-        plain = super().to_dict()
-        if self.real is None:
-            del plain["real"]
-        return plain
+        """Plain data for JSON; without what was not weighed."""
+        return _without(super().to_dict(), real=None, base=None, keeps=False, further={})
 
 
 @dataclass(frozen=True)
@@ -110,3 +148,8 @@ class Change(Document):
     gain: float | None = None
     low: float | None = None
     high: float | None = None
+
+
+def _without(data: dict[str, Any], **nothing: Any) -> dict[str, Any]:
+    """Leave out entries that hold nothing: older readers know none of them."""
+    return {name: v for name, v in data.items() if name not in nothing or v != nothing[name]}

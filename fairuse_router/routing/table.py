@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.routing import display
-from fairuse_router.routing.collapse import give_up
+from fairuse_router.routing.collapse import collapsed, give_up
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.plan import DisclosurePlan
 from fairuse_router.routing.routed import RoutedRows, Unknown, say_unknown
@@ -18,7 +18,7 @@ from fairuse_router.routing.routed import RoutedRows, Unknown, say_unknown
 
 @dataclass(frozen=True, eq=False)
 class RoutingTable(RoutingGrid):
-    """Report -> route, with the evidence per group.
+    """Report -> route, with the evidence per group and partial report.
 
     Parameters
     ----------
@@ -36,6 +36,11 @@ class RoutingTable(RoutingGrid):
         The intervals are at level ``1 - alpha``.
     history : tuple of Change, default=()
         What has been changed since the routes were chosen, oldest first.
+    partial : tuple of GroupRecord, default=()
+        Evidence on every report that withholds something, in the order of the grid, where these
+        have routes of their own.
+    note : str, default=""
+        Why they have none.
     """
 
     def explain(self, codes: NDArray[np.int64], unknown: Unknown | None = None) -> RoutedRows:
@@ -95,14 +100,16 @@ class RoutingTable(RoutingGrid):
         Returns
         -------
         RoutingTable
-            Deploy it by ``router.with_table(table)``. `history` names what was given up.
+            Deploy it by ``router.with_table(table)``. `history` names what was given up. Partial
+            reports all of whose groups go back to generic go with them, and what those lose who
+            sent them counts.
 
         Raises
         ------
         ValueError
             For a negative tolerance or another `per`.
         """
-        return self.to_generic(give_up(self, tolerance, per), "collapsed")
+        return collapsed(self, give_up(self, tolerance, per))
 
     def __str__(self) -> str:
         return display.as_text(self)
@@ -114,10 +121,26 @@ class RoutingTable(RoutingGrid):
     def _repr_html_(self) -> str:
         return self.to_html()
 
-    def to_frame(self, backend: str = "pandas") -> Any:
+    def to_frame(self, backend: str = "pandas", reports: str = "groups") -> Any:
         """Return one row per group as a dataframe (pandas, polars or pyarrow).
 
         Columns: the group attributes, ``rows``, ``candidate``, ``strength``, ``risk_*`` per
         candidate and routed, ``gain``, ``low``, ``high``, ``reason``.
+
+        Parameters
+        ----------
+        backend : {"pandas", "polars", "pyarrow"}, default="pandas"
+        reports : {"groups", "partial", "all"}, default="groups"
+            ``"partial"``: one row per report that withholds something, where these have routes of
+            their own; a person counts for each report that tells no more than theirs.
+
+        Raises
+        ------
+        ValueError
+            For other `reports`.
         """
-        return tables.from_columns(display.as_columns(self), backend)
+        kinds = {"groups": self.groups, "partial": self.partial}
+        kinds["all"] = (*self.groups, *self.partial)
+        if reports not in kinds:
+            raise ValueError(f"reports={reports!r} is not allowed: pass one of {', '.join(kinds)}.")
+        return tables.from_columns(display.as_columns(self, kinds[reports]), backend)

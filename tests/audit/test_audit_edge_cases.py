@@ -261,7 +261,7 @@ def test_rows_that_withhold_are_counted():
     audits = router.audit(X, y), router.audit(X, y, weight)
     for audit, counts in zip(audits, ((393, 7), (196, 4)), strict=True):
         assert (audit.n, audit.n_partial) == counts
-        assert f"{audit.n_partial} more rows withhold something." in " ".join(str(audit).split())
+        assert f"; {audit.n_partial} of the rows withhold" in " ".join(str(audit).split())
         check_laws(audit)
     older = {k: v for k, v in audit.to_dict().items() if k != "n_partial"}
     assert Audit.from_dict(older).n_partial == 0

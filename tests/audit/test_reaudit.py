@@ -132,7 +132,9 @@ def test_a_copy_serves_a_collapsed_table(many_rows, router):
     assert "routed" in router.audit_.candidates
     assert "onehot" in str(other.audit_)
     assert Card.of(other).to_markdown()
-    assert Card.of(other, other.audit(X, many_rows.y)).to_html()
+    with pytest.raises(ValueError, match="rows, 100% of training: the models have seen them"):
+        Card.of(other, other.audit(X, many_rows.y))
+    assert Card.of(other, replace(other.audit(X, many_rows.y), evidence="held-out rows")).to_html()
 
 
 def test_a_router_refuses_tables_that_it_cannot_serve(many_rows, router):

@@ -100,7 +100,7 @@ def test_tables_cards_and_pictures_say_so(many_rows):
         model.schema_, everyone, policy="best", metric="error", alpha=0.1
     )
     serve(model, table)
-    audit = model.audit(many_rows.frame, many_rows.y)
+    audit = replace(model.audit(many_rows.frame, many_rows.y), evidence="held-out rows")
     assert {r.verdict for r in audit.truthfulness} == {"same"}
     text = Card.of(model, audit).to_markdown()
     assert "same" in text
@@ -108,7 +108,7 @@ def test_tables_cards_and_pictures_say_so(many_rows):
 
 
 def test_the_table_of_a_fit_has_no_interval_for_generic(rows):
-    model = router(policy="priced", min_group_size=300).fit
+    model = router(policy="priced", partial="generic", min_group_size=300).fit
     with pytest.warns(UserWarning, match="No group has min_group_size"):
         fitted = model(rows.frame, rows.y)
     for record in fitted.routing_table_.groups:

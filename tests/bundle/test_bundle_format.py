@@ -21,7 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from fairuse_router import FairUseRouter
 from fairuse_router.bundle import Bundle, export_bundle
 from fairuse_router.bundle.file.layout import OUTPUTS
-from fairuse_router.bundle.file.metadata import FORMAT_VERSION, KEYS
+from fairuse_router.bundle.file.metadata import FORMAT_VERSION, KEYS, LATER
 from fairuse_router.bundle.file.properties import READING
 from fairuse_router.datasets import load_heart
 
@@ -128,7 +128,7 @@ def test_the_page_on_the_file_names_all_of_it():
     text = (DATA.parent.parent / "docs" / "bundle.md").read_text()
     table = text.split("## Metadata")[1].split("## Versions")[0]
     named = set(re.findall(r"^\| `(\w+)` \|", table, re.M))
-    assert named == {*KEYS, READING, "format_version", "sha256"}
+    assert named == {*KEYS, *LATER, READING, "format_version", "sha256"}
     outputs = text.split("## Outputs")[1].split("## What")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", outputs, re.M)) == set(OUTPUTS)
 

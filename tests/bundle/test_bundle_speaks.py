@@ -164,8 +164,11 @@ def test_training_counts_of_few_people_are_left_out(many_rows, tmp_path):
     bundle = Bundle.load(tmp_path / "r.onnx")
     assert router.class_counts_.min() < 5
     assert bundle._parts["class_counts"][int(router.class_counts_.min(axis=1).argmin())] is None
-    theirs = {(s.kind, s.group): s for s in router.reaudit(X, y).shifts}
-    mine = {(s.kind, s.group): s for s in bundle.reaudit(X, y).shifts}
+    kinds = ("group size", "class rate")  # partial reports beside a small group are left out, too
+    theirs, mine = (
+        {(s.kind, s.group): s for s in speaker.reaudit(X, y).shifts if s.kind in kinds}
+        for speaker in (router, bundle)
+    )
     assert len(mine) == len(theirs) - 1
 
 

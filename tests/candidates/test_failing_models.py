@@ -19,7 +19,8 @@ def router(estimator=None, groups=("sex", "age"), **settings):
 
 
 def test_no_group_with_enough_rows_is_served_by_generic(rows):
-    text = "No group has min_group_size=81 rows (the largest has 80): generic serves everyone"
+    text = "No group has min_group_size=81 rows (the largest has 80): generic serves every "
+    text += "group that no coarser report serves"
     with pytest.warns(UserWarning, match=re.escape(text)) as caught:
         fitted = router(min_group_size=81).fit(rows.frame, rows.y)
     assert [str(w.message) for w in caught] == [f"{text}."]

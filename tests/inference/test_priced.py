@@ -117,3 +117,23 @@ def test_rows_given_three_times_in_one_cluster_count_once():
     np.testing.assert_allclose(found.log_lik, alone.log_lik, rtol=1e-9)
     np.testing.assert_allclose(found.size, alone.size)
     np.testing.assert_allclose(worth(found, 2.0).value, worth(alone, 2.0).value)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_evidence_of_larger_groups_is_the_sum_of_its_parts(weighted):
+    rng = np.random.default_rng(0)
+    n = 300
+    base, y = rng.normal(size=n), rng.normal(size=n)
+    direction = Direction(y, base, base + rng.normal(size=n), 1.3)
+    measure = SquaredErrors(base, np.array([base + 0.5, base - 0.2 * rng.normal(size=n)]))
+    parts = rng.integers(-1, 7, size=n)
+    into = np.array([0, 1, -1, 1, 2, 0, 2])
+    large = np.where(parts >= 0, into[parts], -1)
+    weight = rng.uniform(0.2, 3, size=n) if weighted else None
+    w = np.ones(n) if weight is None else weight
+    size = np.array([w[large == c].sum() ** 2 / (w[large == c] ** 2).sum() for c in range(3)])
+    small = direction_evidence(direction, parts, 7, measure, weight=weight)
+    whole = direction_evidence(direction, large, 3, measure, weight=weight)
+    found = small.together(into, size)
+    for name in ("log_lik", "gain", "reach", "size", "share"):
+        np.testing.assert_allclose(getattr(found, name), getattr(whole, name), err_msg=name)

@@ -158,6 +158,7 @@ def test_a_router_chooses_shows_audits_and_corrects_parts_of_a_correction():
         population.group_columns,
         candidates=("generic", "multilevel"),
         policy="priced",
+        partial="generic",
         n_resamples=20,
         random_state=0,
     ).fit(population.to_array(), population.y)

@@ -18,6 +18,22 @@ from fairuse_router.groups import MAX_REPORTS
 # {str: form} for one with any names, or a tuple of forms of which one must fit
 _NUMBER = (int, float)
 _GAIN = (int, float, str, None)  # infinities are texts
+_RECORD = {
+    "report": [str],
+    "rows": (int, None),
+    "candidate": str,
+    "reason": str,
+    "risks": {str: _GAIN},
+    "gain": _GAIN,
+    "low": _GAIN,
+    "high": _GAIN,
+    "unavailable": {str: str},
+    "strength?": _NUMBER,
+    "real?": ([_NUMBER], None),
+    "base?": ([str], None),
+    "keeps?": bool,
+    "further?": {str: [_GAIN]},
+}
 FORMS: dict[str, Any] = {
     "schema": {
         "attributes": [str],
@@ -40,23 +56,19 @@ FORMS: dict[str, Any] = {
         "policy": str,
         "metric": str,
         "alpha": _NUMBER,
-        "routes": [{"candidate": str, "group": (int, None), "strength": _NUMBER}],
-        "grid": [int],
-        "groups": [
+        "routes": [
             {
-                "report": [str],
-                "rows": (int, None),
                 "candidate": str,
-                "reason": str,
-                "risks": {str: _GAIN},
-                "gain": _GAIN,
-                "low": _GAIN,
-                "high": _GAIN,
-                "unavailable": {str: str},
-                "strength?": _NUMBER,
-                "real?": ([_NUMBER], None),
+                "group": (int, None),
+                "strength": _NUMBER,
+                "report?": (int, None),
+                "parts?": [{"report": int, "weight": _NUMBER}],
             }
         ],
+        "grid": [int],
+        "groups": [_RECORD],
+        "partial?": [_RECORD],
+        "note?": str,
         "history?": [
             {
                 "event": str,
@@ -234,13 +246,20 @@ def _check_table(
         _require(route["candidate"] in names, f"no candidate {route['candidate'][:40]!r} serves")
         _require(group is None or 0 <= group < groups, f"a route is for group {group} of {groups}")
         _require(0 < route["strength"] <= 1, f"a route has the strength {route['strength']}")
+        for report in (route.get("report"), *(part["report"] for part in route.get("parts", []))):
+            known = report is None or 0 < report < reports
+            _require(known, f"a route is for report {report} of {reports}")
     for g, record in enumerate(records):
         told = []
         for texts in reversed(schema["levels"]):
             g, level = divmod(g, len(texts))
             told.append(texts[level])
         _require(record["report"] == told[::-1], "its records are not those of its groups")
+    for record in (*records, *table.get("partial", [])):
         _check_gains([record["gain"], record["low"], record["high"], *record["risks"].values()])
+        for gain in record.get("further", {}).values():
+            _check_gains(gain)
+            _require(len(gain) == 3, "a further gain is no gain with its interval")
     for change in table.get("history", []):
         _check_gains([change["gain"], change["low"], change["high"]])
 

@@ -12,14 +12,16 @@ from numpy.typing import NDArray
 from fairuse_router.audit.audit import Audit
 from fairuse_router.audit.bounded import bounded
 from fairuse_router.routing.honest import HonestGain, HonestGains
+from fairuse_router.routing.records import GroupRecord
 from fairuse_router.routing.table import RoutingTable
 
 
 def small_groups(table: RoutingTable, min_cell: int) -> frozenset[str]:
-    """Names of the groups whose numbers are left out of the file.
+    """Names of the groups, and of the partial reports, whose numbers are left out of the file.
 
-    Those below `min_cell` rows; and if that is one group only, the next smallest as well, as
-    totals would give the one away.
+    Groups below `min_cell` rows; and if that is one group only, the next smallest as well, as
+    totals would give the one away. Partial reports that may come from such a group, so that no
+    difference of what is shown gives it away, and those that so few people sent as they are.
     """
     rows = [record.rows or 0 for record in table.groups]
     order = np.argsort(rows, kind="stable")
@@ -27,27 +29,58 @@ def small_groups(table: RoutingTable, min_cell: int) -> frozenset[str]:
     if len(hidden) == 1:
         hidden = order[:2].tolist()
     names = table.schema.group_names()
-    return frozenset(names[g] for g in hidden)
+    few = _partial_beside(table, set(hidden), min_cell)
+    return frozenset(names[g] for g in hidden) | few
+
+
+def _partial_beside(table: RoutingTable, hidden: set[int], min_cell: int) -> frozenset[str]:
+    """Names of the partial reports from whose numbers those of few people could be worked out."""
+    schema, names = table.schema, set()
+    if not table.partial:
+        return frozenset()
+    withheld = schema.report_codes[(schema.report_codes == 0).any(axis=1)]
+    for code, record in zip(withheld, table.partial, strict=True):
+        below = schema.completions(code).tolist()
+        silent = [_withholding(table, code, j, record) for j in np.flatnonzero(code == 0).tolist()]
+        if hidden & set(below) or any(0 < rows < min_cell for rows in silent):
+            names.add(schema.report_name(code))
+    return frozenset(names)
+
+
+def _withholding(table: RoutingTable, code: NDArray[np.int64], j: int, record: GroupRecord) -> int:
+    """Training rows that tell a partial report, and withhold one attribute more."""
+    finer = np.repeat(code[None, :], len(table.schema.levels[j]), axis=0)
+    finer[:, j] = np.arange(1, len(finer) + 1)
+    found = [table.record(one) for one in finer]
+    return (record.rows or 0) - sum((own.rows or 0) for own in found if own is not None)
 
 
 def write_table(table: RoutingTable, hidden: frozenset[str], min_cell: int) -> dict[str, Any]:
     """Routing table for the file, without the numbers of hidden groups."""
     data = table.to_dict()
     del data["schema"]
-    names = dict(zip((g.report for g in table.groups), table.schema.group_names(), strict=True))
+    schema, records = table.schema, (*table.groups, *table.partial)
+    codes = schema.report_codes
+    withheld = codes[(codes == 0).any(axis=1)] if table.partial else codes[:0]
+    names = {
+        record.report: schema.report_name(code)
+        for record, code in zip(records, [*schema.group_codes, *withheld], strict=True)
+    }
     nothing: dict[str, Any] = dict.fromkeys(("rows", "gain", "low", "high"))
-    for group in data["groups"]:
+    described = [*data["groups"], *data.get("partial", [])]
+    for group in described:
         if names[tuple(group["report"])] in hidden:
             reason = f"not shown: the group, or one next to it, has fewer than {min_cell} rows"
             group.update(nothing, reason=reason, risks={}, unavailable={})
             group.pop("real", None)
+            group.pop("further", None)
     for change in data["history"]:
         few = change["rows"] is not None and change["rows"] < min_cell
         if few or names[tuple(change["report"])] in hidden:
             reason = (
                 f"not shown: it rests on fewer than {min_cell} rows, or on a group next to such"
             )
-            for group in data["groups"]:
+            for group in described:
                 if group["reason"] == change["reason"]:
                     group["reason"] = reason
             change.update(nothing, reason=reason)
@@ -90,15 +123,24 @@ def write_audit(audit: Audit | None, hidden: frozenset[str], min_cell: int) -> A
     """
     if audit is None:
         return None
+    small: set[str] = set()
+    for part in (audit, audit.everybody, audit.withheld):
+        small |= _small_ones(part, min_cell)
+    hidden = hidden | frozenset(small)
+    withheld = None if audit.withheld is None else bounded(audit.withheld, sorted(hidden))
+    short = replace(bounded(audit, sorted(hidden)), withheld=withheld)
+    return suppress(short.to_dict(), hidden, min_cell)
+
+
+def _small_ones(audit: Audit | None, min_cell: int) -> set[str]:
+    """Groups of an audit with few rows; with one such, the next smallest as well."""
     rows: dict[str, int] = {}
-    for record in audit.risks:
+    for record in () if audit is None else audit.risks:
         if record.group is not None and record.n is not None:
             rows[record.group] = max(rows.get(record.group, 0), record.n)
     order = sorted(rows, key=rows.__getitem__)
     small = [name for name in order if rows[name] < min_cell]
-    small = order[:2] if len(small) == 1 else small
-    hidden = hidden | frozenset(small)
-    return suppress(bounded(audit, sorted(hidden)).to_dict(), hidden, min_cell)
+    return set(order[:2] if len(small) == 1 else small)
 
 
 def write_honest(honest: HonestGains | None, hidden: frozenset[str]) -> Any:

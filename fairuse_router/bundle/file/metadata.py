@@ -18,7 +18,7 @@ from fairuse_router.documents import read_json
 from fairuse_router.documents import write_json as to_json  # noqa: F401  used as metadata.to_json
 from fairuse_router.routing.table import RoutingTable
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # since partial reports may have routes of their own
 READABLE = range(1, FORMAT_VERSION + 1)
 PREFIX = "fairuse_router."
 KEYS = ("audit", "candidates", "certificate", "classes", "features", "routing_table", "schema")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from fairuse_router.candidates.lattice import Reports
 from fairuse_router.candidates.names import GENERIC, MULTILEVEL, halves
 from fairuse_router.candidates.scores import Scores, answer, margin_of, mixed_answer
 from fairuse_router.inference.compare import Rows
@@ -24,12 +25,19 @@ class Choice:
 
     The strength, in (0, 1], is how much of the candidate's margin is to be used; `real` how much of
     a correction is real in the group, if that was weighed: posterior mean, low and high.
+
+    On the lattice of reports it is the choice for one report. `base` is the number of the coarser
+    report whose route it starts from, None if that is generic; without anything of its `own` it
+    keeps that route. `mix` is the weight of each layer's correction in all.
     """
 
     candidate: str
     reason: str
     strength: float = 1.0
     real: tuple[float, float, float] | None = None
+    base: int | None = None
+    own: bool = True
+    mix: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class Evidence:
     settings : Settings
     unavailable : dict of str to dict of int to str
         Per candidate, the groups that it cannot serve, and why not.
+    reports : Reports or None
+        What the rows report, where partial reports are to have routes of their own.
     """
 
     rows: Rows
@@ -73,11 +83,13 @@ class Evidence:
     metrics: Sequence[Metric]
     settings: Settings = field(default_factory=Settings)
     unavailable: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
+    reports: Reports | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Evidence:
         """Return the evidence of some rows; a row given twice counts twice."""
         scores = {name: own.take(rows) for name, own in self.scores.items()}
-        return replace(self, rows=self.rows.take(rows), scores=scores)
+        reports = None if self.reports is None else self.reports.take(rows)
+        return replace(self, rows=self.rows.take(rows), scores=scores, reports=reports)
 
     @property
     def metric(self) -> Metric:
@@ -107,6 +119,31 @@ class Evidence:
         """Whether a candidate is there, and corrects generic's margin."""
         return name in self.scores and self.scores[name].margins is not None
 
+    @property
+    def told(self) -> Matrix | None:
+        """Margins by each part of what rows tell, (n, 1 + layers), where the lattice is weighed."""
+        if self.reports is None or MULTILEVEL not in self.scores:
+            return None
+        return self.scores[MULTILEVEL].told
+
+    def predictions_by(self, choice: Choice, rows: NDArray[np.int64]) -> Predictions:
+        """What a choice says of some rows, which tell all that it needs."""
+        if not choice.mix or self.told is None:
+            return self.predictions(choice.candidate, choice.strength)[rows]
+        base, own = self.told[rows, 0], self.told[rows, 1:]
+        used = np.flatnonzero(choice.mix)
+        margin = base + (own[:, used] - base[:, None]) @ np.array(choice.mix)[used]
+        other, *corrected = halves(choice.candidate, self.scores)
+        if not corrected:
+            return answer(margin, self.metric.regression)
+        margin = margin + choice.strength / 2 * (self.scaled(other)[rows] - base)
+        return mixed_answer(margin, self.metric.regression)
+
+    def scaled(self, name: str) -> Matrix:
+        """Margin of a candidate for all rows, on the scale on which generic's is corrected."""
+        scale = self.scores[MULTILEVEL].scale
+        return (1.0 if scale is None else scale) * margin_of(self.predictions(name))
+
     def predictions(self, name: str, strength: float = 1.0) -> Predictions:
         """What one candidate, or a part of it, or the mean of two predicted for all rows."""
         if len(halves(name, self.scores)) == 1 and strength == 1:
@@ -127,9 +164,7 @@ class Evidence:
         if not corrected:
             return margin_of(self.predictions(GENERIC)), margin_of(self.predictions(own))
         base, full = self.margins(MULTILEVEL)
-        scale = self.scores[MULTILEVEL].scale
-        margin = margin_of(self.predictions(own))
-        return base, ((1.0 if scale is None else scale) * margin + full) / 2
+        return base, (self.scaled(own) + full) / 2
 
     def scored(self, name: str) -> NDArray[np.bool_]:
         """Rows for which one candidate, or both of two, predicted something."""
@@ -182,27 +217,66 @@ class Evidence:
         return replace(self, scores={**self.scores, "nominee": nominee})
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """Routes as they were chosen, and what they rest on.
+
+    Parameters
+    ----------
+    groups : list of Choice
+        One per group.
+    partial : dict of int to Choice
+        By the number of the report, of those that tell a part; empty where they have no routes of
+        their own.
+    evidence : Evidence
+        The rows and scores that the choices are to be audited on: those opened, if any were.
+    """
+
+    groups: list[Choice]
+    partial: dict[int, Choice]
+    evidence: Evidence
+
+
 def _alike(
     choices: Sequence[Choice], groups: NDArray[np.int64]
 ) -> Iterator[tuple[Choice, NDArray[np.int64]]]:
     """Every distinct choice other than generic, and the rows of its groups."""
-    keys = [(choice.candidate, choice.strength) for choice in choices]
+    keys = [(choice.candidate, choice.strength, choice.mix) for choice in choices]
     for key in dict.fromkeys(keys):
         if key[0] != GENERIC:
             mine = np.array([*(k == key for k in keys), False])  # the last for rows of group -1
-            yield Choice(key[0], "", key[1]), np.flatnonzero(mine[groups])
+            yield Choice(key[0], "", key[1], mix=key[2]), np.flatnonzero(mine[groups])
 
 
-def served_scores(choices: Sequence[Choice], evidence: Evidence) -> Scores:
-    """Scores of every row by the choice for its group, by generic where it has none."""
+def served_scores(
+    choices: Sequence[Choice], evidence: Evidence, partial: Mapping[int, Choice] | None = None
+) -> Scores:
+    """Scores of every row by the choice for its group, by generic where it has none.
+
+    `partial` are the choices for partial reports, by number, for the rows that sent them.
+    """
     scores, groups = evidence.scores, evidence.rows.groups
     base = scores[GENERIC].predictions
     label, scored = base.label.copy(), scores[GENERIC].scored.copy()
     proba = None if base.proba is None else base.proba.copy()
-    for choice, rows in _alike(choices, groups):
-        scored[rows] &= evidence.scored(choice.candidate)[rows]
-        part = evidence.predictions(choice.candidate, choice.strength)[rows]
+    for choice, rows in (*_alike(choices, groups), *_by_report(partial or {}, evidence)):
+        full = groups[rows] >= 0  # the others' corrections are scored wherever generic is
+        scored[rows] &= evidence.scored(choice.candidate)[rows] | ~full
+        part = evidence.predictions_by(choice, rows)
         label[rows] = part.label
         if proba is not None and part.proba is not None:
             proba[rows] = part.proba
     return Scores(Predictions(label, proba), scored)
+
+
+def _by_report(
+    partial: Mapping[int, Choice], evidence: Evidence
+) -> Iterator[tuple[Choice, NDArray[np.int64]]]:
+    """Choices for partial reports other than generic, and the rows that sent them."""
+    if evidence.reports is None or not partial:
+        return
+    sent = evidence.reports.sent
+    for report, choice in partial.items():
+        rows = np.flatnonzero(sent == report)
+        if choice.candidate != GENERIC and len(rows):
+            yield choice, rows

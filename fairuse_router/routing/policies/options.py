@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,11 @@ class Option:
     least: float = LEAST
     posterior: Matrix | None = None
     over: Predictions | None = None
+
+    def with_harm(self, harm: Matrix, price: float) -> Option:
+        """The same if groups are harmed with at least these probabilities."""
+        more = np.maximum(harm - self.harm, 0.0)
+        return replace(self, harm=self.harm + more, value=self.value - price * more)
 
     @property
     def name(self) -> str:

@@ -40,11 +40,11 @@ def priced(evidence: Evidence, eligible: Flags) -> list[Choice]:
     best = judge.best(value)
     more: dict[int, int] = {}
     if (best < 0).any():
-        more = _rows_that_might_show(evidence, foresights, value.max(axis=1) <= 0)
+        more = rows_that_might_show(evidence, foresights, value.max(axis=1) <= 0)
     return [
         _chosen(evidence, options[b], g)
         if b >= 0
-        else Choice(GENERIC, _why_generic(judge, value[g], g, more.get(g)))
+        else Choice(GENERIC, why_generic(judge, value[g], g, more.get(g)))
         for g, b in enumerate(best.tolist())
     ]
 
@@ -94,22 +94,25 @@ def _chosen(evidence: Evidence, option: Option, g: int) -> Choice:
     gain = option.metric.format_gain(float(option.gain[g]))
     inside = "" if option.metric == evidence.metric else f" in {option.metric.name}"
     reason = (
-        f"expected gain {gain}{inside}, probability of harm {_chance(option.harm[g])}: worth it at "
+        f"expected gain {gain}{inside}, probability of harm {chance(option.harm[g])}: worth it at "
         f"{evidence.price_in_words}"
     )
-    real = None if option.posterior is None else _real(option.posterior[g], evidence.settings.alpha)
+    real = real_part(option, g, evidence.settings.alpha)
     return Choice(option.candidate, reason, option.strength, real)
 
 
-def _real(posterior: Matrix, alpha: float) -> tuple[float, float, float]:
-    """How much of the multilevel correction is real: posterior mean and interval."""
+def real_part(option: Option, g: int, alpha: float) -> tuple[float, float, float] | None:
+    """How much of the multilevel correction is real in a group: posterior mean and interval."""
+    if option.posterior is None:
+        return None
+    posterior = option.posterior[g]
     step = SLOPES[1] - SLOPES[0]
     ends = np.append(SLOPES - step / 2, SLOPES[-1] + step / 2)
     low, high = np.interp([alpha / 2, 1 - alpha / 2], np.append(0.0, posterior.cumsum()), ends)
     return float(posterior @ SLOPES), float(low), float(high)
 
 
-def _why_generic(judge: Judge, value: Matrix, g: int, more: int | None) -> str:
+def why_generic(judge: Judge, value: Matrix, g: int, more: int | None) -> str:
     """What was missing, and how many rows might show it."""
     evidence, metric = judge.evidence, judge.evidence.metric
     column = int(value.argmax())
@@ -133,11 +136,11 @@ def _why_generic(judge: Judge, value: Matrix, g: int, more: int | None) -> str:
     told = f"; {more:,} rows like these {rows:,} might show it" if more else ""
     return (
         f"{option.name} should gain {gain}{inside}, but may harm with probability "
-        f"{_chance(option.harm[g])}: not worth it at {evidence.price_in_words}{told}"
+        f"{chance(option.harm[g])}: not worth it at {evidence.price_in_words}{told}"
     )
 
 
-def _rows_that_might_show(
+def rows_that_might_show(
     evidence: Evidence, foresights: Sequence[Foresight], wanted: Flags
 ) -> dict[int, int]:
     """Rows at which a group would be routed if further ones were like those at hand."""
@@ -150,7 +153,7 @@ def _rows_that_might_show(
     return found
 
 
-def _chance(probability: float) -> str:
+def chance(probability: float) -> str:
     """A probability in whole percent, without claiming certainty."""
     percent = 100 * float(probability)
     return "below 1%" if percent < 1 else f"{percent:.0f}%"

@@ -10,10 +10,19 @@ from numpy.typing import NDArray
 
 from fairuse_router.candidates.names import GENERIC
 from fairuse_router.routing.policies.evidence import Choice, Evidence
+from fairuse_router.routing.policies.lattice import choose_on_lattice
 from fairuse_router.routing.policies.priced import priced, with_small_groups
 from fairuse_router.routing.policies.tested import assign_generic, certify
 
-__all__ = ["POLICIES", "Choice", "Evidence", "choose", "choose_certified", "nominate"]
+__all__ = [
+    "POLICIES",
+    "Choice",
+    "Evidence",
+    "choose",
+    "choose_certified",
+    "choose_reports",
+    "nominate",
+]
 
 CERTIFIED = "certified"
 PRICED = "priced"
@@ -67,6 +76,8 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         raise ValueError(f"policy={policy!r} is not known. Allowed: {', '.join(RULES)}.")
     if not evidence.rivals:
         return [Choice(GENERIC, "no other candidate was asked for")] * evidence.rows.m
+    if policy == PRICED and evidence.told is not None:
+        return choose_reports(evidence)[0]
     eligible = evidence.eligible()
     if policy == PRICED:
         eligible = with_small_groups(evidence, eligible)
@@ -77,6 +88,24 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         choice if eligible[g].any() else Choice(GENERIC, evidence.why_none(g))
         for g, choice in enumerate(chosen)
     ]
+
+
+def choose_reports(evidence: Evidence) -> tuple[list[Choice], dict[int, Choice]]:
+    """Choose a route for every report, where the evidence has what partial ones tell.
+
+    As ``"priced"`` does, one answer after the other: see `choose_on_lattice`.
+
+    Returns
+    -------
+    groups : list of Choice
+        One per group.
+    partial : dict of int to Choice
+        By the number of the report in the grid; all that tell something and withhold something.
+    """
+    assert evidence.reports is not None
+    chosen = choose_on_lattice(evidence)
+    full = evidence.reports.lattice.full.cells.reports.tolist()
+    return [chosen.pop(report) for report in full], chosen
 
 
 def nominate(evidence: Evidence) -> list[Choice]:

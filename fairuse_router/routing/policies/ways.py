@@ -16,7 +16,7 @@ from fairuse_router.inference.directions import Direction, temperature
 from fairuse_router.metrics import Predictions
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
 
-_HALVES = np.array([0.5, 1.0])
+HALVES = np.array([0.5, 1.0])
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
         yield _of_correction(evidence, MULTILEVEL, eligible, STRENGTHS)
         halves_known = set(halves(MEAN, names)) <= set(names)
         if halves_known and not is_linear(evidence):
-            yield _of_correction(evidence, MEAN, eligible, _HALVES)
+            yield _of_correction(evidence, MEAN, eligible, HALVES)
         return
     if evidence.predictions(GENERIC).proba is None and not evidence.metric.regression:
         return
@@ -103,7 +103,7 @@ def _of_correction(
     allowed = np.asarray(eligible[:, columns].all(axis=1))
     groups = _speaking(evidence, name, allowed)
     base, full = evidence.margins(name)
-    direction = Direction(evidence.rows.y, base, full, _variance(evidence, base, groups))
+    direction = Direction(evidence.rows.y, base, full, variance_of(evidence, base, groups))
     without = answer(base, evidence.metric.regression)
     options = [evidence.predictions(name, s) for s in strengths]
     return Way(name, strengths, direction, groups, allowed, without, tuple(options))
@@ -116,7 +116,7 @@ def _of_predictions(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -
     options = tuple(evidence.predictions(name, s) for s in STRENGTHS)
     base, full = evidence.margins(name)
     if evidence.metric.regression:
-        direction = Direction(evidence.rows.y, base, full, _variance(evidence, base, groups))
+        direction = Direction(evidence.rows.y, base, full, variance_of(evidence, base, groups))
         return Way(name, STRENGTHS, direction, groups, allowed, generic, options)
     scored = np.flatnonzero(evidence.scores[GENERIC].scored)
     weight = None if evidence.rows.weight is None else evidence.rows.weight[scored]
@@ -131,7 +131,7 @@ def _speaking(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> NDAr
     return np.where((groups >= 0) & allowed[groups], groups, -1)
 
 
-def _variance(evidence: Evidence, base: Matrix, groups: NDArray[np.int64]) -> float | None:
+def variance_of(evidence: Evidence, base: Matrix, groups: NDArray[np.int64]) -> float | None:
     """Variance of a regression's errors about generic; None for classes."""
     if not evidence.metric.regression:
         return None

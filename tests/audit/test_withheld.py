@@ -1,0 +1,105 @@
+"""Audits of those who withhold: by the report they sent, and everybody together."""
+
+import numpy as np
+import pytest
+from lattices import LOGISTIC
+
+from fairuse_router import FairUseRouter
+from fairuse_router.audit import Audit
+from fairuse_router.bundle.file.hidden import write_audit
+from fairuse_router.datasets import make_population
+
+
+@pytest.fixture(scope="module")
+def world():
+    population = make_population(1500, n_groups=6, effect="slopes", random_state=4)
+    router = FairUseRouter(
+        LOGISTIC, population.group_attributes, candidates=("generic", "onehot"), random_state=0
+    ).fit(population.to_frame(), population.y)
+    assert any(r.candidate != "generic" for r in router.routing_table_.partial)
+    fresh = population.sample(900, random_state=1)
+    X, rng = fresh.to_frame(), np.random.default_rng(0)
+    for name in population.group_attributes:
+        X.loc[rng.random(len(X)) < 0.2, name] = "?"
+    return router, X, fresh.y
+
+
+def test_everybody_is_audited(world):
+    router, X, y = world
+    audit = router.audit(X, y)
+    routed, generic = (
+        router.predict(X),
+        router.candidates_["generic"]
+        .models[0]
+        .predict(X.drop(columns=list(router.schema_.attributes))),
+    )
+    risks = {(r.candidate, r.group): (r.n, r.risk) for r in audit.everybody.risks}
+    silent = (X[list(router.schema_.attributes)] == "?").any(axis=1).to_numpy()
+    for name, said in (("generic", generic), ("routed", routed)):
+        assert risks[name, None] == (900, pytest.approx(np.mean(said != y)))
+        for group, rows in (("everything told", ~silent), ("something withheld", silent)):
+            wrong = np.mean(said[rows] != y[rows])
+            assert risks[name, group] == (rows.sum(), pytest.approx(wrong))
+    (whole,) = audit.everybody.overall
+    assert whole.gain == pytest.approx(np.mean(generic != y) - np.mean(routed != y))
+    assert audit.n == (~silent).sum()
+    assert audit.n_partial == silent.sum()
+
+
+def test_those_who_withhold_are_audited_by_the_report_they_sent(world):
+    router, X, y = world
+    withheld = router.audit(X, y).withheld
+    sent = X[list(router.schema_.attributes)].agg(", ".join, axis=1)
+    partial = sent[sent.str.contains("?", regex=False)]
+    assert set(withheld.groups) == set(partial)
+    assert sum(r.n for r in withheld.rationality) == len(partial)
+    told = {r.group: r for r in withheld.rationality}
+    served = dict(zip(partial, router.route(X.loc[partial.index]).candidate, strict=True))
+    generic = router.candidates_["generic"].models[0]
+    for name, record in told.items():
+        rows = np.flatnonzero(sent == name)
+        assert record.n == len(rows)
+        if served[name] == "generic":
+            assert record.verdict == "same"
+            continue
+        plain = generic.predict(X.iloc[rows].drop(columns=list(router.schema_.attributes)))
+        gain = np.mean(plain != y[rows]) - np.mean(router.predict(X.iloc[rows]) != y[rows])
+        assert record.gain == pytest.approx(gain)
+    # truthfulness: partial reporters against every other report, those that tell more included
+    others = {r.other for r in withheld.truthfulness if r.group == "?, ?"}
+    assert len(others) == router.schema_.n_reports - 1
+    # and withholding, of everybody who tells everything
+    parts = {r.other for r in router.audit(X, y).truthfulness if r.group == "a0, b0"}
+    assert {"a0, ?", "?, b0", "?, ?"} <= parts
+
+
+def test_the_text_and_the_file_tell_of_them(world):
+    router, X, y = world
+    audit = router.audit(X, y)
+    text = str(audit)
+    assert max(map(len, text.splitlines())) <= 80
+    for told in ("900 held-out rows", "something withheld", "by the report that was sent"):
+        assert told in text
+    again = Audit.from_json(audit.to_json())
+    assert again == audit
+    assert str(again) == text
+    full = router.audit(X[~X.eq("?").any(axis=1)], y[~X.eq("?").any(axis=1)])
+    assert full.withheld is None
+    assert full.everybody is None
+    assert "withheld" not in full.to_dict()
+
+
+def test_numbers_of_few_who_withhold_are_left_out_of_files(world):
+    router, X, y = world
+    audit = router.audit(X, y)
+    rows = sorted((r.n, r.group) for r in audit.withheld.rationality)
+    data = write_audit(audit, frozenset(), rows[0][0] + 1)
+    shown = {r["group"]: r["risk"] for r in data["withheld"]["risks"]}
+    hidden = {name for _, name in rows[:2]}  # the next smallest, too: totals would tell
+    assert {name for name, risk in shown.items() if risk is None} == hidden
+
+
+def test_a_table_that_changes_forgets_them(world):
+    router, _, _ = world
+    other = router.with_table(router.routing_table_.collapse(0.0))
+    assert other.audit_.withheld is None
