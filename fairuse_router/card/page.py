@@ -73,7 +73,17 @@ class Page:
 
     def to_html(self) -> str:
         """Render as one HTML page without scripts or links; every text is escaped."""
-        body = [f"<h1>{as_html(self.title)}</h1>"]
+        return (
+            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            '<meta name="color-scheme" content="light dark">'
+            f"<title>{as_html(self.title)}</title><style>{_STYLE}</style></head><body><main>"
+            f"<h1>{as_html(self.title)}</h1>\n{self.to_fragment()}</main></body></html>\n"
+        )
+
+    def to_fragment(self) -> str:
+        """Render the sections alone, to stand in another page under its title."""
+        body = []
         for section in self.sections:
             body.append(f"<h2>{as_html(section.title)}</h2>")
             body += [f"<p>{as_html(p)}</p>" for p in section.paragraphs]
@@ -84,11 +94,4 @@ class Page:
                 body.append(f'<figure tabindex="0">{section.picture.to_svg()}</figure>')
             if section.grid is not None:
                 body.append(f'<div class="wide" tabindex="0">{section.grid.to_html()}</div>')
-        return (
-            '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-            '<meta name="viewport" content="width=device-width,initial-scale=1">'
-            '<meta name="color-scheme" content="light dark">'
-            f"<title>{as_html(self.title)}</title><style>{_STYLE}</style></head><body>"
-            + "\n".join(body)
-            + "</body></html>\n"
-        )
+        return "\n".join(body)

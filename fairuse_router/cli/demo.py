@@ -13,18 +13,21 @@ from fairuse_router.audit import Audit
 from fairuse_router.audit.temptation import temptations
 from fairuse_router.cli.console import UsageError, paragraph, warnings_as_notes
 from fairuse_router.cli.data import TrainingData, hold_out, require_pandas
+from fairuse_router.cli.demo_texts import HEART
 from fairuse_router.cli.fit import check_request, make_router, train, write
+from fairuse_router.cli.page import how_to_open
 from fairuse_router.cli.tablefile import STREAM
 from fairuse_router.datasets import load_heart
 from fairuse_router.groups import GroupSchema
 from fairuse_router.metrics import get_metric
 from fairuse_router.router import FairUseRouter
+from fairuse_router.serving.page import write_page
 
 _SHARE = 0.25
 
 
 def run(args: argparse.Namespace) -> None:
-    """Fit, show, audit, plan, explain, write, serve."""
+    """Fit, show, audit, plan, explain, write, serve, put a page up."""
     check_request(args)
     if args.out == STREAM:
         raise UsageError("--out - does not go with demo, which talks on standard output")
@@ -57,6 +60,8 @@ def run(args: argparse.Namespace) -> None:
     print(f"\n{_one_person(router, args.out, X_test, y_test)}")
     if router.policy != args.policy:
         print(f"\n{_FOR_SHOW}")
+    print(f"\n{step + 3}. A page that asks only what helps\n")
+    print(_page(args.out, training_data=data))
     print(f"\nNext: fairuse-router inspect {args.out}")
 
 
@@ -80,6 +85,22 @@ def _heart() -> TrainingData:
     numbers = features.select_dtypes("number").columns.tolist()
     texts = [name for name in features.columns if name not in numbers]
     return TrainingData(heart.data, heart.target.to_numpy(), groups, numbers, texts)
+
+
+def _page(bundle: str, training_data: TrainingData) -> str:
+    """Write the page beside the bundle, and say how to open it, or what it lacks."""
+    folder = f"{bundle.removesuffix('.onnx')}_form"
+    X = training_data.X
+    title = "Narrowed arteries?"
+    choices = {name: sorted(X[name].dropna().unique()) for name in training_data.texts}
+    try:
+        write_page(bundle, folder, title=title, description=_PAGE, choices=choices, texts=HEART)
+    except (ImportError, OSError) as error:
+        return paragraph(f"It was not written: {error} Then: fairuse-router page {bundle}")
+    return paragraph(f"Wrote {folder}. {how_to_open(folder)}")
+
+
+_PAGE = "From eleven clinical facts of 303 patients of 1988: a demonstration, no medical device."
 
 
 def _opening(args: argparse.Namespace, data: TrainingData, training: int, held: int) -> str:

@@ -16,6 +16,7 @@ def add_serving(commands: argparse._SubParsersAction) -> None:
     """Add the commands."""
     _add_serve(commands)
     _add_export(commands)
+    _add_page(commands)
 
 
 def _add_serve(commands: argparse._SubParsersAction) -> None:
@@ -65,4 +66,28 @@ def _add_export(commands: argparse._SubParsersAction) -> None:
         default="pvc://models",
         metavar="URI",
         help="where KServe finds the folder (%(default)s)",
+    )
+
+
+def _add_page(commands: argparse._SubParsersAction) -> None:
+    text = "write a page that asks only what helps, and computes on the device of whoever is asked"
+    parser = new_command(commands, "page", text)
+    add_bundle(parser)
+    parser.add_argument("--out", default="form", metavar="FOLDER", help="(%(default)s)")
+    parser.add_argument("--title", default="Your prediction", metavar="TEXT", help="(%(default)s)")
+    parser.add_argument("--description", default="", metavar="TEXT", help="below the title")
+    parser.add_argument(
+        "--like",
+        default=None,
+        metavar="DATA",
+        help="table whose texts are offered as choices, those of five rows and more",
+    )
+    parser.add_argument(
+        "--texts", default=None, metavar="JSON", help="texts, to translate the page"
+    )
+    parser.add_argument(
+        "--runtime",
+        default=None,
+        metavar="FOLDER",
+        help="where npm's onnxruntime-web is (npm fetches it)",
     )

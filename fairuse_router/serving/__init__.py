@@ -13,11 +13,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fairuse_router.serving.app import make_app
     from fairuse_router.serving.manifest import export_serving
+    from fairuse_router.serving.page import write_page
     from fairuse_router.serving.run import serve
 
-_HOMES = {"export_serving": "manifest", "make_app": "app", "serve": "run"}
+_HOMES = {
+    "export_serving": "manifest",
+    "make_app": "app",
+    "serve": "run",
+    "write_page": "page",
+}
 
-__all__ = ["export_serving", "make_app", "serve"]
+__all__ = ["export_serving", "make_app", "serve", "write_page"]
 
 
 def __getattr__(name: str) -> Any:
