@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from numbers import Integral
 from typing import Any
@@ -19,6 +19,8 @@ def is_missing(value: Any) -> bool:
     """Whether a cell holds None, NaN, NaT or ``pandas.NA``."""
     if isinstance(value, (float, np.floating)):
         return math.isnan(value)
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
@@ -28,8 +30,9 @@ def level_text(value: Any) -> str | None:
     The text is part of the bundle's file format: booleans are ``"True"`` and ``"False"``, integral
     numbers have no decimal point (``1`` and ``1.0`` are both ``"1"``, as a missing value turns an
     integer column into floats), everything else is ``str(value)``. Values that are equal have one
-    text: an enumeration of texts that of its value, an instant that of its time in UTC, decimals
-    no zeros at their end. None, NaN, NaT, ``pandas.NA`` and the empty text are missing.
+    text: an enumeration of texts that of its value, an instant that of its time in UTC, a duration
+    that of pandas, decimals no zeros at their end. None, NaN, NaT, ``pandas.NA`` and the empty text
+    are missing.
 
     Parameters
     ----------
@@ -49,6 +52,10 @@ def level_text(value: Any) -> str | None:
         return str.__str__(value) or None
     if is_missing(value):
         return None
+    if isinstance(value, np.datetime64):
+        return _instant_text(value)
+    if isinstance(value, (timedelta, np.timedelta64)):  # numpy's is an Integral
+        return _duration_text(value)
     if isinstance(value, (bool, np.bool_)):
         return str(bool(value))
     if isinstance(value, Integral):
@@ -67,8 +74,42 @@ def level_text(value: Any) -> str | None:
     return str(value)
 
 
+def _instant_text(value: np.datetime64) -> str:
+    """Text of an instant of numpy's: that of pandas and Python, nanoseconds where it has some."""
+    if np.datetime_data(value)[0] not in ("ns", "ps", "fs", "as"):
+        return str(value.item())
+    rounded = value.astype("datetime64[us]")
+    text, rest = str(rounded.item()), int((value - rounded).astype("timedelta64[ns]").astype(int))
+    if not rest:
+        return text
+    return f"{text}{'' if '.' in text else '.000000'}{rest:03}"
+
+
+def _duration_text(value: timedelta | np.timedelta64) -> str:
+    """Text of a duration, as pandas writes it.
+
+    Examples
+    --------
+    >>> _duration_text(timedelta(days=1, hours=2)), _duration_text(np.timedelta64(-1, "ms"))
+    ('1 days 02:00:00', '-1 days +23:59:59.999000')
+    """
+    if isinstance(value, timedelta):
+        seconds = value.days * 86_400 + value.seconds
+        nanoseconds = value.microseconds * 1_000 + getattr(value, "nanoseconds", 0)
+    else:
+        whole = int(value.astype("timedelta64[ns]").astype(np.int64))
+        seconds, nanoseconds = divmod(whole, 10**9)
+    days, seconds = divmod(seconds, 86_400)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    text = f"{days} days {'+' if days < 0 else ''}{hours:02}:{minutes:02}:{seconds:02}"
+    if not nanoseconds:
+        return text
+    return f"{text}.{nanoseconds:09}" if nanoseconds % 1000 else f"{text}.{nanoseconds // 1000:06}"
+
+
 # equal values of one of these types have one text
-_ONE_TEXT = {str, np.str_, int, float, bool, type(None), bytes, Decimal, date, datetime}
+_ONE_TEXT = {str, np.str_, int, float, bool, type(None), bytes, Decimal, date, datetime, timedelta}
 
 
 def learn_levels(
@@ -116,8 +157,13 @@ def _distinct(column: tables.Column) -> Iterable[Any]:
         return column.categories
     values = column.values
     if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
-        return np.unique(values).tolist()
+        return _scalars(np.unique(values))
     return {(type(v), _key(v)): v for v in _hashable(values)}.values()
+
+
+def _scalars(values: NDArray[Any]) -> list[Any]:
+    """Entries as Python holds them; instants and durations as numpy does, which are no numbers."""
+    return list(values) if values.dtype.kind in "mM" else values.tolist()
 
 
 def _key(value: Any) -> Any:
@@ -145,7 +191,7 @@ def map_distinct(column: tables.Column, code: Any) -> NDArray[np.int64]:
     values = column.values
     if isinstance(values, np.ndarray) and values.dtype.kind not in "OUS":
         distinct, inverse = np.unique(values, return_inverse=True)
-        return np.array([code(v) for v in distinct.tolist()], dtype=np.int64)[inverse]
+        return np.array([code(v) for v in _scalars(distinct)], dtype=np.int64)[inverse]
     if isinstance(values, np.ndarray):
         values = values.tolist()
     # 1, 1.0 and True are one dictionary key but may be different levels
