@@ -266,6 +266,8 @@ def family_wise(repetitions: int, seed: int = 0) -> dict[str, float]:
 
 def main() -> None:
     """Print the tables."""
+    from benchmarks import validity_clinic  # which takes its models from here
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="500 repetitions")
     parser.add_argument("--repetitions", type=int, default=10_000)
@@ -284,6 +286,7 @@ def main() -> None:
     for alpha in (0.05, 0.001):
         cells = [str(rare_class(k, repetitions, seed=k, alpha=alpha)) for k in RARE]
         print(f"  auc    {f'rare, at {alpha}':<15} " + "   ".join(cells), flush=True)
+    validity_clinic.report(repetitions)
     print("Power, and that of the paired z-test that knows the variance")
     for metric in METRICS:
         table = {n: alternatives(metric, n) for n in SIZES}

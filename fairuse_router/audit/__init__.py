@@ -6,9 +6,13 @@ model is fitted here, no route chosen: predictions come in, from wherever they a
 
 from fairuse_router.audit.arguments import AuditSettings, read_metrics
 from fairuse_router.audit.audit import Audit
+from fairuse_router.audit.between import Between, between_groups
 from fairuse_router.audit.build import Routing, audit_rows, count_rows
+from fairuse_router.audit.calibrating import Calibration, calibration
 from fairuse_router.audit.federated import Federation, SiteRecord, federate
+from fairuse_router.audit.net_benefit import DecisionCurve, decision_curve
 from fairuse_router.audit.public import audit_predictions
+from fairuse_router.audit.queue import Ranking, ranking
 from fairuse_router.audit.records import (
     OUT_OF_FOLD,
     REAUDIT,
@@ -29,11 +33,15 @@ __all__ = [
     "Audit",
     "AuditSettings",
     "AuditSums",
+    "Between",
+    "Calibration",
     "Counts",
+    "DecisionCurve",
     "Federation",
     "GainRecord",
     "InterventionRecord",
     "MisreportMoments",
+    "Ranking",
     "RiskRecord",
     "Routing",
     "SiteRecord",
@@ -42,8 +50,12 @@ __all__ = [
     "audit_predictions",
     "audit_rows",
     "audit_sums",
+    "between_groups",
+    "calibration",
     "count_rows",
+    "decision_curve",
     "federate",
+    "ranking",
     "read_metrics",
     "temptation_text",
     "temptations",

@@ -10,10 +10,10 @@ import numpy as np
 
 from fairuse_router.audit.audited import Audited
 from fairuse_router.audit.between import Between, between_of
-from fairuse_router.audit.calibration import Calibration, calibration_of
-from fairuse_router.audit.decision_curve import _THRESHOLDS as THRESHOLDS
-from fairuse_router.audit.decision_curve import DecisionCurve, decision_curve_of
-from fairuse_router.audit.ranking import Ranking, ranking_of
+from fairuse_router.audit.calibrating import Calibration, calibration_of
+from fairuse_router.audit.net_benefit import _THRESHOLDS as THRESHOLDS
+from fairuse_router.audit.net_benefit import DecisionCurve, decision_curve_of
+from fairuse_router.audit.queue import Ranking, ranking_of
 from fairuse_router.audit.told import Told
 from fairuse_router.candidates.names import GENERIC, ROUTED
 

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fairuse_router.audit.calibration import Calibration, calibration
+from fairuse_router.audit.calibrating import Calibration, calibration
 from fairuse_router.audit.told import EVERYBODY
 from fairuse_router.displays.panels import COLOURS, chosen_groups, panels
 from fairuse_router.grids import shown

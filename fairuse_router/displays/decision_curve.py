@@ -6,7 +6,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from fairuse_router.audit.decision_curve import ALL, NONE, DecisionCurve, decision_curve
+from fairuse_router.audit.net_benefit import ALL, NONE, DecisionCurve, decision_curve
 from fairuse_router.audit.told import EVERYBODY
 from fairuse_router.displays.panels import COLOURS, chosen_groups, panels
 from fairuse_router.grids import shown

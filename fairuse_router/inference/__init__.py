@@ -25,6 +25,7 @@ from fairuse_router.inference.bootstrap import (
     mean_replicates,
     paired_bootstrap,
 )
+from fairuse_router.inference.calibration import Recalibration, calibration_curve, recalibrate
 from fairuse_router.inference.calibration_slope import (
     SLOPES,
     STRENGTHS,
@@ -34,6 +35,7 @@ from fairuse_router.inference.calibration_slope import (
 )
 from fairuse_router.inference.combine import combine_intervals
 from fairuse_router.inference.empirical_bayes import evidence_shares, multilevel_bayes
+from fairuse_router.inference.lattice import lattice_counts, lattice_test
 from fairuse_router.inference.mcnemar import mcnemar, mcnemar_power, mcnemar_rows
 from fairuse_router.inference.moved import fisher
 from fairuse_router.inference.multiplicity import CORRECTIONS, adjust
@@ -52,6 +54,7 @@ __all__ = [
     "CorrectedGains",
     "MultilevelFit",
     "PairedTest",
+    "Recalibration",
     "SampleSize",
     "SlopeEvidence",
     "TwoPrior",
@@ -59,6 +62,7 @@ __all__ = [
     "area_replicates",
     "auc_parts",
     "bbc",
+    "calibration_curve",
     "combine_intervals",
     "delong",
     "delong_from_moments",
@@ -70,6 +74,8 @@ __all__ = [
     "fisher",
     "group_moments",
     "hoeffding_rows",
+    "lattice_counts",
+    "lattice_test",
     "mcnemar",
     "mcnemar_power",
     "mcnemar_rows",
@@ -79,6 +85,7 @@ __all__ = [
     "paired_bootstrap",
     "paired_t",
     "paired_t_from_sums",
+    "recalibrate",
     "row_sums",
     "rows_needed",
     "sample_size",

@@ -9,8 +9,8 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 
 from fairuse_router import FairUseRouter
 from fairuse_router.audit.between import between_groups
-from fairuse_router.audit.calibration import calibration
-from fairuse_router.audit.decision_curve import decision_curve
+from fairuse_router.audit.calibrating import calibration
+from fairuse_router.audit.net_benefit import decision_curve
 from fairuse_router.displays import CalibrationDisplay, DecisionCurveDisplay
 from fairuse_router.inference.compare import Resampling, Rows, compare
 from fairuse_router.metrics import Predictions, get_metric

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from fairuse_router.audit.ranking import ranking
+from fairuse_router.audit.queue import ranking
 
 RNG = np.random.default_rng(0)
 P = RNG.uniform(size=600)
