@@ -303,7 +303,28 @@ def check_target(y: Any, n: int, asker: str) -> NDArray[Any]:
         raise ValueError(
             f"This {asker} estimator requires y to be passed, but the target y is None."
         )
+    _refuse_several_outcomes(y)
     return check_outcomes(column_or_1d(y, warn=True), n)
+
+
+def _refuse_several_outcomes(y: Any) -> None:
+    """Refuse censored times and several outcomes, in words that say what to do."""
+    kind = getattr(y, "dtype", None)
+    fields = getattr(kind, "names", None)
+    if fields:
+        raise ValueError(
+            f"y is a structured array of {', '.join(fields)}, as survival models take: times that "
+            "may be censored. A router predicts classes or numbers. Fix a horizon, label who had "
+            "the event by then, leave out who was censored before, and weight the others by the "
+            "inverse probability of censoring: docs/clinic.md has a worked example."
+        )
+    shape = np.shape(y)
+    if len(shape) == 2 and shape[1] > 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of shape {shape}: {shape[1]} outcomes at once. "
+            "A route is chosen for one outcome; fit a router for each column of y. (Of one-hot "
+            "labels, pass y.argmax(axis=1).)"
+        )
 
 
 def check_outcomes(y: Any, n: int) -> NDArray[Any]:

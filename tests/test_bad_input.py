@@ -405,7 +405,7 @@ def test_estimators_that_are_none(rows):
         refused(
             lambda w=wrong: FairUseRouter(w, ["sex"]).fit(rows.frame, rows.y),
             "estimator",
-            "LogisticRegression()",
+            "GaussianNB()",
             kind=TypeError,
         )
     frozen = FrozenEstimator(GaussianNB().fit(rows.frame[["x", "z"]], rows.y))
@@ -429,3 +429,12 @@ def test_rows_without_a_label_are_no_class(rows):
     semi = SelfTrainingClassifier(GaussianNB())
     refused(lambda: router(semi).fit(rows.frame, y), "y is -1 in", "SelfTrainingClassifier")
     assert -1 in router().fit(rows.frame, y).classes_
+
+
+def test_censored_times_and_several_outcomes_are_refused_in_words():
+    X = np.column_stack([np.arange(20.0), np.arange(20) % 2])
+    censored = np.array([(True, 1.5)] * 20, dtype=[("event", bool), ("time", float)])
+    with pytest.raises(ValueError, match=r"event, time, .*Fix a horizon.*docs/clinic.md"):
+        FairUseRouter(GaussianNB(), [1]).fit(X, censored)
+    with pytest.raises(ValueError, match=r"3 outcomes at once.* a router for each column"):
+        FairUseRouter(GaussianNB(), [1]).fit(X, np.eye(20)[:, :3].astype(int))

@@ -14,7 +14,7 @@ from fairuse_router.audit.calibrating import Calibration, calibration_of
 from fairuse_router.audit.net_benefit import _THRESHOLDS as THRESHOLDS
 from fairuse_router.audit.net_benefit import DecisionCurve, decision_curve_of
 from fairuse_router.audit.queue import Ranking, ranking_of
-from fairuse_router.audit.told import Told
+from fairuse_router.audit.told import EVERYBODY, Told
 from fairuse_router.candidates.names import GENERIC, ROUTED
 
 
@@ -95,4 +95,6 @@ class Clinical(Audited):
             GENERIC: self.deployment_.predictions(data.features, np.zeros_like(routes)),
             ROUTED: self.deployment_.predictions(data.features, routes),
         }
-        return Told(rows, names, predictions)
+        other = rows.groups[(rows.groups >= 0) & (routes != 0)]
+        same = {name for g, name in enumerate(names) if not (other == g).any()}
+        return Told(rows, names, predictions, frozenset(same if len(other) else {*same, EVERYBODY}))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,101 +15,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from fairuse_router import tables
+from fairuse_router.audit.leaks import Leak, Leakage
 from fairuse_router.audit.records import number
-from fairuse_router.documents import Written, plain
-from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.auc import auc_parts, delong
 from fairuse_router.levels import level_text
 
-__all__ = ["Leak", "Leakage", "leakage_of"]
+__all__ = ["leakage_of"]
 
 _FOLDS, _FEWEST, _SHOWN = 5, 10, 5
-_WORDS = ((0.9, "given away"), (0.75, "half given away"), (0.6, "hinted at"), (0.0, "kept"))
-
-
-@dataclass(frozen=True)
-class Leak:
-    """How well the features tell one attribute.
-
-    Parameters
-    ----------
-    attribute : str
-    n : int
-        Rows that report it.
-    auc : float or None
-        Cross-fitted; over more than two levels the mean of one against the rest, weighted by rows.
-        0.5: the features know nothing; 1: withholding is fiction.
-    low, high : float or None
-        DeLong's interval, where there are two levels.
-    features : tuple of (str, float)
-        Features by how much the AUC falls when each is shuffled, most first.
-    reason : str
-        Why it could not be measured; empty otherwise.
-    """
-
-    attribute: str
-    n: int
-    auc: float | None
-    low: float | None
-    high: float | None
-    features: tuple[tuple[str, float], ...]
-    reason: str = ""
-
-    @property
-    def word(self) -> str:
-        """What the AUC means for somebody who withholds."""
-        if self.auc is None:
-            return "unknown"
-        return next(word for least, word in _WORDS if self.auc >= least)
-
-
-@dataclass(frozen=True)
-class Leakage(Written):
-    """How well the features give away what a person withheld. Print it.
-
-    Parameters
-    ----------
-    leaks : tuple of Leak
-        One per attribute.
-    alpha : float
-    """
-
-    leaks: tuple[Leak, ...]
-    alpha: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def rows(self) -> list[list[str]]:
-        """Cells of a table: attribute, AUC, interval, word, features."""
-        return [
-            [
-                leak.attribute,
-                "n/a" if leak.auc is None else f"{leak.auc:.2f}",
-                "" if leak.low is None else f"{leak.low:.2f} {leak.high:.2f}",
-                leak.word,
-                ", ".join(name for name, fall in leak.features[:3] if fall > 0.005),
-            ]
-            for leak in self.leaks
-        ]
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
-
-    def _lines(self) -> Iterator[str]:
-        yield from wrap(
-            "How well the features give away an attribute that is withheld: cross-fitted AUC, 0.5 "
-            f"is nothing, 1 makes withholding fiction; intervals {100 * (1 - self.alpha):g}%."
-        )
-        columns = [
-            Column("attribute", 16, left=True),
-            *numbers({"AUC": 6, "interval": 11}),
-            Column("withheld it is", 15, left=True, gap=2),
-            Column("most by", 28, left=True, gap=1),
-        ]
-        yield from ("", *Grid(columns, self.rows()).lines())
 
 
 def leakage_of(
@@ -184,7 +97,7 @@ def _leak(
     known = known[np.isin(codes[known], levels)]
     if len(levels) < 2:
         reason = f"fewer than two levels with {_FEWEST} rows each"
-        return Leak(attribute, len(known), None, None, None, (), reason)
+        return Leak(attribute, len(known), None, None, None, (), (), reason)
     X, y = X[known], np.searchsorted(levels, codes[known])
     proba = np.zeros((len(y), len(levels)))
     shuffled = np.zeros((X.shape[1], len(y), len(levels)))
@@ -202,7 +115,8 @@ def _leak(
     low = high = None
     if len(levels) == 2:
         low, high = _interval(y, proba, alpha)
-    return Leak(attribute, len(y), auc, low, high, tuple(falls[:_SHOWN]))
+    most, by = zip(*falls[:_SHOWN], strict=True)
+    return Leak(attribute, len(y), auc, low, high, most, by)
 
 
 def _predictors(seed: int) -> list[Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from fairuse_router.audit.arguments import check_level
 from fairuse_router.audit.records import number
 from fairuse_router.audit.told import EVERYBODY, Told
-from fairuse_router.candidates.names import GENERIC
+from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.documents import Written, plain
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference.compare import Resampling, compare, default_test
@@ -36,7 +36,8 @@ class DecisionRecord:
     net_benefit : float or None
     gain, low, high : float or None
         Net benefit over the baseline's on the same rows, with the paired interval for this number
-        alone; None for the baseline itself and for acting on all or none.
+        alone, if both are not one model; None for the baseline itself, and for acting on all or
+        none.
     """
 
     model: str
@@ -111,7 +112,7 @@ class DecisionCurve(Written):
             _three(found[self.baseline].net_benefit),
             _three(own.net_benefit),
             _three(own.gain, "+"),
-            f"{_three(own.low, '+')} {_three(own.high, '+')}",
+            "" if own.low is None else f"{_three(own.low, '+')} {_three(own.high, '+')}",
         ]
 
 
@@ -191,6 +192,8 @@ def decision_curve_of(
                     gain, low, high = (
                         (None, None, None)
                         if against is None
+                        else (0.0, None, None)
+                        if model == ROUTED and name in told.same
                         else (number(part[g]) for part in (against.gain, against.low, against.high))
                     )
                     benefit = number(metric.shown(float(risks[g])))

@@ -32,11 +32,15 @@ class Told:
     groups : tuple of str
         Names of the m groups.
     predictions : dict of str to Predictions
+    same : frozenset of str
+        Groups, or everybody, whom one and the same model serves under generic and under routing:
+        there is nothing to compare.
     """
 
     rows: Rows
     groups: tuple[str, ...]
     predictions: Mapping[str, Predictions]
+    same: frozenset[str] = frozenset()
 
     @classmethod
     def read(

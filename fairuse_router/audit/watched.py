@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,8 @@ from sklearn.base import clone
 from fairuse_router import tables
 from fairuse_router.audit.arguments import check_level, check_target_kind
 from fairuse_router.audit.clinical import Clinical
-from fairuse_router.audit.leakage import Leakage, leakage_of
+from fairuse_router.audit.leakage import leakage_of
+from fairuse_router.audit.leaks import Leakage
 from fairuse_router.audit.monitor import Monitoring, Reference, look_at
 from fairuse_router.audit.places import Places, Stability, places_of, stability_of
 from fairuse_router.metrics import Predictions, at_threshold, get_metric, settle
@@ -118,7 +120,9 @@ class Watched(Clinical):
                 name: None if value is None else np.asarray(value)[rows]
                 for name, value in fit_params.items()
             }
-            other = clone(self).fit(tables.take_rows(table, rows), y[rows], **given)
+            with warnings.catch_warnings():  # the router's own fit has said it
+                warnings.simplefilter("ignore", UserWarning)
+                other = clone(self).fit(tables.take_rows(table, rows), y[rows], **given)
             return other.routing_table_
 
         return stability_of(self.routing_table_, places, tables.shape(table)[0], refit)
@@ -158,6 +162,7 @@ def _servers(table: RoutingTable) -> list[str]:
     names = table.schema.group_names()
     return [
         server_in_words(r.candidate, r.strength)
-        + ("" if r.group is None else f" for {names[r.group]}")
+        if r.group is None
+        else f"{names[r.group]} by {server_in_words(r.candidate, r.strength)}"
         for r in table.routes
     ]

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 from fairuse_router.audit import Audit
 from fairuse_router.audit.claim import check_claim
+from fairuse_router.audit.leaks import Leakage
 from fairuse_router.bundle import Bundle
 from fairuse_router.bundle.certified import certified
 from fairuse_router.bundle.file.digest import KEY
 from fairuse_router.bundle.file.hidden import small_groups, write_audit, write_honest, write_table
 from fairuse_router.card.origin import Origin, closing, today
 from fairuse_router.card.page import Page
-from fairuse_router.card.sections import sections
+from fairuse_router.card.sections import leaks_section, sections
 from fairuse_router.card.verdict import verdict
 from fairuse_router.documents import (
     Document,
@@ -50,6 +51,8 @@ class Card(Document):
     title : str
     description : str
         What the predictions are of, where the data come from, who is meant to use them.
+    leakage : Leakage or None
+        How well the features give away what is withheld: ``router.leakage(X)``.
     origin : Origin or None
         Date, versions, and the digest of the file.
 
@@ -75,6 +78,7 @@ class Card(Document):
     description: str = ""
 
     origin: Origin | None = None
+    leakage: Leakage | None = None
 
     @classmethod
     def of(
@@ -86,6 +90,7 @@ class Card(Document):
         description: str = "",
         min_cell: int = 5,
         date: str | None = None,
+        leakage: Leakage | None = None,
     ) -> Card:
         """Make the card of a fitted router, or of a bundle from the file alone.
 
@@ -99,6 +104,8 @@ class Card(Document):
             Numbers that rest on fewer rows are hidden, as `export_bundle` does.
         date : str, default=None
             Of the card; None: today's. The empty text leaves it out.
+        leakage : Leakage, default=None
+            ``router.leakage(X)``: whether withholding is real.
 
         Raises
         ------
@@ -129,6 +136,7 @@ class Card(Document):
             "title": title,
             "description": description,
             "origin": replace(origin, date=today() if date is None else date).to_dict(),
+            "leakage": None if leakage is None else leakage.to_dict(),
         }
         return cls.from_dict(data)
 
@@ -139,7 +147,8 @@ class Card(Document):
     def page(self) -> Page:
         """Return the page that Markdown and HTML are written from."""
         told = self.table, self.audit, self.selection, self.honest, self.description
-        return Page(self.title, [*sections(*told), *closing(self.origin)])
+        leaks = () if self.leakage is None else (leaks_section(self.leakage),)
+        return Page(self.title, [*sections(*told), *leaks, *closing(self.origin)])
 
     def to_markdown(self) -> str:
         """Return the card as Markdown."""
@@ -175,6 +184,7 @@ class Card(Document):
                 data["title"],
                 data["description"],
                 read(Origin | None, data.get("origin")),
+                read(Leakage | None, data.get("leakage")),
             )
 
     def save(self, path: str | os.PathLike[str]) -> None:

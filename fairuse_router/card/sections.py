@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
 from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
+from fairuse_router.audit.leaks import Leakage
 from fairuse_router.candidates.names import GENERIC, ROUTED
 from fairuse_router.card.forest import corrections_picture, gains_picture
 from fairuse_router.card.origin import WORDS
@@ -55,6 +56,15 @@ def sections(
         yield _honest(honest)
     if shown is not None:
         yield from _remedies(shown)
+
+
+def leaks_section(leakage: Leakage) -> Section:
+    """Whether withholding an attribute keeps it from whoever sees the features."""
+    given = [leak.attribute for leak in leakage.leaks if leak.auc is not None and leak.auc >= 0.9]
+    told = "Features may give away what a person withholds. AUC of telling each attribute by them, "
+    told += "cross-fitted: 0.5 is nothing, 1 makes withholding fiction."
+    points = [f"Withholding {name} is fiction: the features give it away." for name in given]
+    return Section("Whether withholding is real", [told], points, leakage.grid())
 
 
 def _asked(table: RoutingTable) -> Section:

@@ -11,6 +11,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from fairuse_router import FairUseRouter
+from fairuse_router.card import Card
 
 
 def people(n, seed, keep=1.0, shift=0.0):
@@ -70,7 +71,7 @@ def test_proxies_give_away_what_was_withheld(router):
     (leak,) = found.leaks
     assert leak.auc > 0.95
     assert leak.word == "given away"
-    assert leak.features[0][0] == "proxy"
+    assert leak.features[0] == "proxy"
     assert leak.low < leak.auc < leak.high
     assert "proxy" in str(found)
     json.dumps(found.to_dict())
@@ -92,3 +93,11 @@ def test_what_features_do_not_know_stays_kept():
     assert 0.4 < band.auc < 0.6
     few = router.leakage(frame[["proxy", "sex", "band"]][:12])
     assert "fewer than two levels" in few.leaks[1].reason
+
+
+def test_cards_say_whether_withholding_is_real(router):
+    leakage = router.leakage(people(600, 1)[0])
+    card = Card.of(router, leakage=leakage)
+    assert "Withholding sex is fiction" in card.to_markdown()
+    assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
+    assert "Whether withholding" not in Card.of(router).to_html()
