@@ -21,6 +21,7 @@ from fairuse_router.audit.seen import fingerprints
 from fairuse_router.audit.selection import audit_choices, group_records, warn_of_moved_shares
 from fairuse_router.audit.watched import Watched, score_of
 from fairuse_router.candidates.crossfit import Training, fit_pool
+from fairuse_router.candidates.folds import in_order
 from fairuse_router.candidates.names import CANDIDATES, GENERIC
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.prefit import prefit_candidates
@@ -38,7 +39,6 @@ from fairuse_router.rows import (
     TrainingRows,
     check_not_empty,
     check_target,
-    in_order,
     learn_classes,
     warn_of_small_groups,
 )

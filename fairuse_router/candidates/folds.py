@@ -16,6 +16,8 @@ from sklearn.model_selection import (
     check_cv,
 )
 
+from fairuse_router import tables
+from fairuse_router.levels import is_missing
 from fairuse_router.rows import Places, TrainingRows
 
 
@@ -56,6 +58,37 @@ def split_rows(cv: Any, data: TrainingRows, random_state: Any) -> list[tuple[Pla
     if not pairs:
         raise ValueError(f"cv={cv!r} yields no split; it must yield at least one.")
     return pairs
+
+
+def in_order(
+    table: tables.Table, rows: TrainingRows, order: Any
+) -> tuple[tables.Table, TrainingRows]:
+    """Sort rows by times; None leaves them as they are.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If there is not one time for each row, or they have no order.
+    """
+    if order is None:
+        return table, rows
+    times = np.asarray(order)
+    if times.shape not in ((len(rows.y),), (len(rows.y), 1)):
+        raise ValueError(
+            f"order has the shape {times.shape} for {len(rows.y)} rows; give one time for each."
+        )
+    times = times.reshape(-1)
+    missing = sum(map(is_missing, times.tolist()))
+    if missing:
+        raise ValueError(f"order is missing in {missing} of {len(times)} rows. Drop these rows.")
+    try:
+        place = np.argsort(times, kind="stable")
+    except TypeError:
+        raise TypeError(
+            "order mixes types that cannot be sorted, such as text and numbers. Make them all "
+            "dates, or all numbers."
+        ) from None
+    return tables.take_rows(table, place), rows.take(place)
 
 
 def keep_back(

@@ -36,10 +36,11 @@ from fairuse_router.metrics.decisions import decision_metric, threshold_of
 from fairuse_router.metrics.metric import Metric, Predictions, check_probabilities
 from fairuse_router.metrics.own import settle
 from fairuse_router.metrics.rowwise import probabilities
-from fairuse_router.metrics.threshold import at_threshold, cut, read_threshold
+from fairuse_router.metrics.threshold import Cut, at_threshold, cut, read_threshold
 
 __all__ = [
     "METRICS",
+    "Cut",
     "Metric",
     "Predictions",
     "at_threshold",

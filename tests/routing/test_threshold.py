@@ -7,6 +7,7 @@ import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import FixedThresholdClassifier, TunedThresholdClassifierCV
 from sklearn.svm import LinearSVC
 
 from fairuse_router import Bundle, FairUseRouter, export_bundle
@@ -98,3 +99,23 @@ def test_thresholds_need_two_classes_and_probabilities():
     router = FairUseRouter(LinearRegression(), [3], metric="squared_error", threshold=0.2)
     with pytest.raises(ValueError, match="regression"):
         router.fit(X, X[:, 0])
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        FixedThresholdClassifier(LogisticRegression(), threshold=0.2),
+        TunedThresholdClassifierCV(LogisticRegression(), scoring="balanced_accuracy", cv=3),
+    ],
+)
+def test_thresholds_inside_the_estimator_hold_for_every_route(estimator, tmp_path):
+    router = fitted(estimator)
+    new, _ = patients(400, 1)
+    assert {r.strength for r in router.routing_table_.groups} == {1.0}
+    for group in (0, 1):
+        rows = new[new[:, 3] == group]
+        p, said = router.predict_proba(rows)[:, 1], router.predict(rows) == "yes"
+        assert p[said].min() > p[~said].max()
+        assert p[said].min() < 0.5
+    export_bundle(router, tmp_path / "r.onnx", X)
+    assert (Bundle.load(tmp_path / "r.onnx").predict(new) == router.predict(new)).all()

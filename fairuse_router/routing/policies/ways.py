@@ -13,10 +13,11 @@ from fairuse_router.candidates.names import GENERIC, MEAN, MULTILEVEL, halves
 from fairuse_router.candidates.scores import answer
 from fairuse_router.inference import STRENGTHS
 from fairuse_router.inference.directions import Direction, temperature
-from fairuse_router.metrics import Predictions
+from fairuse_router.metrics import Cut, Predictions
 from fairuse_router.routing.policies.evidence import Choice, Evidence, Matrix
 
-HALVES = np.array([0.5, 1.0])
+HALVES, _WHOLE = np.array([0.5, 1.0]), np.array([1.0])
+_OTHERWISE = 0.02  # of the labels
 
 
 @dataclass(frozen=True)
@@ -74,9 +75,15 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
     The multilevel correction is offered in quarters. Where generic is linear it is offered alone:
     it contains what the others know, and fewer directions mean less luck. Where generic is not,
     intersectional may know what no linear correction says: half and all of the mean of both is
-    offered, too. Without multilevel, quarters of all others are.
+    offered, too. Without multilevel, quarters of all others are. Where models say labels by a
+    threshold of their own, candidates are offered whole: a part of one has no such threshold.
     """
     names = evidence.rivals
+    if _says_otherwise(evidence):
+        for name in names:
+            if not evidence.corrects(name):
+                yield _of_predictions(evidence, name, eligible[:, names.index(name)], _WHOLE)
+        return
     if evidence.corrects(MULTILEVEL):
         yield _of_correction(evidence, MULTILEVEL, eligible, STRENGTHS)
         halves_known = set(halves(MEAN, names)) <= set(names)
@@ -88,6 +95,23 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
     for name in names:
         if name != MULTILEVEL:
             yield _of_predictions(evidence, name, eligible[:, names.index(name)])
+
+
+def _says_otherwise(evidence: Evidence) -> bool:
+    """Whether labels of generic are not the likelier class: a `FixedThresholdClassifier`'s, say.
+
+    A threshold of the router's own is another matter: every route has it.
+    """
+    generic = evidence.predictions(GENERIC)
+    if (
+        generic.proba is None
+        or generic.proba.shape[1] != 2
+        or isinstance(evidence.metric.risk, Cut)
+    ):
+        return False
+    rows = evidence.scores[GENERIC].scored & ~generic.undefined
+    other = (generic.proba[:, 1] > 0.5) != (generic.label == 1)
+    return bool(rows.any()) and float(other[rows].mean()) > _OTHERWISE
 
 
 def is_linear(evidence: Evidence) -> bool:
@@ -109,20 +133,25 @@ def _of_correction(
     return Way(name, strengths, direction, groups, allowed, without, tuple(options))
 
 
-def _of_predictions(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> Way:
+def _of_predictions(
+    evidence: Evidence,
+    name: str,
+    allowed: NDArray[np.bool_],
+    strengths: NDArray[np.float64] = STRENGTHS,
+) -> Way:
     """The direction from generic's predictions to another candidate's, on the labels' scale."""
     groups = _speaking(evidence, name, allowed)
     generic = evidence.predictions(GENERIC)
-    options = tuple(evidence.predictions(name, s) for s in STRENGTHS)
+    options = tuple(evidence.predictions(name, s) for s in strengths)
     base, full = evidence.margins(name)
     if evidence.metric.regression:
         direction = Direction(evidence.rows.y, base, full, variance_of(evidence, base, groups))
-        return Way(name, STRENGTHS, direction, groups, allowed, generic, options)
+        return Way(name, strengths, direction, groups, allowed, generic, options)
     scored = np.flatnonzero(evidence.scores[GENERIC].scored)
     weight = None if evidence.rows.weight is None else evidence.rows.weight[scored]
     scale = temperature(evidence.rows.y[scored], base[scored], weight)
     direction = Direction(evidence.rows.y, scale * base, scale * full)
-    return Way(name, STRENGTHS, direction, groups, allowed, generic, options)
+    return Way(name, strengths, direction, groups, allowed, generic, options)
 
 
 def _speaking(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
