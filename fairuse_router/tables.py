@@ -50,9 +50,19 @@ class InputColumn:
 def input_columns(table: Table, positions: Sequence[int]) -> tuple[InputColumn, ...]:
     """Describe the columns at `positions`."""
     names = column_names(table)
+    numbers = _plain_numbers(table)
     return tuple(
-        InputColumn(names[j] if names else f"x{j}", j, is_numeric(table, j)) for j in positions
+        InputColumn(names[j] if names else f"x{j}", j, numbers[j] or is_numeric(table, j))
+        for j in positions
     )
+
+
+def _plain_numbers(table: Table) -> list[bool]:
+    """Which columns are of plain numbers, as their types alone tell."""
+    width = shape(table)[1]
+    if not hasattr(table, "iloc"):
+        return [False] * width
+    return [isinstance(kind, np.dtype) and kind.kind in "biuf" for kind in table.dtypes.tolist()]
 
 
 def as_table(X: Any) -> Table:
@@ -106,11 +116,12 @@ def as_table(X: Any) -> Table:
 def _plain_kinds(frame: Any) -> Any:
     """Columns of pandas in kinds that all read: sparse ones dense, odd floats as usual ones."""
     kinds: dict[Any, Any] = {}
-    for j, kind in enumerate(frame.dtypes):
+    given = frame.dtypes.tolist()
+    for j, kind in enumerate(given):
         kind = getattr(kind, "subtype", kind) if type(kind).__name__ == "SparseDtype" else kind
         if isinstance(kind, np.dtype) and kind.kind == "f" and kind.itemsize not in (4, 8):
             kind = np.dtype(np.float32 if kind.itemsize < 4 else np.float64)
-        if kind is not frame.dtypes.iloc[j]:
+        if kind is not given[j]:
             kinds[frame.columns[j]] = kind
     return frame.astype(kinds) if kinds else frame
 

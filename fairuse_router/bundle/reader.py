@@ -18,6 +18,7 @@ from fairuse_router.bundle.file.foreign import refuse_foreign_parts
 from fairuse_router.bundle.file.layout import REPORT, Layout
 from fairuse_router.bundle.file.session import PROVIDERS, check_options, open_session, watch
 from fairuse_router.bundle.file.shapes import check_shapes
+from fairuse_router.bundle.file.single import SingleRow
 from fairuse_router.bundle.speaking import Speaking
 from fairuse_router.documents import check_path
 from fairuse_router.routing.routed import unknown_levels
@@ -318,6 +319,8 @@ class Bundle(Speaking):
         self.certificate: dict[str, Any] = parts["certificate"]
         self.candidates: list[dict[str, Any]] = parts["candidates"]
         self._parts = parts
+        self._single = SingleRow(self.layout, self.schema)
+        self._labels = frozenset(() if self.classes_ is None else self.classes_.tolist())
         self.inputs = [_described(i) for i in self._session.get_inputs()]
         self.outputs = [_described(o) for o in self._session.get_outputs()]
         check_shapes(self.inputs, self.outputs, self.layout, self.schema, self.classes_)
@@ -343,6 +346,9 @@ class Bundle(Speaking):
 
     def _tensors(self, X: Any) -> tuple[dict[str, NDArray[Any]], NDArray[np.int64]]:
         """The tensors of rows by input, and the codes of their reports."""
+        single = self._single.read(X)
+        if single is not None:
+            return single
         table = self._table(X)
         codes = self._codes(table)
         return {
@@ -357,9 +363,16 @@ class Bundle(Speaking):
         answer = self.ask(feed)
         if not np.array_equal(answer["route"], self.routing_table.look_up(codes)):
             raise ValueError(f"{self._source} contradicts itself: its graph and its table differ.")
-        if self.classes_ is not None and not _are_among(answer["label"], self.classes_):
+        if self.classes_ is not None and not self._are_classes(answer["label"]):
             raise ValueError(f"{self._source} contradicts itself: its graph has other classes.")
         return answer
+
+    def _are_classes(self, label: NDArray[Any]) -> bool:
+        """Whether labels, as the graph gives them, are classes."""
+        assert self.classes_ is not None
+        if label.dtype == object or len(label) == 1:
+            return set(label.tolist()) <= self._labels
+        return bool(np.isin(label, self.classes_.astype(np.int64)).all())
 
     def ask(self, feed: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the graph on tensors as it takes them, for callers that have made them.
@@ -391,13 +404,6 @@ class Bundle(Speaking):
                 "are NaN. Fill them in, or train with a step that does."
             )
         return answer
-
-
-def _are_among(label: NDArray[Any], classes: NDArray[Any]) -> bool:
-    """Whether labels, as a graph gives them, are classes."""
-    if label.dtype == object:
-        return set(label.tolist()) <= set(classes.tolist())
-    return bool(np.isin(label, classes.astype(np.int64)).all())
 
 
 def _why_not(error: Exception) -> str:
