@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from fairuse_router.audit import Audit
-from fairuse_router.grids import rows_text, shown
-from fairuse_router.metrics import named_metric
+from fairuse_router.card.forest import (
+    COLOURS,
+    Forest,
+    Line,
+    corrections_picture,
+    folded,
+    gains_picture,
+)
+from fairuse_router.grids import fold_name, shown
 from fairuse_router.routing.table import RoutingTable
 
-_COLOURS = {"gain": "#1b7837", "violation": "#b2182b", "undetermined": "#636363", "same": "#bdbdbd"}
 _MARKS = {"gain": "^", "violation": "v", "undetermined": "o", "same": "|"}
 
 
@@ -55,22 +62,10 @@ def plot_gains(
             f"candidate={candidate!r} with metric={name!r} is not in the audit. Allowed: "
             f"{', '.join(others)} with {', '.join(audit.metrics)}."
         )
-    ax = _axes(ax, len(records), "plot_gains")
-    scale = 100 if named_metric(name).style == "percent" else 1
-    for place, r in enumerate(reversed(records)):
-        colour = _COLOURS[r.verdict]
-        if r.low is not None and r.high is not None:
-            ax.plot([scale * r.low, scale * r.high], [place, place], color=colour, lw=1.5)
-        if r.gain is not None and abs(r.gain) != float("inf"):
-            ax.plot(scale * r.gain, place, _MARKS[r.verdict], color=colour)
-    ax.axvline(0, color="black", lw=0.8)
-    _name_lines(ax, [f"{r.group} ({rows_text(r.n)})" for r in records])
-    unit = ", points" if scale == 100 else ""
-    across = f"gain of {candidate} over {audit.baseline} in {name}{unit} (right is better)"
-    ax.set_xlabel(shown(across), parse_math=False)
-    for verdict, colour in _COLOURS.items():
+    ax = _draw(gains_picture(audit, candidate, name), ax, "plot_gains")
+    for verdict, colour in COLOURS.items():
         ax.plot([], [], _MARKS[verdict], color=colour, label=verdict)
-    _legend(ax, len(records))
+    _legend(ax)
     return ax
 
 
@@ -103,50 +98,54 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
     """
     if not isinstance(table, RoutingTable):
         raise TypeError(f"table is a {type(table).__name__}; pass router.routing_table_.")
-    records = [(r, r.real) for r in table.groups if r.real is not None]
-    if not records:
+    picture = corrections_picture(table)
+    if picture is None:
         raise ValueError(
             f"The table of policy={table.policy!r} weighs no correction. Fit the router with "
             "policy='priced', for two classes or a regression."
         )
-    ax = _axes(ax, len(records), "plot_corrections")
-    for place, (r, (mean, low, high)) in enumerate(reversed(records)):
-        used = r.strength if r.candidate == "multilevel" else 0.0
-        ax.barh(place, used, height=0.55, color="#c7e2cf", label="used" if place == 0 else None)
-        ax.plot([low, high], [place, place], color="#1b7837", lw=1.5)
-        ax.plot(mean, place, "o", color="#1b7837", label="real" if place == 0 else None)
-    for x, style in ((0, "-"), (0.5, ":"), (1, "--")):
-        ax.axvline(x, color="black", lw=0.8, ls=style)
-    rows = ["" if r.rows is None else f" ({r.rows:,})" for r, _ in records]
-    _name_lines(ax, [", ".join(r.report) + n for (r, _), n in zip(records, rows, strict=True)])
-    level = f"{1 - table.alpha:.0%} interval"
-    ax.set_xlabel(f"part of the personal correction (0 none, 1 all; {level})")
-    _legend(ax, len(records))
+    ax = _draw(picture, ax, "plot_corrections")
+    ax.plot([], [], "o", color=COLOURS["undetermined"], label="real")
+    ax.barh([], [], color=COLOURS["gain"], alpha=0.3, label="used")
+    _legend(ax)
     return ax
 
 
-def _axes(ax: Any, lines: int, who: str) -> Any:
-    """The axes to draw on; a new figure with room for so many lines if there are none."""
+def _draw(picture: Forest, ax: Any, who: str) -> Any:
+    """Draw a picture on axes; on a new figure with room for its lines if there are none."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
         raise ImportError(f'{who} needs matplotlib: pip install "fairuse-router[plot]".') from error
+    lines, between = folded(picture.lines)
+    names = ["\n".join(fold_name(line.name)) for line in lines]
     if ax is None:
-        _, ax = plt.subplots(figsize=(7, 1.2 + 0.35 * lines), layout="constrained")
+        height = 0.2 + 0.15 * len(lines) + 0.2 * sum(name.count("\n") + 1 for name in names)
+        _, ax = plt.subplots(figsize=(7, 1.0 + height), layout="constrained")
+    for place, line in enumerate(reversed(lines)):
+        _draw_line(ax, place, line, picture.scale)
+    for i, mark in enumerate(picture.marks):
+        ax.axvline(mark, color="black", lw=0.8, ls="--" if i else "-")
+    # each text as it is: one with dollars is no formula
+    ax.set_yticks(range(len(names)), names[::-1], parse_math=False)
+    ax.set_ylim(-0.6, len(names) - 0.4)
+    told = f"\n{between} groups between, not drawn" if between else ""
+    ax.set_xlabel(f"{shown(picture.axis)}{told}", parse_math=False)
     return ax
 
 
-def _name_lines(ax: Any, names: list[str]) -> None:
-    """Name the lines from the top down, each text as it is: one with dollars is no formula."""
-    ax.set_yticks(range(len(names)), [shown(name) for name in names[::-1]], parse_math=False)
-    ax.set_ylim(-0.6, len(names) - 0.4)
+def _draw_line(ax: Any, place: int, line: Line, scale: float) -> None:
+    """One group: what is used, the interval, the mark."""
+    colour = COLOURS[line.kind]
+    if line.bar is not None:
+        ax.barh(place, scale * line.bar, height=0.55, color=COLOURS["gain"], alpha=0.3)
+    if line.low is not None and line.high is not None:
+        ax.plot([scale * line.low, scale * line.high], [place, place], color=colour, lw=1.5)
+    if line.value is not None and math.isfinite(line.value):
+        ax.plot(scale * line.value, place, _MARKS[line.kind], color=colour)
 
 
-def _legend(ax: Any, lines: int) -> None:
+def _legend(ax: Any) -> None:
     ax.legend(
-        loc="upper center",
-        bbox_to_anchor=(0.5, 1.0 + 0.6 / lines),
-        ncols=3,
-        frameon=False,
-        fontsize="small",
+        loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=4, frameon=False, fontsize="small"
     )

@@ -17,7 +17,7 @@ from fairuse_router.metrics import named_metric
 from fairuse_router.routing.grid import RoutingGrid
 
 # seen on white and on black at 3:1 and more
-_COLOURS = {"gain": "#2e8b57", "violation": "#d6453d", "undetermined": "#808080", "same": "#808080"}
+COLOURS = {"gain": "#2e8b57", "violation": "#d6453d", "undetermined": "#808080", "same": "#808080"}
 _MARKS = {
     "gain": "M{x} {up}L{right} {down}L{left} {down}Z",
     "violation": "M{x} {down}L{right} {up}L{left} {up}Z",
@@ -120,7 +120,7 @@ class _Axis:
 
     def draw(self, line: Line, y: float) -> Iterator[str]:
         """One group: what is used, the interval, the mark."""
-        colour = _COLOURS[line.kind]
+        colour = COLOURS[line.kind]
         if line.bar:
             start, end = self.x(0.0), self.x(self.scale * line.bar)
             yield (

@@ -6,6 +6,15 @@ and, once plotted, ``figure_`` and ``ax_``. Here lives what draws; what is drawn
 """
 
 from fairuse_router.displays.calibration import CalibrationDisplay
+from fairuse_router.displays.corrections import CorrectionDisplay
 from fairuse_router.displays.decision_curve import DecisionCurveDisplay
+from fairuse_router.displays.gains import GainDisplay
+from fairuse_router.displays.plans import PlanDisplay
 
-__all__ = ["CalibrationDisplay", "DecisionCurveDisplay"]
+__all__ = [
+    "CalibrationDisplay",
+    "CorrectionDisplay",
+    "DecisionCurveDisplay",
+    "GainDisplay",
+    "PlanDisplay",
+]

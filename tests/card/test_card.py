@@ -205,7 +205,7 @@ def test_the_verdict_says_who_gains_and_whether_anybody_loses(fitted):
     assert card.verdict().endswith(f"That is by {audit.n} rows that no model has seen.")
     assert "no audit on held-out rows is at hand" in Card.of(router).verdict()
     shown = {"verdict": "violation", "p_gain": 1.0, "p_violation": 0.001, "p_corrected": 0.002}
-    lost = tuple(replace(r, **shown) if r is told[0] else r for r in audit.rationality)
+    lost = tuple(replace(r, **shown) if r == told[0] else r for r in audit.rationality)
     bad = Card.of(router, replace(audit, rationality=lost), min_cell=0).verdict()
     assert "One is shown to lose by it." in bad
     silent = router.with_table(router.routing_table_.collapse(1.0))
