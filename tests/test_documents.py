@@ -15,7 +15,7 @@ from fairuse_router.card import Card
 from fairuse_router.card.origin import Origin
 from fairuse_router.cli.cells import Reading
 from fairuse_router.documents import Document, Written
-from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Route
+from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Part, Route
 from fairuse_router.routing.explanation import Explanation
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.honest import HonestGains
@@ -27,6 +27,7 @@ KINDS = {
     "honest gains": HonestGains,
     "card": Card,
     "route": Route,
+    "part of a route": Part,
     "group's record": GroupRecord,
     "change": Change,
     "reading": Reading,
@@ -39,12 +40,14 @@ BASES = {Written, Document, AuditRecords, RoutingGrid}
 
 OPTIONAL = {"history", "n_partial", "metric", "n_resamples", "alpha"}  # some have defaults
 OPTIONAL |= {"strength", "unavailable", "real", "origin"}
+OPTIONAL |= {"partial", "note", "report", "parts", "base", "keeps", "further"}
 
 
 @pytest.fixture(scope="module")
 def written(rows):
     router = small_router(LOGISTIC, n_resamples=5, random_state=0).fit(rows.frame, rows.y)
     audit, table = router.audit(rows.frame, rows.y), router.routing_table_
+    audit = replace(audit, evidence="held-out rows")
     return {
         "group schema": router.schema_,
         "routing table": table,
@@ -52,6 +55,7 @@ def written(rows):
         "honest gains": router.honest_gains_,
         "card": Card.of(router, audit),
         "route": table.routes[-1],
+        "part of a route": Part(1, 0.5),
         "group's record": table.groups[0],
         "change": table.to_generic({3: "why"}, "withdrawn").history[0],
         "reading": Reading(("NA", "?"), ("x",), "patient"),
