@@ -146,7 +146,7 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         The columns of X that are features.
     n_features_in_ : int
         Columns of X, group columns included.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (d,)
         Their names, if X is a dataframe.
 
     Examples

@@ -1,23 +1,20 @@
 """README: every block is run, and prints what the README says it prints."""
 
 import contextlib
-import io
-import re
-import shlex
 import shutil
 import subprocess
 from pathlib import Path
 
+import pages
 import pytest
 
 from fairuse_router.routing.policies.promises import PROMISES
 
 README = Path(__file__).parent.parent / "README.md"
-BLOCK = re.compile(r"(<!-- command: (\w+) -->\n)?```(\w+)\n(.*?)```", re.S)
 
 
 def blocks():
-    return [(m[2], m[3], m[4]) for m in BLOCK.finditer(README.read_text(encoding="utf-8"))]
+    return pages.blocks(README)
 
 
 def test_every_block_is_of_a_kind_that_is_run():
@@ -33,9 +30,7 @@ def test_policies_promise_what_cards_say():
 
 
 def shown_after(place):
-    """What the README says that a block prints: the text block that follows, if one does."""
-    following = blocks()[place + 1 : place + 2]
-    return following[0][2].splitlines() if following and following[0][1] == "text" else []
+    return pages.shown_after(blocks(), place)
 
 
 @pytest.fixture(scope="module")
@@ -47,10 +42,7 @@ def ran(tmp_path_factory):
     with contextlib.chdir(folder):
         for i, (_, kind, text) in enumerate(blocks()):
             if kind == "python":
-                printed = io.StringIO()
-                with contextlib.redirect_stdout(printed):
-                    exec(compile(text, f"README block {i}", "exec"), scope)
-                lines[i] = [line.rstrip() for line in printed.getvalue().splitlines()]
+                lines[i] = pages.run_python(text, scope, f"README block {i}")
     scope["X"][:3].to_json(folder / "patients.json", orient="records")
     return folder, lines
 
@@ -81,7 +73,6 @@ def test_javascript_blocks_print_what_they_say(place, ran):
 
 @pytest.mark.slow
 def test_commands_on_a_csv(tmp_path, monkeypatch, capsys):
-    from fairuse_router.cli import main
     from fairuse_router.datasets import load_heart
 
     monkeypatch.chdir(tmp_path)
@@ -90,8 +81,5 @@ def test_commands_on_a_csv(tmp_path, monkeypatch, capsys):
     frame.drop(columns="died").to_csv("new_patients.csv", index=False)
     commands = [text for command, kind, text in blocks() if kind == "sh" and command is None]
     assert commands
-    for line in "".join(commands).splitlines():
-        program, *arguments = shlex.split(line)
-        assert program == "fairuse-router"
-        assert main(arguments) == 0
+    pages.run_commands("".join(commands))
     assert len(Path("predictions.csv").read_text().splitlines()) == len(frame) + 1

@@ -3,25 +3,25 @@
 Every metric is an instance of :class:`Metric`. AUC enters as ``1 - AUC`` so that a gain,
 ``risk(reference) - risk(model)``, is positive when the model is better, whatever the metric.
 
-================== ============================================================= ==========
-name               risk of ``n`` rows                                            per row
-================== ============================================================= ==========
-``error``          mean of ``y != label``                                        yes
-``log_loss``       mean of ``-log proba[y]``, not clipped: may be infinite       yes
-``brier``          mean of ``(p - y)**2``, ``p = proba[:, 1]``; with K > 2       yes
+================== =============================================================== ==========
+name               risk of ``n`` rows                                              per row
+================== =============================================================== ==========
+``error``          mean of ``y != label``                                          yes
+``log_loss``       mean of ``-log proba[y]``, not clipped: may be infinite         yes
+``brier``          mean of ``(p - y)**2``, ``p = proba[:, 1]``; with K > 2         yes
                    classes, of the sum over classes of ``(proba[k] - 1[y=k])**2``
-``auc``            1 - area under the ROC curve, ties count one half; K > 2:     no
+``auc``            1 - area under the ROC curve, ties count one half; K > 2:       no
                    one-vs-rest, mean over classes; undefined if a class is absent
-``ece``            ten equal-width bins ``((k-1)/10, k/10]``, the first closed   no
+``ece``            ten equal-width bins ``((k-1)/10, k/10]``, the first closed     no
                    at 0; sum over bins of ``|sum(p - 1[y = 1])| / n``; K > 2:
                    the largest probability against whether that class is right
-``squared_error``  mean of ``(y - prediction)**2`` (regression)                  yes
-``absolute_error`` mean of ``|y - prediction|`` (regression)                     yes
-``r2``             squared error over the variance of y in the rows (regression) no
-``pinball@Q``      pinball loss of the quantile Q (regression)                   yes
-``net_benefit@T``  and other risks of acting above a threshold: see              yes
+``squared_error``  mean of ``(y - prediction)**2`` (regression)                    yes
+``absolute_error`` mean of ``|y - prediction|`` (regression)                       yes
+``r2``             squared error over the variance of y in the rows (regression)   no
+``pinball@Q``      pinball loss of the quantile Q (regression)                     yes
+``net_benefit@T``  and other risks of acting above a threshold: see                yes
                    `fairuse_router.metrics.decisions`
-================== ============================================================= ==========
+================== =============================================================== ==========
 """
 
 from fairuse_router.metrics.built_in import (

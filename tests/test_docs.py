@@ -1,0 +1,120 @@
+"""The site: every block of its pages is run, and prints what the page says."""
+
+import contextlib
+import importlib
+import json
+import re
+import sys
+from pathlib import Path
+
+import pages
+import pytest
+
+from fairuse_router import Bundle
+from fairuse_router.bundle.file.metadata import PREFIX
+from fairuse_router.routing.policies.promises import PROMISES
+
+DOCS = Path(__file__).parent.parent / "docs"
+PAGES = sorted(p for p in DOCS.rglob("*.md") if not {"_build", "gallery", "generated"} & {*p.parts})
+BUNDLES = sorted((DOCS.parent / "models").glob("*/*.onnx"))
+
+
+@pytest.fixture
+def part(monkeypatch):
+    """Imports what makes pages from the package."""
+    monkeypatch.syspath_prepend(str(DOCS))
+    yield lambda name: importlib.import_module(f"site_parts.{name}")
+    for name in [name for name in sys.modules if name.split(".")[0] == "site_parts"]:
+        del sys.modules[name]
+
+
+def with_code():
+    return [page for page in PAGES if "python" in {kind for _, kind, _ in pages.blocks(page)}]
+
+
+def test_there_are_pages_with_code():
+    assert len(with_code()) >= 9
+    kinds = {kind for page in PAGES for _, kind, _ in pages.blocks(page)}
+    assert kinds <= {"python", "text", "sh"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", with_code(), ids=lambda page: page.stem)
+def test_blocks_print_what_they_say(page, tmp_path):
+    found, scope = pages.blocks(page), {}
+    with contextlib.chdir(tmp_path):
+        for i, (_, kind, text) in enumerate(found):
+            if kind == "python":
+                lines = pages.run_python(text, scope, f"{page.name}, block {i}")
+                assert all(len(line) <= 80 for line in lines)
+                assert lines == pages.shown_after(found, i), "\n".join(lines)
+            elif kind == "sh":
+                pages.run_commands(text)
+
+
+def test_every_public_name_is_in_the_reference(part):
+    import fairuse_router
+
+    api = part("api")
+    told = {name for names in api.documented().values() for name in names}
+    for door in ("", *(f".{door}" for door in api.DOORS)):
+        assert set(importlib.import_module(f"fairuse_router{door}").__all__) <= told
+    assert set(fairuse_router.__all__) <= told
+
+
+def test_words_of_the_tables_are_in_the_glossary():
+    text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
+    for word in ("rational", "envy-free", "truthful", "generic", "one-hot", "routed", "gain"):
+        assert re.search(rf"^{word}$", text, re.M), word
+
+
+def misfit(schema, value, place="metadata"):
+    """Where a value does not fit a schema, by the few keywords that ours use."""
+    assert set(schema) <= {
+        *("$schema", "title", "description", "const", "anyOf", "type", "items"),
+        *("properties", "required", "additionalProperties"),
+    }
+    if "anyOf" in schema:
+        found = [misfit(one, value, place) for one in schema["anyOf"]]
+        return None if None in found else found[0]
+    if "const" in schema:
+        return None if value == schema["const"] else place
+    kinds = {"string": str, "integer": int, "object": dict, "array": list, "boolean": bool}
+    kind = {**kinds, "number": (int, float), "null": type(None)}[schema["type"]]
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        return place
+    inner = []
+    if isinstance(value, list):
+        inner = [(schema["items"], v, f"{place}[{i}]") for i, v in enumerate(value)]
+    elif isinstance(value, dict):
+        if not set(schema.get("required", ())) <= set(value):
+            return place
+        told, others = schema.get("properties", {}), schema.get("additionalProperties")
+        inner = [(told.get(k, others), v, f"{place}.{k}") for k, v in value.items()]
+    return next((p for one, v, at in inner if one and (p := misfit(one, v, at))), None)
+
+
+@pytest.mark.parametrize("path", BUNDLES, ids=lambda path: path.stem)
+def test_bundles_fit_the_schema(path, part):
+    schema = part("bundle_schema").metadata_schema()
+    texts = Bundle.load(path).metadata
+    parts = {
+        key.removeprefix(PREFIX): text if key.endswith("sha256") else json.loads(text)
+        for key, text in texts.items()
+        if key.startswith(PREFIX)
+    }
+    assert misfit(schema, parts) is None
+    assert misfit(schema, {**parts, "format_version": 0}) == "metadata.format_version"
+    assert misfit(schema, {**parts, "candidates": [{"name": 3}]}) is not None
+    del parts["schema"]
+    assert misfit(schema, parts) == "metadata"
+
+
+def test_policies_and_commands_are_told_from_the_package(part, tmp_path):
+    for name in ("policies", "command_line"):
+        part(name).write(tmp_path)
+    told = (tmp_path / "policies.inc").read_text(encoding="utf-8")
+    assert all(promise in told for _, promise in PROMISES.values())
+    commands = (tmp_path / "command_line.rst").read_text(encoding="utf-8")
+    for name in ("fit", "predict", "audit", "reaudit", "card"):
+        assert f"\n{name}\n{'-' * len(name)}\n" in commands
