@@ -20,7 +20,7 @@ def blocks():
 def test_every_block_is_of_a_kind_that_is_run():
     kinds = [(kind, command) for command, kind, _ in blocks()]
     assert {kind for kind, _ in kinds} <= {"python", "js", "text", "sh"}
-    assert [command for kind, command in kinds if command] == ["run", "test"]
+    assert [command for kind, command in kinds if command] == ["run", "test", "page", "serve"]
 
 
 def test_policies_promise_what_cards_say():

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fairuse_router.bundle.file.claims import FORMS
-from fairuse_router.bundle.file.metadata import FORMAT_VERSION, KEYS, PREFIX
+from fairuse_router.bundle.file.metadata import FORMAT_VERSION, KEYS, PREFIX, READABLE
 
 TYPES = {int: "integer", float: "number", str: "string", bool: "boolean", dict: "object"}
 
@@ -31,11 +31,11 @@ def metadata_schema() -> dict[str, Any]:
     """Return the schema of all metadata of a bundle: parsed JSON by key, without the prefix."""
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": f"Metadata of a bundle, format version {FORMAT_VERSION}",
+        "title": f"Metadata of a bundle, format versions 1 to {FORMAT_VERSION}",
         "description": f"The values of metadata_props under {PREFIX}*, each parsed as JSON.",
         "type": "object",
         "properties": {
-            "format_version": {"const": FORMAT_VERSION},
+            "format_version": {"enum": [*READABLE]},
             "sha256": {"type": "string"},
             "reading": {"type": "object"},
             **{key: schema_of(form) for key, form in FORMS.items()},
