@@ -29,7 +29,7 @@ def part(monkeypatch):
 
 
 def with_code():
-    """The pages with blocks; those of docs/clinic.md are doctests, which tests/test_guide.py runs."""
+    """Pages with blocks; docs/clinic.md has doctests instead, which tests/test_guide.py runs."""
     code = {page: [t for _, kind, t in pages.blocks(page) if kind == "python"] for page in PAGES}
     return [page for page, texts in code.items() if texts and not texts[0].startswith(">>>")]
 
