@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from sklearn.base import is_classifier
 
 from fairuse_router import tables
+from fairuse_router.bundle.families.boosters import is_xgboost
+from fairuse_router.bundle.families.converted import estimators_inside
 from fairuse_router.bundle.families.request import Request, Routed
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import NUMBERS, OPSETS
@@ -80,6 +82,12 @@ class Draft:
         self.request = Request(classes, self.method, np.dtype(layout.number), opsets)
         self.routed = Routed(*served_models(router.candidates_, self.table), layout)
 
+    @property
+    def computes_in_single(self) -> bool:
+        """Whether a model computes in single precision whatever it is given."""
+        models = self.routed.served
+        return any(is_xgboost(e) for m in models for e in estimators_inside(m.estimator))
+
     def settle(
         self, table: tables.Table, tolerance: float, max_checks: int
     ) -> tuple[onnx.ModelProto, Parity]:
@@ -102,13 +110,15 @@ class Draft:
             )
         doubles = replace(self.layout, number=NUMBERS["exact"])
         wide = Draft(self.router, doubles, OPSETS["exact"], self.table)
+        why_not = ""
         try:
             cured = wide.measure(table, max_checks)[1]
-        except ValueError:
-            cured = parity
+        except ValueError as error:
+            cured, why_not = parity, str(error).partition(" Use estimators")[0]
         left = [m for m in failing if m in cured.failing(tolerance)]
         if left:
-            raise ValueError(_disagreement(self.routed.served[left[0]], parity, left[0], tolerance))
+            told = _difference(self.routed.served[left[0]], parity, left[0], tolerance)
+            raise ValueError(_disagreement(told, why_not))
         if not parity.is_rounding:
             raise Coarse(_too_coarse(parity, self.method))
         warnings.warn(self._rounding(parity, failing), UserWarning, stacklevel=4)
@@ -210,9 +220,18 @@ def _too_coarse(parity: Parity, method: str | None) -> str:
     )
 
 
-def _disagreement(served: ServedModel, parity: Parity, m: int, tolerance: float) -> str:
+def _disagreement(difference: str, why_not: str) -> str:
+    """What helps depends on whether double precision was no cure, or could not be had."""
+    if why_not:
+        return (
+            f"The bundle would disagree with the router: {difference}. Double precision may cure "
+            f"it, but cannot be written here ({why_not[:300]}). Replace the step in front of the "
+            "model (StandardScaler, MinMaxScaler, RobustScaler, SimpleImputer and PCA are written "
+            "in double precision), apply it to the table before the router, or leave the candidate "
+            "out of the router. No file was written."
+        )
     return (
-        f"The bundle would disagree with the router: {_difference(served, parity, m, tolerance)}, "
-        "and double precision does not cure it. Scale features of large offset, or leave the "
-        "candidate out of the router. No file was written."
+        f"The bundle would disagree with the router: {difference}, and double precision does not "
+        "cure it: a converter computes something else than the estimator. Leave the candidate out "
+        "of the router, or use another step or estimator in its place. No file was written."
     )

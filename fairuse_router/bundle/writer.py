@@ -17,6 +17,7 @@ from fairuse_router.bundle.draft import Draft
 from fairuse_router.bundle.file import metadata
 from fairuse_router.bundle.file.arguments import (
     NUMBERS,
+    SINGLE,
     check_choices,
     check_count,
     read_opsets,
@@ -82,7 +83,8 @@ def export_bundle(
     tolerance : float, default=None
         Largest allowed difference of a probability; of a score s, relative to 1 + abs(s); of a
         number that a regression predicts, relative to the larger of it and their mean size.
-        None: 1e-5 if fast, 1e-9 if exact.
+        None: 1e-5 if fast, 1e-9 if exact, 1e-6 if a model computes in single precision itself, as
+        XGBoost does.
     max_checks : int, default=200000
         If n rows under all reports are more answers than this, evenly spaced rows are asked under
         every report, and all rows under their own. The certificate tells.
@@ -126,7 +128,7 @@ def export_bundle(
     if audit is not None:
         check_claim(audit, router.routing_table_, router.audit_)
     opsets = read_opsets(target_opset, precision)
-    tolerance = read_tolerance(tolerance, precision)
+    given, tolerance = tolerance, read_tolerance(tolerance, precision)
     table = tables.as_table(X)
     names = getattr(router, "feature_names_in_", None)
     layout = Layout.of(
@@ -142,6 +144,8 @@ def export_bundle(
         raise ValueError("X has no rows; parity is certified on at least one. Pass real rows.")
     layout = note_refused(router, table, layout)
     draft = Draft(router, layout, opsets, with_all_candidates(router, candidates == "all"))
+    if given is None and draft.computes_in_single:
+        tolerance = max(tolerance, SINGLE)
     try:
         model, parity = draft.settle(table, tolerance, max_checks)
         certificate = _certificate(draft, parity, precision, tolerance)

@@ -12,9 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from fairuse_router.bundle.families.columns import Column, follow
 from fairuse_router.bundle.families.leaves import answer_leaf, transform_leaf
 from fairuse_router.bundle.families.meta import CLASSIFIERS
 from fairuse_router.bundle.families.regressors import REGRESSORS
+from fairuse_router.bundle.families.trees import Trees, in_one_sum, trees_of
 from fairuse_router.bundle.families.walk import walk
 from fairuse_router.bundle.graph.blocks import Answer, Block, Part, known_width, select
 from fairuse_router.bundle.graph.builder import Graph
@@ -86,8 +88,22 @@ def answer(graph: Graph, estimator: Any, block: Block, method: str | None) -> An
     Answer
         Its label is the position in ``estimator.classes_``.
     """
+    trees = _trees_behind_steps(graph, estimator, block, method)
+    if trees is not None:
+        return trees.answer(graph, block[0].tensor)
     model, cells = walk(estimator, Cells(graph, block))
     for kind, write in (*CLASSIFIERS, *REGRESSORS):
         if isinstance(model, kind):
             return write(graph, model, cells.block, method, lambda e, b, m: answer(graph, e, b, m))
     return answer_leaf(graph, model, cells.block, method)
+
+
+def _trees_behind_steps(
+    graph: Graph, estimator: Any, block: Block, method: str | None
+) -> Trees | None:
+    """Trees with the scalers in front of them taken into their thresholds, or None."""
+    if len(block) > 1 or block[0].text or block[0].width is None:
+        return None
+    reached = follow(estimator, [Column(j) for j in range(block[0].width)])
+    found = None if reached is None else trees_of(*reached, method, graph.kind)
+    return None if found is None else in_one_sum(found, graph.kind)

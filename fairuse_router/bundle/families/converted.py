@@ -19,6 +19,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
 from fairuse_router.bundle.families.encoders import ENCODERS
+from fairuse_router.bundle.families.others import register_others
 from fairuse_router.bundle.file.names import feature_text
 from fairuse_router.bundle.file.session import open_session
 from fairuse_router.bundle.graph.blocks import Answer, Part, flat, text_codes
@@ -67,9 +68,12 @@ def regress_by_skl2onnx(graph: Graph, estimator: Any, part: Part) -> Answer:
 
 def _convert(graph: Graph, estimator: Any, part: Part, raw: dict[str, bool]) -> ModelProto:
     estimator = _nameless(estimator)
+    register_others(estimators_inside(estimator))
     number = DoubleTensorType if graph.kind == np.float64 else FloatTensorType
     types = [("i0", (StringTensorType if part.text else number)([None, part.width]))]
-    options = {id(e): {"zipmap": False} for e in _inside(estimator) if "zipmap" in _options(e)}
+    options = {
+        id(e): {"zipmap": False} for e in estimators_inside(estimator) if "zipmap" in _options(e)
+    }
     if raw and "raw_scores" in _options(estimator):
         options[id(estimator)] = {**options.get(id(estimator), {}), **raw}
     with warnings.catch_warnings():
@@ -87,7 +91,7 @@ def _nameless(estimator: Any) -> Any:
     """Return XGBoost models without their columns' names, by which onnxmltools finds no column."""
 
     def named(value: Any) -> list[Any]:
-        boosters = [e.get_booster() for e in _inside(value) if hasattr(e, "get_booster")]
+        boosters = [e.get_booster() for e in estimators_inside(value) if hasattr(e, "get_booster")]
         return [b for b in boosters if getattr(b, "feature_names", None) is not None]
 
     if named(estimator):
@@ -97,17 +101,17 @@ def _nameless(estimator: Any) -> Any:
     return estimator
 
 
-def _inside(value: Any) -> Iterator[Any]:
+def estimators_inside(value: Any) -> Iterator[Any]:
     """Yield the fitted estimators inside an estimator, itself included."""
     if isinstance(value, (list, tuple)):
         for item in value:
-            yield from _inside(item)
+            yield from estimators_inside(item)
     elif isinstance(value, np.ndarray) and value.dtype == object:
-        yield from _inside(value.ravel().tolist())
+        yield from estimators_inside(value.ravel().tolist())
     elif is_estimator(value):
         yield value
         for item in vars(value).values():
-            yield from _inside(item)
+            yield from estimators_inside(item)
 
 
 def _options(estimator: Any) -> dict[str, Any]:

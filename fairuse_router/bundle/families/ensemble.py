@@ -87,7 +87,9 @@ def under_one_root(trees: Sequence[Tree], feature: int) -> Tree:
     )
 
 
-def sums(graph: Graph, trees: Sequence[Tree], tensor: str, in_order: bool) -> str:
+def sums(
+    graph: Graph, trees: Sequence[Tree], tensor: str, in_order: bool, single: bool = False
+) -> str:
     """Sums over trees of the values of the leaves that rows reach, shape (n, S).
 
     Parameters
@@ -100,6 +102,8 @@ def sums(graph: Graph, trees: Sequence[Tree], tensor: str, in_order: bool) -> st
     in_order : bool
         In double precision, round the sums as a loop over the trees would, whatever the number of
         threads: votes that tie by rounding then tie as in scikit-learn.
+    single : bool, default=False
+        In double precision, add up in single precision nevertheless, as the model does.
     """
     if graph.kind == np.float32:
         return _regressor(graph, trees, tensor)
@@ -120,9 +124,11 @@ def sums(graph: Graph, trees: Sequence[Tree], tensor: str, in_order: bool) -> st
     last, axis = graph.constant([len(trees) - 1], np.int64), graph.constant(1, np.int64)
     columns = []
     for column in values.T:
-        parts = graph.op("CumSum", graph.op("Gather", graph.numbers(column), reached), axis)
+        weights = graph.constant(column, np.float32) if single else graph.numbers(column)
+        parts = graph.op("CumSum", graph.op("Gather", weights, reached), axis)
         columns.append(graph.op("Gather", parts, last, axis=1))
-    return graph.op("Concat", *columns, axis=1)
+    total = graph.op("Concat", *columns, axis=1)
+    return graph.cast(total, graph.kind) if single else total
 
 
 def _tree_ensemble(

@@ -90,6 +90,14 @@ def _huber_of_two(graph: Graph, scores: str) -> Answer:
     return Answer(_sign(graph, scores).label, both_signs(graph, chances))
 
 
+def _single_logistic(graph: Graph, scores: str) -> Answer:
+    """As `LOGISTIC`, of a model that rounds its probability to float32 before it decides."""
+    second = graph.op("Sigmoid", graph.cast(flat(graph, scores), np.float32))
+    label = graph.op("Greater", second, graph.constant(np.float32(0.5)))
+    column = graph.op("Reshape", second, graph.constant([-1, 1], np.int64))
+    return Answer(graph.cast(label, np.int64), both_signs(graph, graph.cast(column, graph.kind)))
+
+
 @cache
 def mean_of_sigmoids(width: int) -> Finish:
     """Probabilities of two classes from the mean of the sigmoids of `width` scores."""
@@ -124,6 +132,7 @@ SIGN_FROM_ZERO = Finish(lambda graph, scores: _sign(graph, scores, "GreaterOrEqu
 # labels and probabilities; a margin of 0 means the first class, or "from zero" the second
 LOGISTIC = Finish(logistic, of_two=True)
 LOGISTIC_FROM_ZERO = Finish(lambda graph, scores: logistic(graph, scores, True), of_two=True)
+SINGLE_LOGISTIC = Finish(_single_logistic, of_two=True)
 SOFTMAX = Finish(_softmax)
 REST = Finish(_rest)  # one class against the rest
 HUBER = Finish(_huber)  # stochastic gradient descent with the modified Huber loss

@@ -57,6 +57,22 @@ class Limits:
         same = float32_floor(threshold)
         return np.where(self._changed[feature], float32_limit(limits), same).astype(np.float64)
 
+    def of_rounded_below(
+        self, feature: NDArray[np.int64], threshold: NDArray[np.float32], leaf: NDArray[np.bool_]
+    ) -> NDArray[np.float64]:
+        """Limits for a model that rounds its columns to float32, of which smaller ones go left.
+
+        Thresholds are data, as boosting on histograms chooses them: these stay right of them.
+        """
+        feature, threshold = np.where(leaf, 0, feature), np.where(leaf, np.float32(0), threshold)
+        same = below(threshold)
+        limits = self._through_steps(feature, rounding_limit(same))
+        if self._doubles:
+            return limits
+        with np.errstate(over="ignore"):
+            first = np.nextafter(limits, np.inf).astype(np.float32)
+        return np.where(self._changed[feature], below(first), same).astype(np.float64)
+
     def of_doubles(
         self, feature: NDArray[np.int64], threshold: NDArray[np.float64], leaf: NDArray[np.bool_]
     ) -> NDArray[np.float64]:
@@ -74,6 +90,11 @@ class Limits:
             if here.any():
                 limits[here] = largest_source(self._columns[j], limits[here])
         return limits
+
+
+def below(numbers: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The float32 before each number."""
+    return np.nextafter(numbers, np.float32(-np.inf)).astype(np.float64)
 
 
 def float32_floor(numbers: NDArray[np.float64]) -> NDArray[np.float32]:

@@ -200,6 +200,11 @@ def _runs_on_no_rows(model: ModelProto) -> bool:
 def _refusal(served: ServedModel, error: Exception) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
     detail = lines[0][:300] if lines else type(error).__name__
+    if "not supported yet by this library" in detail:  # what it advises would be refused here
+        detail = (
+            "its converter does not write version 5 of ai.onnx.ml, which precision='exact' needs; "
+            "pass precision='fast'"
+        )
     return (
         f"The candidate {served.candidate!r} cannot be written to ONNX: "
         f"{type(served.estimator).__name__} was refused ({detail}). Use estimators that skl2onnx "

@@ -27,6 +27,7 @@ from sklearn.tree import (
     ExtraTreeRegressor,
 )
 
+from fairuse_router.bundle.families.boosters import BoostedTree, is_xgboost, read_xgboost
 from fairuse_router.bundle.families.columns import Column
 from fairuse_router.bundle.families.ensemble import Tree, sums
 from fairuse_router.bundle.families.finish import (
@@ -43,7 +44,7 @@ from fairuse_router.bundle.families.finish import (
     averaged,
     divide,
 )
-from fairuse_router.bundle.families.limits import Limits
+from fairuse_router.bundle.families.limits import Limits, below, rounding_limit
 from fairuse_router.bundle.graph.blocks import Answer, best, two_classes
 from fairuse_router.bundle.graph.builder import Graph
 
@@ -70,11 +71,14 @@ class Trees(Scored):
     finish : Finish
     votes : int, default=0
         Trees that vote on the classes, if the sums are those of votes.
+    single : bool, default=False
+        Whether the model adds up in single precision itself.
     """
 
     trees: tuple[Tree, ...]
     finish: Finish
     votes: int = 0
+    single: bool = False
 
     @property
     def width(self) -> int:
@@ -87,7 +91,7 @@ class Trees(Scored):
         Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
         whole numbers, so that tied votes tie in float32, too.
         """
-        return sums(graph, self.trees, tensor, in_order=self.votes > 0)
+        return sums(graph, self.trees, tensor, self.votes > 0 or self.single, self.single)
 
 
 def trees_of(
@@ -110,11 +114,13 @@ def trees_of(
     ValueError
         For an init estimator or categorical splits.
     """
-    if type(estimator) not in _TREE_MODELS:
+    if not _is_of_trees(estimator):
         return None
     if not all(column.slope >= 0 for column in columns):
         return None
     limits = Limits(columns, np.dtype(kind) == np.float64)
+    if is_xgboost(estimator):
+        return _xgboost(estimator, limits)
     if isinstance(estimator, _HISTOGRAM):
         return _histogram_boosting(estimator, limits, method)
     if isinstance(estimator, _GRADIENT):
@@ -126,9 +132,13 @@ def trees_of(
     return Trees(trees, averaged(NUMBER, len(members)))
 
 
+def _is_of_trees(estimator: Any) -> bool:
+    return type(estimator) in _TREE_MODELS or is_xgboost(estimator)
+
+
 def trees_alone(estimator: Any, method: str | None, kind: Any) -> Trees | None:
     """Return the trees of an estimator whose columns come as they are, in as few sums as can be."""
-    if type(estimator) not in _TREE_MODELS:
+    if not _is_of_trees(estimator):
         return None
     columns = [Column(j) for j in range(estimator.n_features_in_)]
     model = trees_of(estimator, columns, method, kind)
@@ -213,6 +223,14 @@ def _gradient_boosting(estimator: Any, limits: Limits, method: str | None) -> Tr
     return Trees((*_started(start), *trees), finish)
 
 
+def _xgboost(estimator: Any, limits: Limits) -> Trees | None:
+    booster = read_xgboost(estimator)
+    if booster is None:
+        return None
+    trees = [_from_booster(tree, len(booster.start), limits) for tree in booster.trees]
+    return Trees((*_started(booster.start), *trees), booster.finish, single=True)
+
+
 def _started(start: NDArray[np.float64]) -> list[Tree]:
     """What the margins begin with, as trees of one leaf."""
     return [Tree.constant(row) for row in np.diag(start.astype(np.float64))]
@@ -242,6 +260,20 @@ def _from_boosting(nodes: NDArray[Any], target: int, width: int, limits: Limits)
         limits.missing_left(feature, threshold, nodes["missing_go_to_left"], leaf),
         leaf,
         _placed(nodes["value"][:, None], target, width),
+        limits,
+    )
+
+
+def _from_booster(tree: BoostedTree, width: int, limits: Limits) -> Tree:
+    leaf = tree.left < 0
+    values = (tree.threshold * np.float32(tree.factor)).astype(np.float64)
+    before = rounding_limit(below(tree.threshold))
+    return _tree(
+        (tree.left, tree.right, tree.feature),
+        limits.of_rounded_below(tree.feature, tree.threshold, leaf),
+        limits.missing_left(tree.feature, before, tree.missing_left, leaf),
+        leaf,
+        _placed(values[:, None], tree.target, width),
         limits,
     )
 

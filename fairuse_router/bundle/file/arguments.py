@@ -13,6 +13,7 @@ import numpy as np
 
 NUMBERS = {"fast": "float32", "exact": "float64"}
 TOLERANCES = {"fast": 1e-5, "exact": 1e-9}
+SINGLE = 1e-6  # of models that compute in single precision themselves
 OLDEST = 16  # of the operators: ScatterElements adds up since then
 OPSETS = {"fast": {"": 18, "ai.onnx.ml": 3}, "exact": {"": 18, "ai.onnx.ml": 5}}
 _ML_VERSIONS = {"fast": (3, 4), "exact": (5,)}  # exact trees need the TreeEnsemble of 5
