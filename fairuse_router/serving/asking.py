@@ -81,14 +81,22 @@ def _node(node: Mapping[str, Any], metric: str, hidden: bool) -> dict[str, Any]:
 
 
 def _brings(node: Mapping[str, Any], metric: str, hidden: bool) -> dict[str, Any]:
-    """What answering this question, and those that follow, brought the people it is put to."""
+    """What answering this question brought the people it is put to.
+
+    The plan says so where partial reports have routes of their own; elsewhere nothing is gained
+    before the last question, and it is what all that follow bring together.
+    """
     ends = list(_ends(node))
     weight = np.array([end["rows"] for end in ends], dtype=float)
-    parts = [[_number(end[name]) for end in ends] for name in ("gain", "low", "high")]
-    if not weight.sum() or not np.isfinite(parts).all():
+    if node["next"] is not None:
+        numbers = tuple(_number(value) for value in node["next"])
+    elif node["route"] or not weight.sum():
         return {"sure": "unknown", "rows": None}
-    gain, low, high = parts
-    numbers = combine_intervals(gain, low, high, weight / weight.sum())
+    else:
+        gain, low, high = ([_number(end[name]) for end in ends] for name in ("gain", "low", "high"))
+        numbers = combine_intervals(gain, low, high, weight / weight.sum())
+    if not np.isfinite(numbers).all():
+        return {"sure": "unknown", "rows": None}
     sure = "gain" if numbers[1] > 0 else "loss" if numbers[2] < 0 else "luck"
     show = named_metric(metric).format_gain
     told = {
