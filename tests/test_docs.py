@@ -4,6 +4,8 @@ import contextlib
 import importlib
 import json
 import re
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -37,13 +39,13 @@ def with_code():
 def test_there_are_pages_with_code():
     assert len(with_code()) >= 9
     kinds = {kind for page in PAGES for _, kind, _ in pages.blocks(page)}
-    assert kinds <= {"python", "text", "sh"}
+    assert kinds <= {"python", "text", "sh", "js"}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", with_code(), ids=lambda page: page.stem)
 def test_blocks_print_what_they_say(page, tmp_path):
-    found, scope = pages.blocks(page), {}
+    found, scope, programs = pages.blocks(page), {}, []
     with contextlib.chdir(tmp_path):
         for i, (_, kind, text) in enumerate(found):
             if kind == "python":
@@ -52,6 +54,24 @@ def test_blocks_print_what_they_say(page, tmp_path):
                 assert lines == pages.shown_after(found, i), "\n".join(lines)
             elif kind == "sh":
                 pages.run_commands(text)
+            elif kind == "js":
+                programs.append((text, pages.shown_after(found, i)))
+    for program, shown in programs:
+        run_in_node(program, tmp_path, shown)
+
+
+def run_in_node(program, folder, shown):
+    """Run a program beside the files that the page's other blocks wrote."""
+    modules = Path(__file__).parent / "clients" / "node" / "node_modules"
+    if shutil.which("node") is None or not (modules / "onnxruntime-node").is_dir():
+        pytest.skip("all else ran; needs node, and `npm ci --ignore-scripts` in tests/clients/node")
+    (folder / "client.mjs").write_text(program, encoding="utf-8")
+    (folder / "node_modules").symlink_to(modules)
+    run = subprocess.run(
+        ["node", "client.mjs"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines() == shown
 
 
 def test_every_public_name_is_in_the_reference(part):

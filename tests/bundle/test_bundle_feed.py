@@ -18,7 +18,7 @@ from sklearn.preprocessing import OneHotEncoder
 
 from fairuse_router import Bundle, FairUseRouter, export_bundle
 
-README = Path(__file__).parents[2] / "README.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide" / "serving.md"
 GROUPS = ["sex", "age_group"]
 MISSING = {
     "None": lambda c: pd.Series(c, dtype=object),
@@ -61,14 +61,14 @@ def tested(tmp_path_factory):
 
 
 def recipe():
-    """The README's block that asks onnxruntime without us."""
-    text = README.read_text(encoding="utf-8")
+    """The guide's block that asks onnxruntime without us."""
+    text = GUIDE.read_text(encoding="utf-8")
     found = re.findall(r"```python\n(.*?)```", text, re.S)
     return next(block for block in found if "InferenceSession" in block)
 
 
 @pytest.mark.parametrize("kind", MISSING)
-def test_the_recipe_of_the_readme_takes_missing_texts(tested, kind):
+def test_the_recipe_of_the_guide_takes_missing_texts(tested, kind):
     router, X, folder = tested
     rows = X.assign(**{"test?": MISSING[kind](X["test?"].tolist())})
     asked = X.assign(sex="?", age_group="60+")
