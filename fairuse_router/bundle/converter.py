@@ -131,7 +131,13 @@ def _declare(i: int, variable: Any) -> Any:
 def _columns(graph: Graph, variables: Sequence[Any], router: Deployed) -> list[_Given]:
     """The columns of X one by one, in the order of training."""
     found = []
-    for i, variable in enumerate(variables):
+    names = list(getattr(router, "feature_names_in_", ()))
+    told = [variable.raw_name for variable in variables]
+    order = list(range(len(variables)))
+    if sorted(told) == sorted(names):  # by name, in whichever order they were declared
+        order = [told.index(name) for name in names]
+    for i in order:
+        variable = variables[i]
         width, kind = variable.type.shape[1], _KINDS[type(variable.type)]
         if width == 1:
             found.append(_Given(f"given{i}", kind))
@@ -170,13 +176,15 @@ def _report(graph: Graph, router: Deployed, columns: Sequence[_Given]) -> str:
     """Texts of the reports, shape (n, k)."""
     schema = router.schema_
     texts = [
-        _level_texts(graph, columns[position], levels)
-        for position, levels in zip(schema.positions, schema.levels, strict=True)
+        _level_texts(graph, columns[position], levels, name)
+        for position, levels, name in zip(
+            schema.positions, schema.levels, schema.attributes, strict=True
+        )
     ]
     return graph.op("Concat", *texts, axis=1)
 
 
-def _level_texts(graph: Graph, given: _Given, levels: Sequence[str]) -> str:
+def _level_texts(graph: Graph, given: _Given, levels: Sequence[str], name: str) -> str:
     """Text of every level, as `level_text` writes it; an unknown number is no level's text."""
     if given.kind is object:
         return given.tensor
@@ -188,12 +196,23 @@ def _level_texts(graph: Graph, given: _Given, levels: Sequence[str]) -> str:
         return _look_up(graph, whole, "int64s", [0, 1], ["False", "True"], unknown)
     if given.kind in (np.int64, np.int32):
         known = [text for text in levels if re.fullmatch(r"-?\d+", text)]
+        _refuse_none(known, levels, name)
         whole = graph.cast(given.tensor, np.int64)
         return _look_up(graph, whole, "int64s", [int(t) for t in known], known, unknown)
     known = [text for text in levels if _is_number(text)]
+    _refuse_none(known, levels, name)
     number = graph.cast(given.tensor, np.float32) if given.kind is np.float64 else given.tensor
     text = _look_up(graph, number, "floats", [float(t) for t in known], known, unknown)
     return graph.op("Where", graph.op("IsNaN", number), graph.constant([[""]], object), text)
+
+
+def _refuse_none(known: Sequence[str], levels: Sequence[str], name: str) -> None:
+    if not known:
+        raise ValueError(
+            f"The group attribute {name!r} reaches the router as numbers; in training its levels "
+            f"were {list(levels)[:5]}. Declare a text input of one column for it, one input per "
+            "column of X in the order of training, or by the columns' names."
+        )
 
 
 def _look_up(

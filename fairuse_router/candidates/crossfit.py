@@ -6,6 +6,7 @@ import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -141,10 +142,12 @@ def _parallel(n_jobs: int | None) -> Parallel:
 
 def _print_progress(done: int, tasks: int, seconds: float) -> None:
     """One line that rewrites itself in a terminal; elsewhere only its last state."""
-    last = done == tasks
-    if last or sys.stderr.isatty():
-        text = f"\rfitted {done} of {tasks} candidates and folds, {seconds:.1f} s"
-        print(text if sys.stderr.isatty() else text[1:], end="\n" if last else "", file=sys.stderr)
+    last, stream = done == tasks, sys.stderr
+    if stream is None or not (last or stream.isatty()):
+        return
+    text = f"\rfitted {done} of {tasks} candidates and folds, {seconds:.1f} s"
+    with suppress(OSError, ValueError):  # that nobody reads it must not stop the work
+        print(text if stream.isatty() else text[1:], end="\n" if last else "", file=stream)
 
 
 def _warn_of_failures(parts: Sequence[Part]) -> None:

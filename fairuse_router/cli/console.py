@@ -28,15 +28,15 @@ def note(text: str) -> None:
     _say("\n".join(wrap(f"note: {text}", then="      ")))
 
 
-def progress(text: str) -> None:
+def progress(text: str, end: str = "\n") -> None:
     """Say what is being done where it may take longer than a second."""
-    _say(text)
+    _say(text, end)
 
 
-def _say(text: str) -> None:
+def _say(text: str, end: str = "\n") -> None:
     """Write to standard error; that nobody reads it must not stop the work."""
     with suppress(OSError, ValueError):
-        print(text, file=sys.stderr, flush=True)
+        print(text, end=end, file=sys.stderr, flush=True)
 
 
 def paragraph(text: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.bundle import Bundle
-from fairuse_router.cli.console import check_output
+from fairuse_router.cli.console import check_output, progress
 from fairuse_router.cli.rows import BundleRows
 from fairuse_router.cli.tablefile import STREAM, TableFile
 from fairuse_router.documents import writing
@@ -49,9 +49,9 @@ def run(args: argparse.Namespace) -> None:
             now = time.monotonic() - start
             if now - last > 1 and not screen:  # else the rows themselves show the progress
                 last = now
-                print(f"\rpredicted {served.total():,} rows, {now:.0f} s", end="", file=sys.stderr)
+                progress(f"\rpredicted {served.total():,} rows, {now:.0f} s", end="")
     if last:
-        print(file=sys.stderr)
+        progress("")
     if to_file:
         by = ", ".join(f"{n:,} by {name}" for name, n in served.most_common())
         print(f"Wrote {args.out}: {served.total():,} rows, {by}.")
