@@ -69,6 +69,12 @@ class TrainingRows:
     clusters: NDArray[Any] | None = None
     by: Grouping | None = None
 
+    def __sizeof__(self) -> int:
+        """Bytes; Dask sends what is large once, and not with every task."""
+        n, width = tables.shape(self.features)
+        arrays = self.groups, self.y, self.target, self.codes, self.weight, self.clusters
+        return 8 * n * width + sum(a.nbytes for a in arrays if a is not None)
+
     def take(self, rows: Places) -> Self:
         """Return some of the rows."""
         return replace(

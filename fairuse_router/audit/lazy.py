@@ -82,7 +82,7 @@ def as_lazy(frame: Any) -> nw.LazyFrame[Any]:
 
 def learn(
     lazy: nw.LazyFrame[Any], wanted: Wanted, classes: Sequence[Any] | None, regression: bool
-) -> tuple[GroupSchema, list[Any] | None, dict[str, list[Any]]]:
+) -> tuple[GroupSchema, list[Any] | None, dict[str, list[Any]], int]:
     """Learn the levels of the groups, and the labels, in one pass over these columns.
 
     Returns
@@ -92,6 +92,8 @@ def learn(
         Labels in order; None for a regression.
     values : dict of str to list
         The distinct values of every group column.
+    n : int
+        Rows.
 
     Raises
     ------
@@ -114,8 +116,9 @@ def learn(
         raise ValueError("The frame has no rows; an audit needs some.")
     schema = GroupSchema.from_table(distinct.to_native(), list(wanted.groups), argument="groups")
     values = {name: distinct[name].unique().to_list() for name in wanted.groups}
+    n = int(distinct[_COUNT].sum())
     if regression:
-        return schema, None, values
+        return schema, None, values, n
     if classes is None:
         labels = [v for v in distinct[wanted.y].unique().to_list() if level_text(v) is not None]
         try:
@@ -126,7 +129,7 @@ def learn(
             ) from error
     if len(classes) < 2:
         raise ValueError(f"y holds {list(classes)} only; pass classes=[...] with all labels.")
-    return schema, list(classes), values
+    return schema, list(classes), values, n
 
 
 def _collect(lazy: nw.LazyFrame[Any]) -> nw.DataFrame[Any]:

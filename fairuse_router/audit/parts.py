@@ -17,7 +17,7 @@ __all__ = ["Adder", "Parts", "Plan", "cluster_numbers", "merge_parts", "part_nam
 
 CUTS = 7  # of each axis, where two models are counted together: 128 bins
 _CACHED = 1 << 16
-_DENSE = 1 << 22  # counters that are kept for every bin, used or not
+_DENSE = 1 << 25  # counters that are kept for every bin, used or not
 
 Columns = Mapping[str, np.ndarray]
 Parts = dict[str, np.ndarray]

@@ -33,7 +33,7 @@ def audit_sums(
     baseline: str = GENERIC,
     misreports: Mapping[str, Mapping[str, Names]] | None = None,
     classes: Sequence[Any] | None = None,
-    bins: int = 1 << 16,
+    bins: int | None = None,
 ) -> AuditSums:
     """Add up what an audit needs of the rows of a frame, where they are.
 
@@ -61,9 +61,11 @@ def audit_sums(
         withhold, others are for envy-freeness.
     classes : sequence, default=None
         All labels in order; None takes the sorted ones in y, which reads that column once more.
-    bins : int, default=65536
+    bins : int, default=None
         Steps of the scores for AUC, a power of 2 from 128 on. The bracket of a gain halves as they
-        double; from 10^8 rows on more may be wanted, see `AuditSums.brackets`.
+        double, and should stay below a tenth of its standard error, see `AuditSums.brackets`. None:
+        about 200 times the square root of the rows, at least 65,536 and at most 4,194,304. Sums of
+        fewer steps and of more add up to those of fewer.
 
     Returns
     -------
@@ -98,10 +100,11 @@ def audit_sums(
     attributes = (groups,) if isinstance(groups, str) else tuple(groups)
     wanted = Wanted(y, columns, attributes, sample_weight, clusters)
     lazy = as_lazy(frame)
-    schema, labels, values = learn(lazy, wanted, classes, regression)
+    schema, labels, values, n = learn(lazy, wanted, classes, regression)
     _check_reports(asked, schema)
     if labels is not None and len(labels) > 2 and "auc" in {m.name for m in chosen}:
         raise ValueError("metric='auc' adds up for two classes only; audit the rows themselves.")
+    bins = _enough_bins(n) if bins is None else bins
     models, pairs = models_and_pairs(list(predictions), baseline, asked)
     plan = Plan(
         m=schema.n_groups,
@@ -140,8 +143,16 @@ def _check_summable(metrics: Sequence[Any], bins: Any) -> None:
             f"metrics names {own}, which do not add up over rows. Use AUC, ECE or a built-in mean "
             "over rows such as 'error' or 'net_benefit@0.2', or audit the rows themselves."
         )
+    if bins is None:
+        return
     if not isinstance(bins, int) or not 128 <= bins <= 1 << 24 or bins & (bins - 1):
         raise ValueError(f"bins={bins!r} is not allowed: give a power of 2 from 128 to {1 << 24}.")
+
+
+def _enough_bins(n: int) -> int:
+    """Steps that keep the bracket of a gain in AUC small beside its standard error."""
+    wanted = 200 * max(n, 1) ** 0.5
+    return 1 << min(max(int(wanted - 1).bit_length(), 16), 22)
 
 
 def _adds_up(metric: Metric) -> bool:
