@@ -9,6 +9,7 @@ import numpy as np
 
 __all__ = ["Cells", "place"]
 
+_SMALL = 1 << 16
 _GROUP = 40  # bits of a key that number the interval; a group comes before it
 
 
@@ -45,12 +46,16 @@ class Cells:
     @classmethod
     def of(cls, axes: int, group: np.ndarray, node: np.ndarray, mass: np.ndarray) -> Self:
         """Add up what falls into one cell."""
-        key = (np.asarray(group, np.int64) << _GROUP) | np.asarray(node, np.int64)
-        distinct, cell = np.unique(key, return_inverse=True)
-        total = np.stack(
-            [np.bincount(cell, weights=m, minlength=len(distinct)) for m in mass.T], axis=1
-        )
-        return cls(axes, distinct >> _GROUP, distinct & ((1 << _GROUP) - 1), total)
+        width = int(node.max(initial=0)) + 1
+        key = np.asarray(group, np.int64) * width + node
+        span = int(key.max(initial=0)) + 1
+        if span > 8 * len(key) + _SMALL:
+            distinct, cell = np.unique(key, return_inverse=True)
+            sums = [np.bincount(cell, weights=m, minlength=len(distinct)) for m in mass.T]
+        else:  # counting is ten times as fast as sorting
+            distinct = np.flatnonzero(np.bincount(key, minlength=span))
+            sums = [np.bincount(key, weights=m, minlength=span)[distinct] for m in mass.T]
+        return cls(axes, distinct // width, distinct % width, np.stack(sums, axis=1))
 
     def __add__(self, other: Cells) -> Cells:
         """Add other cells; where these are coarser the finer ones are merged into them."""
@@ -120,6 +125,9 @@ class Cells:
         """Where each cell begins and ends on every axis, in [0, 1], two arrays (c, axes)."""
         level = depth(self.node, self.axes)
         within = self.node - (np.int64(1) << self.axes * level)
+        if self.axes == 1:
+            low = (within * 2.0**-level)[:, None]
+            return low, low + (2.0**-level)[:, None]
         low = np.zeros((len(self.node), self.axes))
         for bit in range(int(level.max(initial=0))):
             for axis in range(self.axes):
