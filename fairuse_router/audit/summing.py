@@ -92,11 +92,7 @@ def audit_sums(
     if baseline not in predictions:
         raise ValueError(f"baseline={baseline!r} is not among the models {sorted(predictions)}.")
     asked = {name: tuple(given) for name, given in (misreports or {}).items()}
-    columns = {str(name): given for name, given in predictions.items()}
-    for name, given in (misreports or {}).items():
-        if name not in columns:
-            raise ValueError(f"misreports[{name!r}]: the model must be among {sorted(columns)}.")
-        columns |= {misreport(name, report): column for report, column in given.items()}
+    columns = _all_columns(predictions, misreports or {})
     attributes = (groups,) if isinstance(groups, str) else tuple(groups)
     wanted = Wanted(y, columns, attributes, sample_weight, clusters)
     lazy = as_lazy(frame)
@@ -147,6 +143,18 @@ def _check_summable(metrics: Sequence[Any], bins: Any) -> None:
         return
     if not isinstance(bins, int) or not 128 <= bins <= 1 << 24 or bins & (bins - 1):
         raise ValueError(f"bins={bins!r} is not allowed: give a power of 2 from 128 to {1 << 24}.")
+
+
+def _all_columns(
+    predictions: Mapping[str, Names], misreports: Mapping[str, Mapping[str, Names]]
+) -> dict[str, Names]:
+    """Columns of all models, under people's own and under other reports."""
+    columns = {str(name): given for name, given in predictions.items()}
+    for name, given in misreports.items():
+        if name not in columns:
+            raise ValueError(f"misreports[{name!r}]: the model must be among {sorted(columns)}.")
+        columns |= {misreport(name, report): column for report, column in given.items()}
+    return columns
 
 
 def _enough_bins(n: int) -> int:
