@@ -19,6 +19,7 @@ DOORS = (
     "metrics",
     "inference",
     "datasets",
+    "displays",
 )
 # parts that are measured alone, on purpose; this list may get shorter
 INSIDE = {
