@@ -293,7 +293,7 @@ def _refuse_several_outcomes(y: Any) -> None:
             "the event by then, leave out who was censored before, and weight the others by the "
             "inverse probability of censoring: docs/clinic.md has a worked example."
         )
-    shape = np.shape(y)
+    shape: tuple[int, ...] = getattr(y, "shape", ())
     if len(shape) == 2 and shape[1] > 1:
         raise ValueError(
             f"y should be a 1d array, got an array of shape {shape}: {shape[1]} outcomes at once. "

@@ -85,16 +85,16 @@ def as_table(X: Any) -> Table:
         if not all(isinstance(t, np.dtype) and t.kind in "biuf" for t in X.dtypes):
             return X.set_axis([f"x{j}" for j in range(len(names))], axis=1)
         X = X.to_numpy()  # scikit-learn, too, ignores names that are not strings
+    if hasattr(X, "toarray") and hasattr(X, "nnz"):
+        raise TypeError(
+            f"X is a sparse {type(X).__name__}; group attributes need a dense table. "
+            "Pass a dataframe or X.toarray()."
+        )
     if isinstance(X, Mapping) or are_records(X):
         what = "one object" if isinstance(X, Mapping) else "a list of objects"
         raise ValueError(
             f"X is {what}, where a 2D array or a dataframe belongs. Make a dataframe of it, such "
             "as pandas.DataFrame(rows); a fitted router and a bundle take a list of objects, too."
-        )
-    if hasattr(X, "toarray") and hasattr(X, "nnz"):
-        raise TypeError(
-            f"X is a sparse {type(X).__name__}; group attributes need a dense table. "
-            "Pass a dataframe or X.toarray()."
         )
     if hasattr(X, "collect") and hasattr(X, "lazy"):
         raise TypeError("X is a lazy frame; call .collect() first.")
