@@ -129,6 +129,8 @@ def _slope(
     def drop(slope: float) -> float:
         offset = slope * z
         a, _ = logistic(X[:, :1], y, w, offset)
+        if not np.isfinite(a).all():  # so far off that no intercept helps
+            return math.inf
         return 2 * (best - _log_lik(a[0] + offset, y, w))
 
     few = max(1 - 2 / float(w.sum() ** 2 / (w @ w)), 0.1)  # of few rows it is too large by that
