@@ -59,9 +59,10 @@ class Audited(Deployed):
             As for `fit`.
         metrics : str, callable, Metric, or sequence of them, default=None
             None: the router's own metric.
-        by : str, int, or sequence of them, default=None
-            Columns of X to audit by in place of the group attributes: those of `audit_only`, or a
-            site. Nobody reports these, so rationality is all there is to test.
+        by : str, int, sequence of them, or array or series of shape (n,), default=None
+            Columns of X to audit by in place of the group attributes, those of `audit_only` or a
+            site, or the site of every row. Nobody reports these, so rationality is all there is to
+            test. Candidates that answer full reports only are compared with generic on those.
         alpha : float, default=None
             None: the router's own.
         correction : str, default="holm"

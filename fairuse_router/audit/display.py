@@ -69,7 +69,7 @@ def audit_text(
         metric = named_metric(name)
         if everybody is not None:
             blocks.append(_group_block(everybody, metric, ROUTED, "all rows, by what they tell"))
-        note = fill(untested_text(audit, metric))
+        note = "\n".join(filter(None, map(fill, _notes(audit, metric))))
         which = "" if everybody is None else ", rows that tell everything"
         blocks.append("\n".join(filter(None, [_summary_block(audit, metric, which), note])))
         shown = ["routed"] if "routed" in audit.candidates else list(audit.candidates)
@@ -80,6 +80,19 @@ def audit_text(
             blocks.append(_group_block(withheld, metric, ROUTED, title))
             blocks += _case_blocks(withheld, metric)
     return "\n\n".join(block for block in blocks if block)
+
+
+def _notes(audit: AuditRecords, metric: Metric) -> tuple[str, str]:
+    """What cannot be tested, and which risks are of fewer rows, as not everybody tells all."""
+    whole = [r for r in audit.risks if r.metric == metric.name and r.group is None]
+    rows = {r.candidate: r.n or 0 for r in whole}
+    most = max(rows.values(), default=0)
+    fewer = {name: n for name, n in rows.items() if n < most}
+    text = ""
+    if fewer and set(rows) - {audit.baseline, ROUTED} <= set(fewer):
+        told = "; ".join(f"{name} on {rows_text(n)}" for name, n in fewer.items())
+        text = f"Of {rows_text(most)} rows, risks and gains are of fewer: {told}."
+    return untested_text(audit, metric), text
 
 
 def partial_text(audit: AuditRecords) -> str:

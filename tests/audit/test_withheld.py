@@ -1,12 +1,14 @@
 """Audits of those who withhold: by the report they sent, and everybody together."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from lattices import LOGISTIC
 
 from fairuse_router import FairUseRouter
 from fairuse_router.audit import Audit
 from fairuse_router.bundle.file.hidden import write_audit
+from fairuse_router.card import Card
 from fairuse_router.datasets import make_population
 
 
@@ -103,3 +105,36 @@ def test_a_table_that_changes_forgets_them(world):
     router, _, _ = world
     other = router.with_table(router.routing_table_.collapse(0.0))
     assert other.audit_.withheld is None
+
+
+def test_by_a_site_candidates_are_compared_on_rows_that_they_answer(world):
+    router, X, y = world
+    site = pd.Series(np.where(np.arange(len(X)) % 3, "north", "south"), name="site")
+    audit = router.audit(X, y, by=site)
+    assert audit.attributes == ("site",)
+    assert audit.groups == ("north", "south")
+    rows = {r.candidate: r.n for r in audit.risks if r.group is None}
+    full = int((~X.eq("?").any(axis=1)).sum())
+    assert rows["routed"] == rows["generic"] == 900
+    assert rows["onehot"] == full
+    told = " ".join(str(audit).split())
+    assert "Of 900 rows, risks and gains are of fewer:" in told
+    assert f"onehot on {full}" in told
+    with pytest.raises(ValueError, match=r"by has the shape \(899,\) for 900 rows"):
+        router.audit(X, y, by=site[1:])
+
+
+def test_rows_of_training_are_told_from_others(world):
+    router, X, y = world
+    assert router.audit(X, y).evidence == "held-out rows"
+    population = make_population(1500, n_groups=6, effect="slopes", random_state=4)
+    seen = population.to_frame()[:600]
+    both = pd.concat([seen, X[:400]], ignore_index=True)
+    audit = router.audit(both, np.concatenate([population.y[:600], y[:400]]))
+    assert audit.evidence == "rows, 60% of training"
+    assert "which flatters them: no claim" in " ".join(str(audit).split())
+    with pytest.raises(ValueError, match="the models have seen them"):
+        Card.of(router, audit)
+    arrays = FairUseRouter(LOGISTIC, population.group_columns, random_state=0)
+    arrays.fit(population.to_array(), population.y)
+    assert arrays.audit(population.to_array(), population.y).evidence == "rows, 100% of training"
