@@ -138,3 +138,25 @@ def test_rows_of_training_are_told_from_others(world):
     arrays = FairUseRouter(LOGISTIC, population.group_columns, random_state=0)
     arrays.fit(population.to_array(), population.y)
     assert arrays.audit(population.to_array(), population.y).evidence == "rows, 100% of training"
+
+
+def test_explanations_walk_the_answers_in_the_plans_order(world):
+    router, X, _ = world
+    plan, names = router.routing_table_.disclosure_plan(), router.schema_.attributes
+    people = router.explain(X[:40])
+    for i, person in enumerate(people):
+        told = {n: X.iloc[i][n] for n in names if X.iloc[i][n] != "?"}
+        assert {t.attribute: t.level for t in person.walk} == told
+        nothing = router.predict_proba(X[i : i + 1].assign(**dict.fromkeys(names, "?")))[0, 1]
+        moved = sum(t.change for t in person.walk)
+        expected = router.predict_proba(X[i : i + 1])[0, 1] - nothing
+        assert moved == pytest.approx(expected, abs=1e-9)
+        assert person.next == plan.next(told)
+        first = plan.next({}).ask
+        if first in told:
+            record = router.routing_table_.partial[0]  # of whoever tells nothing
+            assert person.walk[0].attribute == first
+            walked = person.walk[0]
+            assert (walked.gain, walked.low, walked.high) == record.further[first]
+    assert "In the plan's order:" in str(people)
+    assert max(map(len, str(people).splitlines())) <= 80
