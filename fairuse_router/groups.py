@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Integral
 from typing import Any
@@ -319,6 +319,21 @@ class GroupSchema(Document):
             for code in self.group_codes
         ]
         return (ids[:, None] == np.arange(self.n_groups)).astype(np.float64), tuple(names)
+
+
+def grouped_by_values(
+    values: Any, n: int, withheld: str | None, max_levels: int
+) -> tuple[GroupSchema, Codes]:
+    """Groups of n rows by an array or a series of one value each, such as sites: see `by`."""
+    cells = np.asarray(values)
+    if cells.shape not in ((n,), (n, 1)):
+        raise ValueError(f"by has the shape {cells.shape} for {n} rows; give one value a row.")
+    own = cells.reshape(-1, 1).astype(object)
+    schema = GroupSchema.from_table(
+        own, [0], withheld=withheld, max_levels=max_levels, argument="by"
+    )
+    schema = replace(schema, attributes=(str(getattr(values, "name", None) or "by"),))
+    return schema, schema.group_ids(schema.encode(own))
 
 
 def _resolve_columns(table: tables.Table, columns: Any, argument: str) -> tuple[int, ...]:

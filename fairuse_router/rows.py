@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
-from fairuse_router.groups import GroupSchema
+from fairuse_router.groups import GroupSchema, grouped_by_values
 from fairuse_router.inference.compare import Rows
 from fairuse_router.levels import is_missing
 from fairuse_router.tables import InputColumn
@@ -226,7 +226,9 @@ class Columns:
     def grouping(self, table: tables.Table, columns: Any) -> Grouping:
         """Group rows by any columns of X, or by one value a row, which the user calls `by`."""
         if isinstance(columns, np.ndarray) or hasattr(columns, "to_numpy"):
-            return self._grouped_by_values(columns, tables.shape(table)[0])
+            own = tables.shape(table)[0], self.schema.withheld, self.max_levels
+            schema, ids = grouped_by_values(columns, *own)
+            return Grouping(schema, ids)
         schema = GroupSchema.from_table(
             table,
             columns,
@@ -235,22 +237,6 @@ class Columns:
             argument="by",
         )
         return Grouping(schema, schema.group_ids(schema.encode(table)))
-
-    def _grouped_by_values(self, values: Any, n: int) -> Grouping:
-        """Group rows by an array or a series: a site that is no column of X."""
-        name = str(getattr(values, "name", None) or "by")
-        cells = np.asarray(values.to_numpy() if hasattr(values, "to_numpy") else values)
-        if cells.shape not in ((n,), (n, 1)):
-            raise ValueError(
-                f"by has the shape {cells.shape} for {n} rows; give one value a row, or names of "
-                "columns of X."
-            )
-        own = cells.reshape(-1, 1).astype(object)
-        schema = GroupSchema.from_table(
-            own, [0], withheld=self.schema.withheld, max_levels=self.max_levels, argument="by"
-        )
-        schema = replace(schema, attributes=(name,))
-        return Grouping(schema, schema.group_ids(schema.encode(own)))
 
     def encode(
         self,
