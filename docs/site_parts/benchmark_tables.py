@@ -6,6 +6,9 @@ from site_parts.pages import title, write_page
 
 RESULTS = Path(__file__).parents[2] / "benchmarks" / "results"
 SHOWN = {
+    "known_truth_logistic": "What each policy gains and whom it harms, logistic regression",
+    "known_truth_boosting": "The same with boosting",
+    "real_data_logistic": "Real data, logistic regression",
     "cost": "What the router costs beside its fits and predictions",
     "serving_1_thread": "Serving bundles, one thread",
     "validity": "Whether tests keep their level",
@@ -14,6 +17,7 @@ SHOWN = {
     "peers": "Beside other packages",
     "converters": "Which estimators can be exported",
 }
+MODULES = ("known_truth", "real_data", *(name.split("_")[0] for name in SHOWN))
 
 
 def write(folder: Path) -> None:
@@ -28,7 +32,8 @@ def write(folder: Path) -> None:
     for name, text in SHOWN.items():
         path = RESULTS / f"{name}.txt"
         if path.is_file():
-            command = f"python -m benchmarks.{name.split('_')[0]}"
+            module = next(m for m in MODULES if name.startswith(m))
+            command = f"python -m benchmarks.{module}"
             lines += [*title(text, "-"), f"``{command}``", "", ".. code-block:: none", ""]
             printed = path.read_text(encoding="utf-8").rstrip().splitlines()
             lines += [f"   {line}".rstrip() for line in printed]
