@@ -4,13 +4,24 @@ import json
 import math
 from dataclasses import replace
 
+import numpy as np
+import pandas as pd
 import pytest
 from small_routers import LOGISTIC
 from small_routers import router as small_router
 
 from fairuse_router import Audit, GroupSchema, RoutingTable
+from fairuse_router.audit.between import Between
+from fairuse_router.audit.calibrating import Calibration
+from fairuse_router.audit.federated import Federation, federate
+from fairuse_router.audit.leaks import Leakage
+from fairuse_router.audit.monitor import Monitoring
+from fairuse_router.audit.net_benefit import DecisionCurve
+from fairuse_router.audit.places import Places, Stability
+from fairuse_router.audit.queue import Ranking
 from fairuse_router.audit.reaudit import Reaudit
 from fairuse_router.audit.records import AuditRecords
+from fairuse_router.audit.summing import audit_sums
 from fairuse_router.card import Card
 from fairuse_router.card.origin import Origin
 from fairuse_router.cli.cells import Reading
@@ -34,7 +45,20 @@ KINDS = {
     "origin": Origin,
 }
 READERS = {kind: of.from_dict for kind, of in KINDS.items()}
-WRITTEN_ONLY = {"re-audit": Reaudit, "explanation": Explanation, "plan": DisclosurePlan}
+WRITTEN_ONLY = {
+    "re-audit": Reaudit,
+    "explanation": Explanation,
+    "plan": DisclosurePlan,
+    "monitoring": Monitoring,
+    "gaps between groups": Between,
+    "federation": Federation,
+    "leakage": Leakage,
+    "ranking": Ranking,
+    "decision curve": DecisionCurve,
+    "places": Places,
+    "stability": Stability,
+    "calibration": Calibration,
+}
 BASES = {Written, Document, AuditRecords, RoutingGrid}
 
 
@@ -48,6 +72,14 @@ def written(rows):
     router = small_router(LOGISTIC, n_resamples=5, random_state=0).fit(rows.frame, rows.y)
     audit, table = router.audit(rows.frame, rows.y), router.routing_table_
     audit = replace(audit, evidence="held-out rows")
+    places = np.arange(len(rows.y)) % 2
+    told = pd.DataFrame(
+        {"y": rows.y, "g": rows.frame["sex"], "p": router.predict_proba(rows.frame)[:, 1]}
+    )
+    parts = [
+        audit_sums(part, y="y", groups=["g"], predictions={"generic": "p", "routed": "p"})
+        for _, part in told.groupby(places)
+    ]
     return {
         "group schema": router.schema_,
         "routing table": table,
@@ -63,6 +95,15 @@ def written(rows):
         "re-audit": router.reaudit(rows.frame, rows.y),
         "explanation": router.explain(rows.frame[:3]),
         "plan": table.disclosure_plan(),
+        "monitoring": router.monitor(rows.frame),
+        "gaps between groups": router.between_groups(rows.frame, rows.y),
+        "federation": federate(dict(zip(("north", "south"), parts, strict=True))),
+        "leakage": router.leakage(rows.frame),
+        "ranking": router.ranking(rows.frame, rows.y),
+        "decision curve": router.decision_curve(rows.frame, rows.y),
+        "places": router.by_place(rows.frame, rows.y, places),
+        "stability": router.without_each(rows.frame, rows.y, places),
+        "calibration": router.calibration(rows.frame, rows.y),
     }
 
 
