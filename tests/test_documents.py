@@ -64,7 +64,7 @@ BASES = {Written, Document, AuditRecords, RoutingGrid}
 
 OPTIONAL = {"history", "n_partial", "metric", "n_resamples", "alpha"}  # some have defaults
 OPTIONAL |= {"strength", "unavailable", "real", "origin"}
-OPTIONAL |= {"partial", "note", "report", "parts", "base", "keeps", "further"}
+OPTIONAL |= {"partial", "note", "report", "parts", "base", "keeps", "further", "leakage"}
 
 
 @pytest.fixture(scope="module")
