@@ -319,7 +319,6 @@ def test_the_stand_ins_harm_is_shown_on_fresh_rows():
 
 
 LOST = {  # where the price loses, kept in sight
-    "selection": "only decoupled serves B, and priced offers multilevel and intersectional there",
     "small_sample": "the gain that 125 rows show is luck: a price of 2 buys it, a test does not",
 }
 
