@@ -191,7 +191,8 @@ def test_routes_are_chosen_by_net_benefit():
     z = np.where(g == 1, 2, -2) * x[:, 0] + x[:, 1] - 1.5
     y = (rng.random(1200) < 1 / (1 + np.exp(-z))).astype(int)
     router = FairUseRouter(LogisticRegression(), [2], metric="net_benefit@0.2", random_state=0)
-    router.fit(np.column_stack([x, g]), y)
+    with pytest.warns(UserWarning, match="moves the share of people"):
+        router.fit(np.column_stack([x, g]), y)
     table = router.routing_table_
     assert table.metric == "net_benefit@0.2"
     assert all(record.candidate != "generic" for record in table.groups)

@@ -14,7 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from fairuse_router import Bundle, FairUseRouter, GroupSchema, RoutingTable, export_bundle
-from fairuse_router.bundle.graph import routes
+from fairuse_router.bundle.file import places
 from fairuse_router.routing import GroupRecord
 from fairuse_router.routing.routed import unknown_levels
 
@@ -137,7 +137,7 @@ def test_codes_find_their_route_and_no_other_number_finds_any(
 ):
     """A code beyond its attribute's levels, or below 0, never lands in another report's place."""
     if not in_one_row:
-        monkeypatch.setattr(routes, "_LARGEST_GRID", 0)
+        monkeypatch.setattr(places, "_LARGEST_GRID", 0)
     world = World(shape, seed=4, handle_unknown="error", tree=False)
     X = world.frame(world.x, world.random_reports(np.random.default_rng(0), len(world.x), ["?"]))
     export_bundle(world.router, tmp_path / "r.onnx", X[:20], report="codes")

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.audit.records import OF_TRAINING
-from fairuse_router.levels import map_distinct
 from fairuse_router.rows import TrainingRows
 
 Prints = NDArray[np.uint64]
@@ -34,11 +33,14 @@ def _numbers(column: tables.Column) -> Prints:
     values = column.values
     if isinstance(values, np.ndarray) and values.dtype.kind in "fiub":
         return _bits(values)
-    return map_distinct(column, _of_text).astype(np.uint64)
+    if column.category_codes is not None and column.categories is not None:
+        return np.append(_of_texts(column.categories), np.uint64(0))[column.category_codes]
+    return _of_texts(values)
 
 
-def _of_text(value: Any) -> int:
-    return zlib.crc32(str(value).encode())
+def _of_texts(values: Any) -> Prints:
+    texts = (str(value).encode(errors="surrogatepass") for value in values)
+    return np.fromiter(map(zlib.crc32, texts), dtype=np.uint64, count=len(values))
 
 
 def _bits(values: NDArray[Any]) -> Prints:
