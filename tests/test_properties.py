@@ -230,8 +230,9 @@ def law_of_looking_up(world, data):
     for code, route in zip(reports, routes, strict=True):
         found = world.table.routes[route]
         name, g = world.route_of(code)
-        own = world.table.partial and any(code) and not all(code)
-        assert (found.candidate, g if own else found.group) == (name, g), code
+        record = world.table.record(code)
+        shared = bool(world.table.partial) and (not all(code) or record.keeps)
+        assert (found.candidate, g if shared else found.group) == (name, g), code
     assert world.table.grid.ravel()[0] == 0
     x = np.zeros((len(reports), 3))
     explained = world.router.route(world.frame(x, reports))
