@@ -405,6 +405,7 @@ def test_estimators_that_are_none(rows):
         refused(
             lambda w=wrong: FairUseRouter(w, ["sex"]).fit(rows.frame, rows.y),
             "estimator",
+            "LogisticRegression()",
             kind=TypeError,
         )
     frozen = FrozenEstimator(GaussianNB().fit(rows.frame[["x", "z"]], rows.y))

@@ -28,7 +28,8 @@ def test_level_and_power(validity, metric, n):
     found = validity.rejections(metric, (worse, better), n, count, seed=2)
     ideal = validity.ideal_power(metric, (worse, better), n)
     assert ideal > 0.3
-    share = 0.7 if metric == "ece" else 0.9  # a level that holds everywhere costs power
+    few = metric == "ece" and n == 25  # where a level that holds everywhere costs power
+    share = 0.7 if few else 0.9
     assert found.gain >= share * ideal - 3 * (0.25 / count) ** 0.5
     assert found.violation <= null.limit
 
