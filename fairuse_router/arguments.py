@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
 from fairuse_router.candidates.prefit import check_models
+from fairuse_router.grids import told
 from fairuse_router.metrics import Metric, get_metric, read_threshold
 from fairuse_router.routing.policies.rules import POLICIES
 
@@ -70,16 +71,16 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             "pay for itself) or 'generic' (whoever withholds anything is served by generic)."
         )
     if not (isinstance(router.alpha, _NUMBERS) and 0 < router.alpha < 0.5):
-        raise ValueError(f"alpha={router.alpha!r} is not allowed: it lies between 0 and 0.5.")
+        raise ValueError(f"alpha={told(router.alpha)} is not allowed: it lies between 0 and 0.5.")
     if not (isinstance(router.price, _NUMBERS) and router.price > 0):
         raise ValueError(
-            f"price={router.price!r} is not allowed: pass a positive number of points of "
+            f"price={told(router.price)} is not allowed: pass a positive number of points of "
             "everybody's gain that one harmed group is worth; 2 is careful, 1 bold."
         )
     for name in ("min_group_size", "max_levels"):
         value = getattr(router, name)
         if not (isinstance(value, _NUMBERS) and value >= 2):
-            raise ValueError(f"{name}={value!r} is not allowed: pass a number of at least 2.")
+            raise ValueError(f"{name}={told(value)} is not allowed: pass a number of at least 2.")
     if not (router.withheld is None or isinstance(router.withheld, str)):
         raise TypeError(
             f"withheld={router.withheld!r} is not allowed: pass a text such as '?', or None; "
@@ -88,8 +89,8 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
     whole = isinstance(router.n_resamples, (int, np.integer))
     if not whole or isinstance(router.n_resamples, bool) or router.n_resamples < 0:
         raise ValueError(
-            f"n_resamples={router.n_resamples!r} is not allowed: 0 (no honest gains) or more; 200 "
-            "is customary."
+            f"n_resamples={told(router.n_resamples)} is not allowed: 0 (no honest gains) or more; "
+            "200 is customary."
         )
     return _check_metric(get_metric(router.metric), template)
 
@@ -102,11 +103,11 @@ def check_threshold(threshold: Any, template: Any, classes: Any) -> float | None
     if classes is None or len(classes) != 2:
         what = "a regression" if classes is None else f"{len(classes)} classes"
         raise ValueError(
-            f"threshold={threshold!r} is for two classes; this is {what}. Leave it out."
+            f"threshold={told(threshold)} is for two classes; this is {what}. Leave it out."
         )
     if not hasattr(template, "predict_proba"):
         raise ValueError(
-            f"threshold={threshold!r} needs probabilities, and the estimator "
+            f"threshold={told(threshold)} needs probabilities, and the estimator "
             f"{type(template).__name__} has no predict_proba. Wrap it in CalibratedClassifierCV."
         )
     return read

@@ -9,6 +9,8 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 WIDTH = 80  # columns of a terminal, and of every text
 
 _MARKS = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>#~&$@"})
@@ -45,6 +47,18 @@ _JOINERS = "\u200c\u200d"  # words of Persian and Hindi are spelt with them
 
 def _name(sign: str) -> str:
     return sign.encode("unicode_escape").decode("ascii")
+
+
+def told(value: object) -> str:
+    """Write a value as Python does, a scalar of numpy as the plain value that it is.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> print(told(np.int64(0)), told(np.str_("no")), told(0.7))
+    0 'no' 0.7
+    """
+    return repr(value.item() if isinstance(value, np.generic) else value)
 
 
 def for_spreadsheets(cell: str) -> str:
@@ -160,12 +174,15 @@ class Column:
         Whether it holds prose and stands on the left; in Markdown and HTML the first always does.
     gap : int, default=0
         Blanks before it in plain text, however long its cells.
+    folded : sequence of str, default=()
+        The head in plain text as lines, where it is wider than its cells.
     """
 
     head: str
     width: int = 0
     left: bool = False
     gap: int = 0
+    folded: Sequence[str] = ()
 
     def pad(self, cell: str) -> str:
         """One cell in plain text; on the left, a blank parts it from the next."""
@@ -209,9 +226,12 @@ class Grid:
         return [Column(c) if isinstance(c, str) else c for c in self.columns]
 
     def lines(self) -> Iterator[str]:
-        """Yield its head and every row as plain text."""
+        """Yield its head and every row as plain text; a folded head takes several lines."""
         columns = self._columns()
-        for cells in ([c.head for c in columns], *self.rows):
+        heads = [c.folded or (c.head,) for c in columns]
+        depth = max(map(len, heads), default=1)
+        above = [["" for _ in range(depth - len(lines))] + list(lines) for lines in heads]
+        for cells in (*zip(*above, strict=True), *self.rows):
             yield "".join(c.pad(cell) for c, cell in zip(columns, cells, strict=True)).rstrip()
 
     def to_markdown(self) -> str:

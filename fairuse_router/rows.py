@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router import tables
+from fairuse_router.grids import told
 from fairuse_router.groups import GroupSchema, grouped_by_values
 from fairuse_router.inference.compare import Rows
 from fairuse_router.levels import is_missing
@@ -360,7 +361,7 @@ def learn_classes(y: NDArray[Any], template: Any, generic: Any) -> NDArray[Any]:
     classes = np.unique(y)
     if len(classes) < 2:
         raise ValueError(
-            f"y has one class only, {classes[0]!r}; a classifier needs rows of at least two "
+            f"y has one class only, {told(classes[0])}; a classifier needs rows of at least two "
             "classes."
         )
     return classes

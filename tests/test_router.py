@@ -147,6 +147,8 @@ def test_risks_of_the_table_are_those_of_a_plain_cross_validation(rows, metric):
 def test_the_table_can_be_read_in_a_terminal(rows, fitted):
     text = str(fitted.routing_table_)
     assert max(map(len, text.splitlines())) <= 80
+    heads = ["group", "rows", "generic", "one-hot", "intersectional", "decoupled", "routed"]
+    assert heads in [line.split() for line in text.splitlines()]
     for record in fitted.routing_table_.groups:
         assert ", ".join(record.report) in text
         assert f"-> {record.candidate}" in text

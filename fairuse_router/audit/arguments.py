@@ -10,6 +10,7 @@ import numpy as np
 
 from fairuse_router.audit.records import HELD_OUT
 from fairuse_router.candidates.names import GENERIC
+from fairuse_router.grids import told
 from fairuse_router.inference import CORRECTIONS
 from fairuse_router.metrics import Metric, get_metric, is_built_in
 
@@ -90,7 +91,8 @@ def check_level(alpha: Any) -> None:
     """Refuse an alpha that is no level of a test."""
     if not (isinstance(alpha, _NUMBERS) and 0 < alpha < 0.5):
         raise ValueError(
-            f"alpha={alpha!r} is not allowed: it lies between 0 and 0.5. Pass a number such as 0.1."
+            f"alpha={told(alpha)} is not allowed: it lies between 0 and 0.5. Pass a number "
+            "such as 0.1."
         )
 
 
@@ -99,8 +101,8 @@ def check_testing(alpha: Any, n_resamples: Any = 1000, correction: Any = "holm")
     check_level(alpha)
     if not (isinstance(n_resamples, _NUMBERS) and n_resamples >= 2 / alpha):
         raise ValueError(
-            f"n_resamples={n_resamples!r} is not allowed: intervals at level {1 - alpha:g} need at "
-            f"least {np.ceil(2 / alpha):.0f}."
+            f"n_resamples={told(n_resamples)} is not allowed: intervals at level {1 - alpha:g} "
+            f"need at least {np.ceil(2 / alpha):.0f}."
         )
     if correction not in CORRECTIONS:
         raise ValueError(

@@ -17,6 +17,7 @@ from sklearn.model_selection import (
 )
 
 from fairuse_router import tables
+from fairuse_router.grids import told
 from fairuse_router.levels import is_missing
 from fairuse_router.rows import Places, TrainingRows
 
@@ -44,8 +45,8 @@ def split_rows(cv: Any, data: TrainingRows, random_state: Any) -> list[tuple[Pla
     strata = np.unique(strata, return_inverse=True)[1]
     if isinstance(cv, (bool, str)):
         raise ValueError(
-            f"cv={cv!r} is not allowed: pass a number of folds, a share to hold out such as 0.2, "
-            "a scikit-learn splitter, or 'prefit' with a dict of fitted candidates."
+            f"cv={told(cv)} is not allowed: pass a number of folds, a share to hold out such as "
+            "0.2, a scikit-learn splitter, or 'prefit' with a dict of fitted candidates."
         )
     if isinstance(cv, Integral):
         return _folds(int(cv), strata, clusters, random_state)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from fairuse_router.grids import told
 from fairuse_router.metrics.decisions import decision_metric
 from fairuse_router.metrics.metric import Metric, Predictions
 
@@ -43,13 +44,15 @@ def read_threshold(threshold: Any) -> float | None:
             misses, alarms = metric.steps or (1.0, 1.0)
             return alarms / (misses + alarms)
         raise ValueError(
-            f"threshold={threshold!r} is not known: pass a number between 0 and 1, or costs of a "
-            "miss and of an alarm in vain as 'cost(5,1)'."
+            f"threshold={told(threshold)} is not known: pass a number between 0 and 1, or costs of "
+            "a miss and of an alarm in vain as 'cost(5,1)'."
         )
     if isinstance(threshold, bool) or not isinstance(threshold, (int, float, np.number)):
-        raise TypeError(f"threshold={threshold!r}: pass a number between 0 and 1, or 'cost(5,1)'.")
+        raise TypeError(
+            f"threshold={told(threshold)}: pass a number between 0 and 1, or 'cost(5,1)'."
+        )
     if not 0 < threshold < 1:
-        raise ValueError(f"threshold={threshold!r} is not allowed: it lies between 0 and 1.")
+        raise ValueError(f"threshold={told(threshold)} is not allowed: it lies between 0 and 1.")
     return float(threshold)
 
 

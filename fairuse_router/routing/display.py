@@ -6,14 +6,16 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from fairuse_router.grids import WIDTH, Column, Grid, count, wrap
+from fairuse_router.grids import WIDTH, Column, Grid, count, fold_name, wrap
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.grid import RoutingGrid
 from fairuse_router.routing.records import GroupRecord
 
 _ORDER = ("generic", "onehot", "intersectional", "decoupled")
-_HEADS = {"onehot": "one-hot", "intersectional": "intersec."}
+_HEADS = {"onehot": "one-hot"}
+_FOLDS = {"intersectional": ("inter-", "sectional"), "multilevel": ("multi-", "level")}
 _MOST_GROUPS, _MOST_PARTIAL = 60, 12
+_LABEL = 16  # columns for the name of a group, at least, where it is as long
 _PARTS = {0.25: "a quarter", 0.5: "half", 0.75: "three quarters", 1.0: "all"}
 
 
@@ -42,10 +44,9 @@ def server_in_words(candidate: str, strength: float) -> str:
 def as_text(table: RoutingGrid) -> str:
     """Render a routing table in at most 80 columns, two lines a group."""
     metric, names = named_metric(table.metric), risk_names(table)
-    longest = {6: 8}.get(len(names), 10 if len(names) < 6 else 7)
-    heads = [_HEADS.get(name, name)[:longest] for name in names]
-    cells = [Column(head, max(7, len(head)), gap=1) for head in heads]
-    label = max(16, WIDTH - 6 - sum(c.width + 1 for c in cells))
+    routed = routed_partial(table)
+    told = [name_of(table, r) for r in (*table.groups[:_MOST_GROUPS], *routed[:_MOST_PARTIAL])]
+    label, cells = _columns(names, max(map(len, told), default=0))
     share = f"{100 * (1 - table.alpha):.0f}%"
     rows = "on rows opened once" if table.policy == "certified" else "out of fold"
     title = (
@@ -59,9 +60,10 @@ def as_text(table: RoutingGrid) -> str:
             [name_of(table, r), _count(r.rows), *(_risk(metric, r.risks.get(n)) for n in names)]
             for r in records
         ]
-        head, *shown = Grid(columns, rows).lines()
-        yield from (head, "-" * len(head))
-        for line, record in zip(shown, records, strict=True):
+        lines = list(Grid(columns, rows).lines())
+        head = lines[: len(lines) - len(rows)]
+        yield from (*head, "-" * len(head[-1]))
+        for line, record in zip(lines[len(head) :], records, strict=True):
             server = server_in_words(record.candidate, record.strength)
             text = f"-> {server}{_gain_text(metric, record)}: {record.reason}"
             yield from (line, *wrap(text, "   ", "      "))
@@ -70,13 +72,39 @@ def as_text(table: RoutingGrid) -> str:
     if len(table.groups) > _MOST_GROUPS:
         lines.append(f"... and {len(table.groups) - _MOST_GROUPS} more groups: see to_frame()")
     lines += ["", *_withholding(table)]
-    routed = routed_partial(table)
     if routed:
         lines += ["", *block(routed[:_MOST_PARTIAL])]
     if len(routed) > _MOST_PARTIAL:
         rest = len(routed) - _MOST_PARTIAL
         lines.append(f"... and {rest} more: see to_frame(reports='partial')")
     return "\n".join([*lines, *_changes(table)])
+
+
+def _columns(names: Sequence[str], longest: int) -> tuple[int, list[Column]]:
+    """Room for the names of groups, and the columns of risks: heads are folded, never cut.
+
+    Examples
+    --------
+    >>> [column.folded for column in _columns(["generic", "intersectional"], 80)[1]]
+    [('generic',), ('intersectional',)]
+    >>> names = ["generic", "onehot", "intersectional", "decoupled", "multilevel", "routed"]
+    >>> [column.folded for column in _columns(names, 80)[1]][2:4]
+    [('inter-', 'sectional'), ('decoupled',)]
+    """
+    heads = [_HEADS.get(name, name) for name in names]
+    for most in range(max(map(len, heads), default=7), 6, -1):
+        folds = [
+            (head,) if len(head) <= most else _FOLDS.get(head, tuple(fold_name(head, most)))
+            for head in heads
+        ]
+        cells = [
+            Column(head, max(7, *map(len, lines)), gap=1, folded=lines)
+            for head, lines in zip(heads, folds, strict=True)
+        ]
+        room = WIDTH - 6 - sum(c.width + 1 for c in cells)
+        if room >= min(_LABEL, longest):
+            break
+    return max(room, min(_LABEL, longest)), cells
 
 
 def name_of(table: RoutingGrid, record: GroupRecord) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from fairuse_router.grids import told
+
 NUMBERS = {"fast": "float32", "exact": "float64"}
 TOLERANCES = {"fast": 1e-5, "exact": 1e-9}
 SINGLE = 1e-6  # of models that compute in single precision themselves
@@ -29,7 +31,9 @@ def check_choices(precision: Any, report: Any, candidates: Any = "routed") -> No
 def check_count(name: str, value: Any, least: int) -> None:
     """Refuse what is no count, or too small a one."""
     if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
-        raise ValueError(f"{name}={value!r} is not allowed: pass an integer of at least {least}.")
+        raise ValueError(
+            f"{name}={told(value)} is not allowed: pass an integer of at least {least}."
+        )
 
 
 def read_tolerance(tolerance: Any, precision: str) -> float:
@@ -39,8 +43,8 @@ def read_tolerance(tolerance: Any, precision: str) -> float:
     number = isinstance(tolerance, (int, float, np.integer, np.floating))
     if not number or isinstance(tolerance, bool) or not 0 <= tolerance < np.inf:
         raise ValueError(
-            f"tolerance={tolerance!r} is not allowed: pass a finite number of at least 0, or None "
-            f"for {TOLERANCES[precision]:g}."
+            f"tolerance={told(tolerance)} is not allowed: pass a finite number of at least 0, or "
+            f"None for {TOLERANCES[precision]:g}."
         )
     return float(tolerance)
 
@@ -58,7 +62,7 @@ def read_opsets(target_opset: int | Mapping[str, int] | None, precision: str) ->
     known = set(opsets) == set(OPSETS[precision]) and opsets["ai.onnx.ml"] in allowed
     if not known or isinstance(opsets[""], bool) or opsets[""] not in range(OLDEST, latest + 1):
         raise ValueError(
-            f"target_opset={target_opset!r} is not allowed: pass an integer from {OLDEST} to "
+            f"target_opset={told(target_opset)} is not allowed: pass an integer from {OLDEST} to "
             f"{latest}, or a dict such as {OPSETS[precision]} with ai.onnx.ml in {allowed}, as "
             f"precision={precision!r} needs."
         )
