@@ -25,6 +25,7 @@ from fairuse_router.candidates.folds import in_order
 from fairuse_router.candidates.names import CANDIDATES, GENERIC
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.prefit import prefit_candidates
+from fairuse_router.candidates.progress import CallbackSupportMixin, Task, fitting
 from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
 from fairuse_router.metrics import Metric, at_threshold, settle
@@ -46,7 +47,7 @@ from fairuse_router.rows import (
 __all__ = ["FairUseRouter"]
 
 
-class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
+class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstimator):
     """Serve every group by the model that serves it best: generic, personalized or decoupled.
 
     A drop-in replacement for a classifier that is trained with group attributes such as sex or age
@@ -115,7 +116,8 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
     random_state : None, int or RandomState, default=None
         Shuffles the folds; None leaves them in row order. The estimator's own is its own.
     verbose : int, default=0
-        Above 0, progress is written to standard error.
+        Above 0, progress is written to standard error; `set_callbacks` tells scikit-learn's
+        callbacks, where it has them (1.9).
 
     Attributes
     ----------
@@ -256,19 +258,22 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         """
         refuse_fit_params(fit_params)
         self._forget()
-        metric = check_settings(self, self._template(), self._is_prefit())
-        table, rows = in_order(*self._encode(X, y, sample_weight, clusters), order)
-        metric = at_threshold(metric, self.threshold_)
-        metric = settle(metric, rows.target, rows.classes, rows.weight)
-        seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
-        pool = self._fit_pool(table, seen, cv, metric)
-        settings = Settings(self.min_group_size, self.alpha, self.price)
-        chosen = choose_routes(self.policy, pool, seen, opened, metric, settings)
-        audited = seen if opened is None else opened
-        self._audit_choices(chosen, audited.by, opened is not None)
-        warn_of_moved_shares(chosen.groups, chosen.evidence, self.schema_, self.threshold_)
-        self._deploy(chosen, pool, rows)
-        self._remember(chosen, rows, audited)
+        with fitting(self, 2, X, y, sample_weight) as task:
+            metric = check_settings(self, self._template(), self._is_prefit())
+            table, rows = in_order(*self._encode(X, y, sample_weight, clusters), order)
+            metric = at_threshold(metric, self.threshold_)
+            metric = settle(metric, rows.target, rows.classes, rows.weight)
+            seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
+            pool = self._fit_pool(table, seen, cv, metric, task)
+            choosing = task.part("choose and audit")
+            settings = Settings(self.min_group_size, self.alpha, self.price)
+            chosen = choose_routes(self.policy, pool, seen, opened, metric, settings)
+            audited = seen if opened is None else opened
+            self._audit_choices(chosen, audited.by, opened is not None)
+            warn_of_moved_shares(chosen.groups, chosen.evidence, self.schema_, self.threshold_)
+            self._deploy(chosen, pool, rows)
+            self._remember(chosen, rows, audited)
+            choosing.end()
         return self
 
     def with_table(self, table: RoutingTable) -> FairUseRouter:
@@ -289,11 +294,6 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         if self._is_prefit() and isinstance(self.candidates, Mapping):
             return self.candidates.get(GENERIC, self.estimator)
         return self.estimator
-
-    def _forget(self) -> None:
-        """Leave no half of another fit behind if this one fails."""
-        for old in ("candidates_", "routing_table_", "deployment_", "classes_"):
-            self.__dict__.pop(old, None)
 
     def _encode(
         self, X: Any, y: Any, sample_weight: Any, clusters: Any
@@ -319,7 +319,9 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
         warn_of_small_groups(rows, self.min_group_size)
         return table, rows
 
-    def _fit_pool(self, table: tables.Table, rows: TrainingRows, cv: Any, metric: Metric) -> Pool:
+    def _fit_pool(
+        self, table: tables.Table, rows: TrainingRows, cv: Any, metric: Metric, task: Task
+    ) -> Pool:
         """Fit the candidates, or take those that are, and score them on rows they have not seen."""
         if self._is_prefit():
             fitted = prefit_candidates(self.candidates, table, rows.codes, self.schema_)
@@ -334,6 +336,7 @@ class FairUseRouter(Watched, MetaEstimatorMixin, BaseEstimator):
             random_state=self.random_state,
             n_jobs=self.n_jobs,
             verbose=self.verbose,
+            task=task,
         )
         return fit_pool(training, rows)
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import sys
-import time
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,6 +16,7 @@ from fairuse_router.candidates.folds import split_rows
 from fairuse_router.candidates.multilevel import fit_multilevel
 from fairuse_router.candidates.names import GENERIC, MULTILEVEL
 from fairuse_router.candidates.pool import Pool
+from fairuse_router.candidates.progress import Task, counted
 from fairuse_router.candidates.recipes import Recipe, Unavailable, first_line, fit_candidate
 from fairuse_router.candidates.scoring import Part, gather_all, score
 from fairuse_router.candidates.weights import weight_keyword
@@ -87,6 +85,8 @@ class Training:
         As joblib's.
     verbose : int
         Above 0, progress is written to standard error.
+    task : Task
+        Tells callbacks how far it is.
     """
 
     recipes: Sequence[Recipe]
@@ -96,6 +96,7 @@ class Training:
     random_state: Any = None
     n_jobs: int | None = None
     verbose: int = 0
+    task: Task = field(default_factory=Task)
 
 
 def fit_pool(training: Training, data: TrainingRows) -> Pool:
@@ -114,14 +115,12 @@ def cross_fit(
     work = [None, *_with_first_judged(folds, len(data.y))]
     # the largest tasks first, so that no core waits for a late one
     tasks = [(team, fold) for fold in work for team in _teams(recipes)]
+    places = ["all rows", *(f"fold {k}" for k in range(1, len(work)))]
+    names = [f"{team[-1].name}, {place}" for place in places for team in _teams(recipes)]
     size, envy = training.min_group_size, training.envy
     jobs = (delayed(_run)(team, data, fold, size, envy) for team, fold in tasks)
-    start = time.perf_counter()
-    parts: list[Part] = []
-    for done, brought in enumerate(_parallel(training.n_jobs)(jobs), 1):
-        parts += brought
-        if training.verbose:
-            _print_progress(done, len(tasks), time.perf_counter() - start)
+    results = counted(_parallel(training.n_jobs)(jobs), names, training.task, training.verbose)
+    parts = [part for brought in results for part in brought]
     _warn_of_failures(parts)
     unavailable: dict[str, dict[int, str]] = {recipe.name: {} for recipe in recipes}
     for part in parts:
@@ -138,16 +137,6 @@ def _parallel(n_jobs: int | None) -> Parallel:
         return Parallel(n_jobs=n_jobs, return_as="generator")
     except ValueError:  # multiprocessing, Spark and Ray answer when all is done
         return Parallel(n_jobs=n_jobs)
-
-
-def _print_progress(done: int, tasks: int, seconds: float) -> None:
-    """One line that rewrites itself in a terminal; elsewhere only its last state."""
-    last, stream = done == tasks, sys.stderr
-    if stream is None or not (last or stream.isatty()):
-        return
-    text = f"\rfitted {done} of {tasks} candidates and folds, {seconds:.1f} s"
-    with suppress(OSError, ValueError):  # that nobody reads it must not stop the work
-        print(text if stream.isatty() else text[1:], end="\n" if last else "", file=stream)
 
 
 def _warn_of_failures(parts: Sequence[Part]) -> None:

@@ -59,6 +59,11 @@ class Deployed:
         fitted = getattr(self, "candidates_", None)
         return fitted[GENERIC].models[0] if fitted else self._template()
 
+    def _forget(self) -> None:
+        """Leave no half of another fit behind if the next one fails."""
+        for old in ("candidates_", "routing_table_", "deployment_", "classes_"):
+            self.__dict__.pop(old, None)
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Predict the label of every row by the model that serves its report.
 
