@@ -86,6 +86,8 @@ def check_settings(router: Any, template: Any, prefit: bool) -> Metric:
             f"withheld={router.withheld!r} is not allowed: pass a text such as '?', or None; "
             "missing values always withhold."
         )
+    if not isinstance(router.recalibrate, (bool, np.bool_)):
+        raise TypeError(f"recalibrate={router.recalibrate!r} is not allowed: pass True or False.")
     whole = isinstance(router.n_resamples, (int, np.integer))
     if not whole or isinstance(router.n_resamples, bool) or router.n_resamples < 0:
         raise ValueError(

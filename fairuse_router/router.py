@@ -26,6 +26,7 @@ from fairuse_router.candidates.names import CANDIDATES, GENERIC
 from fairuse_router.candidates.pool import Pool
 from fairuse_router.candidates.prefit import prefit_candidates
 from fairuse_router.candidates.progress import CallbackSupportMixin, Task, fitting
+from fairuse_router.candidates.recalibrated import with_recalibrated
 from fairuse_router.candidates.recipes import plan_recipes
 from fairuse_router.groups import WITHHELD
 from fairuse_router.metrics import Metric, at_threshold, settle
@@ -92,6 +93,11 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         Of two classes, the second is predicted from this probability on, by every route and in
         bundles; ``"cost(5,1)"`` is the threshold that pays where a miss costs 5 and an alarm in
         vain 1. Metrics of labels, such as the error, are of these labels. None: as models predict.
+    recalibrate : bool, default=False
+        Whether routes to other candidates than generic and multilevel are offered an intercept and
+        a slope of the group on their margin, of its out-of-fold rows, and given them where that
+        pays as any correction must; their candidate is then ``"recalibrated decoupled"``, say. Two
+        classes or a regression.
     min_group_size : int, default=20
         Fewest rows of a group on which a route is chosen, and on which, in every training part, a
         decoupled model is trained. Smaller groups are served by generic, or as if they told less.
@@ -186,6 +192,7 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         alpha: float = 0.1,
         price: float = 2.0,
         threshold: float | str | None = None,
+        recalibrate: bool = False,
         min_group_size: int = 20,
         partial: str = "lattice",
         withheld: str | None = WITHHELD,
@@ -206,6 +213,7 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         self.alpha = alpha
         self.price = price
         self.threshold = threshold
+        self.recalibrate = recalibrate
         self.min_group_size = min_group_size
         self.partial = partial
         self.withheld = withheld
@@ -325,7 +333,7 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         """Fit the candidates, or take those that are, and score them on rows they have not seen."""
         if self._is_prefit():
             fitted = prefit_candidates(self.candidates, table, rows.codes, self.schema_)
-            return Pool.of_fitted(fitted, rows, [metric])
+            return self._recalibrated(Pool.of_fitted(fitted, rows, [metric]), rows)
         training = Training(
             plan_recipes(
                 self.candidates, self.policy, self.estimator, self.columns_, table, self.partial
@@ -338,7 +346,10 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
             verbose=self.verbose,
             task=task,
         )
-        return fit_pool(training, rows)
+        return self._recalibrated(fit_pool(training, rows), rows)
+
+    def _recalibrated(self, pool: Pool, rows: TrainingRows) -> Pool:
+        return with_recalibrated(pool, rows) if self.recalibrate else pool
 
     def _audit_choices(self, chosen: Chosen, by: Grouping | None, opened: bool) -> None:
         """Audit the choices on the rows that they rest on, and correct their gains for that."""

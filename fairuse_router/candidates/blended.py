@@ -1,5 +1,7 @@
 """Blended models: a weighted sum of several models' margins, for routes that use a part of one.
 
+Recalibrated models are a sum of one margin and an intercept.
+
 Margins are log-odds of the second of two classes, log-probabilities of several, or predictions of a
 regression: see `scores.log_odds`.
 """
@@ -7,7 +9,7 @@ regression: see `scores.log_odds`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -37,10 +39,13 @@ class Blended:
         What each model is told beside the features is told per route.
     weights : ndarray of shape (n_routes, n_parts)
         Of each model's margin.
+    intercept : ndarray of shape (n_routes,) or None
+        Added to the sum, which is then that of two classes or a regression; None: nothing.
     """
 
     parts: tuple[ServedModel, ...]
     weights: Floats = field(repr=False)
+    intercept: Floats | None = field(default=None, repr=False)
 
     def _told(self, X: tables.Table) -> Predictions:
         width = tables.shape(X)[1] - 1
@@ -50,6 +55,8 @@ class Blended:
         for part, weight in zip(self.parts, self.weights[codes].T, strict=True):
             own = self._margin(part.estimator, part.complete(features, codes))
             total = total + (weight if own.ndim == 1 else weight[:, None]) * own
+        if self.intercept is not None:
+            total = total + self.intercept[codes]
         return mixed_answer(total, not hasattr(self, "classes_"))
 
     def _margin(self, estimator: Any, X: tables.Table) -> Floats:
@@ -99,7 +106,10 @@ class BlendedRegressor(Blended):
 def is_blend(name: str, strength: float, candidates: Mapping[str, Candidate]) -> bool:
     """Whether a route asks more than one model."""
     own = halves(name, candidates)
-    return len(own) > 1 or (strength < 1 and candidates[own[0]].corrected is None)
+    candidate = candidates[own[0]]
+    if len(own) > 1 or isinstance(candidate.models[0], Blended):
+        return True
+    return strength < 1 and candidate.corrected is None
 
 
 def blend(
@@ -143,6 +153,12 @@ def blend(
             "route strength 1."
         )
     added = None if candidate.added is None else tables.take_rows(candidate.added, groups)
+    kind = BlendedRegressor if regression else BlendedClassifier
+    codes = np.arange(len(groups), dtype=np.float64)[:, None]
+    recalibrated = candidate.models[model]
+    if isinstance(recalibrated, Blended):
+        blended = _in_part(recalibrated, generic, groups, strengths)
+        return ServedModel(name, blended, codes, (_CODE,))
     part = candidate.served_as(model, added)
     parts, weights = (generic, part), np.column_stack([1 - strengths, strengths])
     if corrected:
@@ -152,6 +168,19 @@ def blend(
         rest = [(r, row, weight / (1 - half[r])) for r, row, weight in more]
         parts = (correction.under_routes(0, groups, half / (1 - half), rest), part)
         weights = np.column_stack([1 - half, correction.corrected.scale * half])
-    kind = BlendedRegressor if regression else BlendedClassifier
-    codes = np.arange(len(groups), dtype=np.float64)[:, None]
     return ServedModel(name, kind(parts, weights), codes, (_CODE,))
+
+
+def _in_part(
+    model: Blended, generic: ServedModel, groups: NDArray[np.int64], strengths: Floats
+) -> Blended:
+    """A recalibrated model as routes with these groups use it, the rest being generic's margin."""
+    own = model.parts[0]
+    if own.added is not None:
+        own = replace(own, added=tables.take_rows(own.added, groups))
+    weights = strengths[:, None] * model.weights[groups]
+    intercept = None if model.intercept is None else strengths * model.intercept[groups]
+    if (strengths == 1).all():
+        return replace(model, parts=(own,), weights=weights, intercept=intercept)
+    weights = np.column_stack([1 - strengths, weights])
+    return replace(model, parts=(generic, own), weights=weights, intercept=intercept)

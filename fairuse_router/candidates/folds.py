@@ -49,7 +49,7 @@ def split_rows(cv: Any, data: TrainingRows, random_state: Any) -> list[tuple[Pla
             "0.2, a scikit-learn splitter, or 'prefit' with a dict of fitted candidates."
         )
     if isinstance(cv, Integral):
-        return _folds(int(cv), strata, clusters, random_state)
+        return folds_within(int(cv), strata, clusters, random_state)
     if isinstance(cv, Real):
         return _hold_out(float(cv), strata, clusters, random_state)
     splitter = check_cv(cv, data.y, classifier=classes is not None)
@@ -142,9 +142,10 @@ def _within(pairs: list[tuple[Places, Places]], rows: Places) -> list[tuple[Plac
     return [(a, b) for a, b in kept if len(a) and len(b)]
 
 
-def _folds(
+def folds_within(
     n_folds: int, strata: Places, clusters: NDArray[Any] | None, random_state: Any
 ) -> list[tuple[Places, Places]]:
+    """Folds with equal parts of every stratum; rows of one cluster are never split."""
     if n_folds < 2:
         raise ValueError(f"cv={n_folds} is not allowed: at least 2 folds are needed.")
     # scikit-learn refuses more folds than the largest stratum has rows
@@ -178,7 +179,7 @@ def _hold_out(
     if not 0 < share < 1:
         raise ValueError(f"cv={share} is not allowed: a share to hold out lies between 0 and 1.")
     if clusters is not None:
-        tenths = _folds(min(10, len(np.unique(clusters))), strata, clusters, random_state)
+        tenths = folds_within(min(10, len(np.unique(clusters))), strata, clusters, random_state)
         count = min(max(1, round(share * len(tenths))), len(tenths) - 1)
         judge = np.sort(np.concatenate([test for _, test in tenths[:count]]))
         return [(np.setdiff1d(np.arange(len(strata)), judge), judge)]

@@ -16,6 +16,26 @@ WEIGH_MULTILEVEL = ("priced", "tested", "certified")  # policies that need it am
 WEIGHS_PARTIAL = "priced"  # the policy that weighs partial reports, too
 
 
+_RECALIBRATED = "recalibrated "
+
+
+def recalibrated(name: str) -> str:
+    """Name of the recalibrated version of a candidate.
+
+    Examples
+    --------
+    >>> recalibrated("decoupled")
+    'recalibrated decoupled'
+    """
+    return f"{_RECALIBRATED}{name}"
+
+
+def is_recalibrated(name: str, known: Container[str]) -> bool:
+    """Whether a candidate is the recalibrated version of another that is known."""
+    own = name.removeprefix(_RECALIBRATED)
+    return own != name and own in known
+
+
 def halves(name: str, known: Container[str]) -> tuple[str, ...]:
     """Return the candidates whose margins a route to `name` averages: one, or two.
 

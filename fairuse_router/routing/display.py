@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from fairuse_router.candidates.names import is_recalibrated
 from fairuse_router.grids import WIDTH, Column, Grid, count, fold_name, wrap
 from fairuse_router.metrics import Metric, named_metric
 from fairuse_router.routing.grid import RoutingGrid
@@ -138,9 +139,12 @@ def routed_partial(table: RoutingGrid) -> list[GroupRecord]:
 def risk_names(table: RoutingGrid) -> list[str]:
     """Candidates that have a risk in the table, generic first and routed last.
 
-    The order does not depend on that of the records, which JSON does not keep.
+    Recalibrated ones only if they serve. The order does not depend on that of the records, which
+    JSON does not keep.
     """
     names = {name for record in table.groups for name in record.risks}
+    serving = {record.candidate for record in table.groups}
+    names = {n for n in names if n in serving or not is_recalibrated(n, names)}
     own = sorted(names - {*_ORDER, "routed"})
     return [name for name in (*_ORDER, *own, "routed") if name in names]
 

@@ -45,6 +45,10 @@ def answer_blended(graph: Graph, model: Blended, block: Block, routed: Routed, c
         weight = by_route(graph, model.weights[:, [j]], code)
         own = graph.op("Mul", own, weight)
         total = graph.op("Add", total, own) if total else own
+    if model.intercept is not None:  # of the second class
+        columns_of = [] if classes is None else [np.zeros(len(model.intercept))]
+        added = np.column_stack([*columns_of, model.intercept])
+        total = graph.op("Add", total, by_route(graph, added, code))
     if classes is None:
         return Answer(values=total)
     return Answer(_first_of_even(graph, total), graph.op("Softmax", total, axis=1))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fairuse_router.candidates.lattice import Reports
-from fairuse_router.candidates.names import GENERIC, MULTILEVEL, halves
+from fairuse_router.candidates.names import GENERIC, MULTILEVEL, halves, is_recalibrated
 from fairuse_router.candidates.scores import Scores, answer, margin_of, mixed_answer
 from fairuse_router.inference.compare import Rows
 from fairuse_router.metrics import Metric, Predictions
@@ -112,8 +112,9 @@ class Evidence:
 
     @property
     def rivals(self) -> list[str]:
-        """The candidates other than generic."""
-        return [name for name in self.scores if name != GENERIC]
+        """The candidates other than generic; recalibrated ones are offered to their routes only."""
+        known = self.scores
+        return [name for name in known if name != GENERIC and not is_recalibrated(name, known)]
 
     def corrects(self, name: str) -> bool:
         """Whether a candidate is there, and corrects generic's margin."""

@@ -12,6 +12,7 @@ from fairuse_router.candidates.names import GENERIC
 from fairuse_router.routing.policies.evidence import Choice, Evidence
 from fairuse_router.routing.policies.lattice import choose_on_lattice
 from fairuse_router.routing.policies.priced import priced, with_small_groups
+from fairuse_router.routing.policies.recalibration import recalibrated_where_it_pays
 from fairuse_router.routing.policies.tested import assign_generic, certify
 
 __all__ = [
@@ -61,6 +62,10 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         ``"assign_generic"``: the first candidate after generic serves every group but those in
         which the same test shows a violation, Holm-corrected: the intervention of that name of
         Suriyakumar et al. Promises nothing: what cannot be shown is deployed.
+
+        Where the evidence has recalibrated candidates, groups that were given to one of the others
+        are then served by its recalibrated version where that pays: see
+        `recalibrated_where_it_pays`.
     evidence : Evidence
 
     Returns
@@ -83,11 +88,11 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
         eligible = with_small_groups(evidence, eligible)
     if not eligible.any():
         return [Choice(GENERIC, evidence.why_none(g)) for g in range(evidence.rows.m)]
-    chosen = RULES[policy](evidence, eligible)
-    return [
+    chosen = [
         choice if eligible[g].any() else Choice(GENERIC, evidence.why_none(g))
-        for g, choice in enumerate(chosen)
+        for g, choice in enumerate(RULES[policy](evidence, eligible))
     ]
+    return recalibrated_where_it_pays(chosen, evidence)
 
 
 def choose_reports(evidence: Evidence) -> tuple[list[Choice], dict[int, Choice]]:

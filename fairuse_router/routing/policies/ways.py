@@ -79,7 +79,7 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
     threshold of their own, candidates are offered whole: a part of one has no such threshold.
     """
     names = evidence.rivals
-    if _says_otherwise(evidence):
+    if says_otherwise(evidence):
         for name in names:
             if not evidence.corrects(name):
                 yield _of_predictions(evidence, name, eligible[:, names.index(name)], _WHOLE)
@@ -97,7 +97,7 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
             yield _of_predictions(evidence, name, eligible[:, names.index(name)])
 
 
-def _says_otherwise(evidence: Evidence) -> bool:
+def says_otherwise(evidence: Evidence) -> bool:
     """Whether labels of generic are not the likelier class: a `FixedThresholdClassifier`'s, say.
 
     A threshold of the router's own is another matter: every route has it.
@@ -125,7 +125,7 @@ def _of_correction(
     """The direction to multilevel, or to the mean of it and another, from what it corrects."""
     columns = [evidence.rivals.index(part) for part in halves(name, evidence.scores)]
     allowed = np.asarray(eligible[:, columns].all(axis=1))
-    groups = _speaking(evidence, name, allowed)
+    groups = speaking(evidence, name, allowed)
     base, full = evidence.margins(name)
     direction = Direction(evidence.rows.y, base, full, variance_of(evidence, base, groups))
     without = answer(base, evidence.metric.regression)
@@ -140,7 +140,7 @@ def _of_predictions(
     strengths: NDArray[np.float64] = STRENGTHS,
 ) -> Way:
     """The direction from generic's predictions to another candidate's, on the labels' scale."""
-    groups = _speaking(evidence, name, allowed)
+    groups = speaking(evidence, name, allowed)
     generic = evidence.predictions(GENERIC)
     options = tuple(evidence.predictions(name, s) for s in strengths)
     base, full = evidence.margins(name)
@@ -154,7 +154,7 @@ def _of_predictions(
     return Way(name, strengths, direction, groups, allowed, generic, options)
 
 
-def _speaking(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
+def speaking(evidence: Evidence, name: str, allowed: NDArray[np.bool_]) -> NDArray[np.int64]:
     """Group of each row on which a candidate that may serve it can be compared, else -1."""
     groups = evidence.rows_of(name).groups
     return np.where((groups >= 0) & allowed[groups], groups, -1)
