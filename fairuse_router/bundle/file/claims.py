@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import NoneType
 from typing import Any
 
 from fairuse_router.groups import MAX_REPORTS
@@ -102,7 +103,10 @@ FORMS: dict[str, Any] = {
     "compared": ([str], None),
 }
 _MOST_CELLS = 10_000_000
-_NAMES = {int: "a whole number", float: "a number", str: "a text", bool: "true or false"}
+_NAMES: dict[Any, str] = {
+    **{int: "a whole number", float: "a number", str: "a text", bool: "true or false"},
+    **{list: "a list", dict: "a dictionary", None: "nothing"},
+}
 
 
 def check_claims(parts: Mapping[str, Any]) -> None:
@@ -129,41 +133,51 @@ def check_claims(parts: Mapping[str, Any]) -> None:
 
 def _expect(data: Any, form: Any, place: str) -> None:
     """Hold data against a form."""
-    problem = _misfit(data, form, place)
-    if problem:
-        raise ValueError(problem)
+    if not _checker(form)(data):  # words are found for what is wrong only
+        raise ValueError(_misfit(data, form, place))
+
+
+def _checker(form: Any) -> Callable[[Any], bool]:
+    """Whether parsed JSON has a form, as a function that is quick on many records."""
+    if isinstance(form, list):
+        item = _checker(form[0])
+        return lambda data: type(data) is list and all(map(item, data))
+    if isinstance(form, dict) and str in form:
+        item = _checker(form[str])
+        return lambda data: type(data) is dict and all(map(item, data.values()))
+    if isinstance(form, dict):
+        needed = {k for k in form if not k.endswith("?")}
+        inner = [(k.removesuffix("?"), _checker(f)) for k, f in form.items()]
+        return lambda data: (
+            type(data) is dict
+            and needed <= data.keys()
+            and all(fits(data[k]) for k, fits in inner if k in data)
+        )
+    forms = form if isinstance(form, tuple) else (form,)
+    kinds = {NoneType if f is None else f for f in forms if f is None or isinstance(f, type)}
+    nested = [_checker(f) for f in forms if isinstance(f, (list, dict, tuple))]
+    return lambda data: type(data) in kinds or any(fits(data) for fits in nested)
 
 
 def _misfit(data: Any, form: Any, place: str) -> str | None:
     """What is wrong with data, if anything is."""
+    if _checker(form)(data):
+        return None
     if isinstance(form, tuple):
-        problems = [_misfit(data, f, place) for f in form]
-        return None if None in problems else next(p for p in problems if p)
-    if isinstance(form, list):
-        if not isinstance(data, list):
-            return _wrong(data, place, "a list")
+        return _misfit(data, form[0], place)
+    if isinstance(form, list) and isinstance(data, list):
         found = (_misfit(v, form[0], f"{place}[{i}]") for i, v in enumerate(data))
-        return next((p for p in found if p), None)
-    if isinstance(form, dict):
-        return _misfit_dict(data, form, place)
-    if form is None:
-        return None if data is None else _wrong(data, place, "nothing")
-    fits = isinstance(data, form) and (form is bool or not isinstance(data, bool))
-    return None if fits else _wrong(data, place, _NAMES.get(form, form.__name__))
-
-
-def _misfit_dict(data: Any, form: Mapping[Any, Any], place: str) -> str | None:
-    if not isinstance(data, dict):
-        return _wrong(data, place, "a dictionary")
-    if str in form:
-        found = (_misfit(v, form[str], f"{place}.{k}") for k, v in data.items())
-    else:
-        missing = [k for k in form if not k.endswith("?") and k not in data]
+        return next(p for p in found if p)
+    if isinstance(form, dict) and isinstance(data, dict):
+        names = dict.fromkeys(data, form[str]) if str in form else form
+        missing = [k for k in names if k not in data and not k.endswith("?")]
         if missing:
             return f"its metadata has no {place}.{missing[0]}"
-        inner = {k.removesuffix("?"): f for k, f in form.items()}
+        inner = {k.removesuffix("?"): f for k, f in names.items()} if str not in form else names
         found = (_misfit(data[k], f, f"{place}.{k}") for k, f in inner.items() if k in data)
-    return next((p for p in found if p), None)
+        return next(p for p in found if p)
+    kind = type(form) if isinstance(form, (list, dict)) else form
+    return _wrong(data, place, _NAMES[kind])
 
 
 def _wrong(data: Any, place: str, wanted: str) -> str:
