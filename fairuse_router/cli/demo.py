@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
     X_test, y_test = data.X.iloc[held].reset_index(drop=True), data.y[held]
     print(_opening(args, data, len(training), len(held)), flush=True)
     print(f"\n1. What the policy {args.policy!r} decides\n")
-    router = _fit(make_router(args, data), X, y)
+    router = asked = _fit(make_router(args, data), X, y)
     step = 2
     rivals = len(router.candidates_) > 1  # else 'best' has nothing to choose from
     if rivals and not _routed(router) and args.policy != "best":
@@ -54,6 +54,7 @@ def run(args: argparse.Namespace) -> None:
     print(f"{router.routing_table_.disclosure_plan()}\n")
     row = _whose_report_matters(router, X_test)
     print(router.explain(X_test.iloc[[row]]), flush=True)
+    print(f"\n{_half_an_answer(asked, X_test.iloc[[row]])}", flush=True)
     print(f"\n{step + 2}. The bundle, served by onnxruntime without this package\n")
     print(write(router, args.out, data, audit), flush=True)
     print(_agreement(router, args.out, X_test))
@@ -205,6 +206,13 @@ def _agreement(router: FairUseRouter, path: str, X: Any) -> str:
 def _whose_report_matters(router: FairUseRouter, X: Any) -> int:
     """The first row that another model than generic serves; the first of all if there is none."""
     return int((router.route(X).candidate != "generic").argmax())
+
+
+def _half_an_answer(router: FairUseRouter, told: Any) -> str:
+    """What one person is told who answers the first question only."""
+    first, *rest = router.schema_.attributes
+    half = router.explain(told.assign(**dict.fromkeys(rest, "?")))
+    return f"The same person tells {first} only, under the policy {router.policy!r}:\n{half}"
 
 
 def _one_person(router: FairUseRouter, path: str, X: Any, y: Any) -> str:

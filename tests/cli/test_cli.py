@@ -58,6 +58,8 @@ def test_demo_does_the_whole_job(demo):
         "2.00 +1.8% +0.0% +0.0% 0 <- this plan",
         "Row 0 reports sex = male, age_group = <60: predicted",
         "Without any or all of it: 0,",
+        "The same person tells sex only, under the policy 'priced'",
+        "(male, ?) is served by generic: no gain to speak of is expected",
         "0 of 3,030 labels differ",
         "gives the router's labels",
         "reports ?, ?         -> generic",
