@@ -9,7 +9,7 @@ at the sample sizes of clinical data, small enough that it is not obvious which.
   of standard deviation 1.5 before the shift of the means. A linear model misses the last two
   terms, which are absent under the effect "linear".
 - Groups are the cells of a grid of independent attributes with geometric marginals, such that the
-  smallest group holds 1% of the people.
+  smallest group holds `smallest_share` (1%) of the people.
 
 All N(0, s) above and below are normal with *standard deviation* s, and x1 is the first column.
 """
@@ -34,7 +34,6 @@ Floats = NDArray[np.float64]
 EFFECTS: tuple[str, ...] = get_args(Effect)
 _GRIDS = {4: (2, 2), 6: (2, 3), 12: (2, 2, 3)}
 _N_COVARIATES = 10
-_SMALLEST_SHARE = 0.01
 _JITTER = 0.3
 _MEAN_SHIFT = 0.25
 _INTERCEPT = -0.4
@@ -182,6 +181,7 @@ def draw_law(
     covariates: ArrayLike | None,
     coef: ArrayLike | None,
     rng: np.random.Generator,
+    smallest_share: float = 0.01,
 ) -> PopulationLaw:
     """Return a law; the parameters are those of `make_population`.
 
@@ -189,7 +189,7 @@ def draw_law(
     """
     if effect not in EFFECTS:
         raise ValueError(f"effect={effect!r} is not known. Allowed: {', '.join(EFFECTS)}.")
-    shape = _grid_shape(n_groups)
+    shape = _grid_shape(n_groups, smallest_share)
     base = None if covariates is None else _standardize(covariates)
     m = int(np.prod(shape))
     d = _N_COVARIATES if base is None else base.shape[1]
@@ -218,7 +218,7 @@ def draw_law(
         effect=effect,
         group_attributes=tuple(f"group_{name}" for name in names),
         levels=tuple(_level_names(name, size) for name, size in zip(names, shape, strict=True)),
-        shares=_shares(shape),
+        shares=_shares(shape, smallest_share),
         mean_shifts=mean_shifts,
         intercepts=intercepts,
         coefs=w * (signs if effect in ("slopes", "mixed") else np.ones((m, d))),
@@ -228,8 +228,10 @@ def draw_law(
     )
 
 
-def _grid_shape(n_groups: int | Sequence[int]) -> tuple[int, ...]:
+def _grid_shape(n_groups: int | Sequence[int], smallest_share: float) -> tuple[int, ...]:
     """Return the number of levels of each attribute."""
+    if not 0 < smallest_share <= 1:
+        raise ValueError(f"smallest_share={smallest_share!r} is no share: give one in (0, 1].")
     allowed = "4, 6, 12, or the number of levels (2 or more) of each attribute such as (2, 5)"
     if isinstance(n_groups, (int, np.integer)):
         if n_groups not in _GRIDS:
@@ -238,18 +240,19 @@ def _grid_shape(n_groups: int | Sequence[int]) -> tuple[int, ...]:
     shape = tuple(int(size) for size in n_groups)
     if not shape or min(shape) < 2:
         raise ValueError(f"n_groups={shape} is no grid of groups. Allowed: {allowed}.")
-    if np.prod(shape) > round(1 / _SMALLEST_SHARE):
+    most = round(1 / smallest_share)
+    if np.prod(shape) > most:
         raise ValueError(
-            f"n_groups={shape} makes {np.prod(shape)} groups; at most "
-            f"{round(1 / _SMALLEST_SHARE)} fit when the smallest holds {_SMALLEST_SHARE:.0%}."
+            f"n_groups={shape} makes {np.prod(shape)} groups; at most {most} fit when the smallest "
+            f"holds {smallest_share:.3g} of the people: pass fewer, or a smaller smallest_share=."
         )
     return shape
 
 
-def _shares(shape: tuple[int, ...]) -> Floats:
+def _shares(shape: tuple[int, ...], smallest: float) -> Floats:
     """Return group shares: every attribute's level j has a share in proportion to r^j.
 
-    The one ratio r is solved for, so that the smallest cell of the grid holds 1%.
+    The one ratio r is solved for, so that the smallest cell of the grid holds `smallest`.
     """
 
     def marginal(ratio: float, size: int) -> Floats:
@@ -257,7 +260,7 @@ def _shares(shape: tuple[int, ...]) -> Floats:
         return weights / weights.sum()
 
     def excess(ratio: float) -> float:
-        return float(np.prod([marginal(ratio, size)[-1] for size in shape])) - _SMALLEST_SHARE
+        return float(np.prod([marginal(ratio, size)[-1] for size in shape])) - smallest
 
     ratio = 1.0 if excess(1.0) <= 0 else brentq(excess, 0.0, 1.0, xtol=1e-14)
     shares = np.ones(1)

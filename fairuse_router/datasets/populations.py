@@ -196,6 +196,7 @@ def make_population(
     covariates: ArrayLike | None = None,
     coef: ArrayLike | None = None,
     random_state: int | np.random.Generator | None = None,
+    smallest_share: float = 0.01,
 ) -> Population:
     """Make a population whose true risks are known (binary classification).
 
@@ -206,10 +207,10 @@ def make_population(
     Parameters
     ----------
     n_samples : int, default=2000
-        Training rows. A group of 1% may be absent from few rows.
+        Training rows. A small group may be absent from few rows.
     n_groups : {4, 6, 12} or sequence of int, default=6
         Number of groups, or the number of levels of each attribute: 4 is ``(2, 2)``, 6 is
-        ``(2, 3)``, 12 is ``(2, 2, 3)``. At most 100 groups.
+        ``(2, 3)``, 12 is ``(2, 2, 3)``.
     effect : str, default="none"
         How P(y = 1 | x, g) depends on the group, beyond the shift of the covariates' means.
 
@@ -235,6 +236,8 @@ def make_population(
         fit to a real outcome; it is scaled. None draws one at random.
     random_state : int, numpy Generator or None, default=None
         Determines law and rows.
+    smallest_share : float, default=0.01
+        Share of the smallest group among the people, at most one over the number of groups.
 
     Returns
     -------
@@ -265,7 +268,7 @@ def make_population(
     ['a0/b0: 0.48', 'a0/b1: 0.78', 'a1/b0: 0.79', 'a1/b1: 0.38']
     """
     rng = np.random.default_rng(random_state)
-    law = draw_law(n_groups, effect, covariates, coef, rng)
+    law = draw_law(n_groups, effect, covariates, coef, rng, smallest_share)
     return Population(*law.draw(n_samples, rng, training=True), law=law)
 
 

@@ -149,6 +149,12 @@ def test_group_shares(n_groups):
 shapes = st.lists(st.integers(2, 6), min_size=1, max_size=4).filter(lambda s: np.prod(s) <= 100)
 
 
+def test_more_groups_than_a_hundred_need_a_smaller_smallest():
+    law = make_population(1, n_groups=(2, 3, 2, 4, 3), random_state=0, smallest_share=5e-4).law
+    assert law.shares.shape == (144,)
+    assert law.shares.min() == pytest.approx(5e-4)
+
+
 @given(shapes)
 @settings(max_examples=40, deadline=None)
 def test_shares_are_a_skewed_product_whose_smallest_cell_has_one_percent(shape):
@@ -275,6 +281,7 @@ def test_array_and_frame_forms():
         ({"n_groups": 5}, "n_groups=5 has no grid"),
         ({"n_groups": (3, 1)}, r"n_groups=\(3, 1\) is no grid"),
         ({"n_groups": (11, 10)}, "makes 110 groups; at most 100"),
+        ({"smallest_share": 0.0}, "smallest_share=0.0 is no share"),
         ({"n_samples": 0}, "n_samples=0 is not allowed"),
         ({"covariates": np.ones((9, 3))}, r"covariates has shape \(9, 3\)"),
         ({"covariates": np.full((9, 8), np.nan)}, "covariates holds NaN"),
