@@ -51,6 +51,7 @@ DIFFER = EFFECTS[1:]  # the effects of the policy table
 FAMILIES = {
     "logistic": LogisticRegression(max_iter=500),
     "boosting": HistGradientBoostingClassifier(max_iter=60, random_state=0),
+    "stumps": HistGradientBoostingClassifier(max_iter=60, max_leaf_nodes=2, random_state=0),
     "forest": RandomForestClassifier(100, min_samples_leaf=5, random_state=0),
     "mlp": make_pipeline(
         StandardScaler(), MLPClassifier((32,), early_stopping=True, max_iter=100, random_state=0)

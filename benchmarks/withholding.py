@@ -2,7 +2,7 @@
 
 Run ``python -m benchmarks.withholding``; ``--populations 8`` for a quick look, ``--kind`` for
 ``logistic`` (the default; error, log loss and AUC), ``boosting``, ``none`` (no effect of groups) or
-``many`` (96 groups by five attributes). Rotterdam covariates; every report is served
+``many`` (144 groups by five attributes). Rotterdam covariates; every report is served
 
 - *today*: full reports by the priced policy, all others by generic;
 - *lattice*: every report by `choose_reports`, each further answer paying for itself;
@@ -11,7 +11,7 @@ Run ``python -m benchmarks.withholding``; ``--populations 8`` for a quick look, 
 - *oracle*: by the best of generic and the multilevel corrections of the report and of what tells
   less, by true risk; *harm-free*: the best of those that harm none of the report's groups.
 
-True risks: 8,000 fresh rows of every group (4,000 of 96), the label noise integrated out. Gains
+True risks: 8,000 fresh rows of every group (4,000 of 144), the label noise integrated out. Gains
 over generic in points. Partial reports are drawn by withholding every attribute with probability
 0.25. Harm: more than 0.2 points worse than generic. The seeds have chosen nothing.
 """
@@ -68,7 +68,7 @@ class Setting:
     @property
     def grid(self) -> tuple[int, ...]:
         """Levels per attribute."""
-        return (2, 3, 2, 4, 2) if self.kind == "many" else ((2, 3), (2, 2, 3))[self.number // 5 % 2]
+        return (2, 3, 2, 4, 3) if self.kind == "many" else ((2, 3), (2, 2, 3))[self.number // 5 % 2]
 
     @property
     def effect(self) -> str:
@@ -87,10 +87,14 @@ class World:
 
     def __post_init__(self) -> None:
         s = self.setting
-        self.population = rotterdam_population(
-            s.n, n_groups=s.grid, effect=s.effect, random_state=s.seed
-        )
         few = s.kind == "many"
+        self.population = rotterdam_population(
+            s.n,
+            n_groups=s.grid,
+            effect=s.effect,
+            random_state=s.seed,
+            smallest_share=1e-4 if few else 0.01,
+        )
         rows, most = (1_500_000, 4_000) if few else (60 * 8_000, 8_000)
         self.truth = Truth(self.population, rows, most, s.seed + 10**7)
         boosted = s.kind == "boosting"

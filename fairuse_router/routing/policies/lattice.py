@@ -5,6 +5,10 @@ less of (its *base*), judged on its own rows, and takes a part of its own correc
 if it is worth its price. A report too small to judge, or whose own answers do not pay, keeps its
 base. One route serves unlike people where something is withheld: the harm of a partial report is
 the largest of the groups that it may come from.
+
+Where there are more than 12 groups, keeping the base costs 12 / m of the price of harm: a group of
+a few rows can never pay for itself, and among many of them the gains that a coarser report shows
+are worth the few that it harms (`benchmarks.withholding`, kind ``many``).
 """
 
 from __future__ import annotations
@@ -37,6 +41,7 @@ from fairuse_router.routing.policies.ways import HALVES, Way, is_linear, varianc
 
 Places = NDArray[np.int64]
 _ALL = np.array([1.0])
+_FEW_GROUPS = 12  # of more, harm costs less where a group only keeps what a coarser report has
 
 
 def choose_on_lattice(evidence: Evidence) -> dict[int, Choice]:
@@ -155,6 +160,8 @@ class _Climb:
         """The best route of what each report of a layer tells less of; generic if none pays."""
         lattice, layer = self.lattice, self.lattice.layers[j]
         codes = lattice.schema.report_codes[layer.cells.reports]
+        share = min(1.0, _FEW_GROUPS / self.evidence.rows.m)
+        cheaper = replace(view, settings=replace(view.settings, price=share * view.settings.price))
         below: list[tuple[int, Places]] = []  # layers, and the coarser report of each cell there
         options = []
         for i, coarse in enumerate(lattice.layers[:j]):
@@ -163,7 +170,7 @@ class _Climb:
                 allowed = np.array([self.choices[q].candidate != GENERIC for q in reports.tolist()])
                 if allowed.any():
                     below.append((i, reports))
-                    options += self._looked(i).options(view, allowed, self.atoms)
+                    options += self._looked(i).options(cheaper, allowed, self.atoms)
         none = [Choice(GENERIC, "")] * len(layer.cells)
         if not options:
             return none
