@@ -21,7 +21,7 @@ __all__ = ["DecisionCurve", "DecisionRecord", "decision_curve"]
 
 ALL, NONE = "act on all", "act on none"
 _THRESHOLDS = tuple(round(0.01 * k, 2) for k in range(1, 51))
-_SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5)
+_SHOWN, _MOST_SHOWN = (0.05, 0.1, 0.2, 0.3, 0.5), 10
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class DecisionCurve(Written):
             f"acted on in vain. Gains over {self.baseline}, paired intervals "
             f"{100 * (1 - self.alpha):g}%, each for one number alone."
         )
-        at = [t for t in self.thresholds if t in _SHOWN] or list(self.thresholds[:5])
+        at = _to_show(self.thresholds)
         columns = [
             Column("group", 22, left=True),
             *numbers({"T": 5, "all": 7, self.baseline: 8}),
@@ -101,6 +101,9 @@ class DecisionCurve(Written):
                 continue
             rows = [self._row(model, group, t) for group in (EVERYBODY, *self.groups) for t in at]
             yield from ("", f"{model}:", *Grid(columns, rows).lines())
+        if len(at) < len(self.thresholds):
+            every = f"{len(at)} of {len(self.thresholds)} thresholds are shown; records has all."
+            yield from ("", *wrap(every))
 
     def _row(self, model: str, group: str, threshold: float) -> list[str]:
         found = {r.model: r for r in self.records if (r.group, r.threshold) == (group, threshold)}
@@ -114,6 +117,23 @@ class DecisionCurve(Written):
             _three(own.gain, "+"),
             "" if own.low is None else f"{_three(own.low, '+')} {_three(own.high, '+')}",
         ]
+
+
+def _to_show(thresholds: Sequence[float]) -> list[float]:
+    """All of up to ten thresholds; of more, round ones, or some that are evenly far apart.
+
+    Examples
+    --------
+    >>> _to_show([0.07, 0.1, 0.15]), _to_show(_THRESHOLDS)
+    ([0.07, 0.1, 0.15], [0.05, 0.1, 0.2, 0.3, 0.5])
+    >>> len(_to_show([k / 1000 for k in range(1, 101, 2)]))
+    10
+    """
+    if len(thresholds) <= _MOST_SHOWN:
+        return list(thresholds)
+    known = [t for t in thresholds if t in _SHOWN]
+    places = np.linspace(0, len(thresholds) - 1, _MOST_SHOWN).round().astype(int)
+    return known if len(known) == len(_SHOWN) else [thresholds[i] for i in places]
 
 
 def _three(value: float | None, sign: str = "") -> str:

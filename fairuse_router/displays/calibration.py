@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
 from fairuse_router.audit.calibrating import Calibration, calibration
-from fairuse_router.audit.told import EVERYBODY
-from fairuse_router.displays.panels import COLOURS, chosen_groups, panels
+from fairuse_router.audit.clinical import Clinical
+from fairuse_router.displays.panels import COLOURS, Panels
 from fairuse_router.grids import shown
 
 
-class CalibrationDisplay:
+class CalibrationDisplay(Panels):
     """What came true over what was told, one panel for everybody and one for each group.
 
     Parameters
@@ -35,54 +35,15 @@ class CalibrationDisplay:
     ['everybody (400)', 'F (200)', 'M (200)']
     """
 
+    _of_router = staticmethod(Clinical.calibration)
+    _of_predictions = staticmethod(calibration)
+    _across, _up = "told", "came true"
+
     def __init__(self, calibration: Calibration) -> None:
+        super().__init__(calibration)
         self.calibration = calibration
 
-    @classmethod
-    def from_estimator(
-        cls, router: Any, X: Any, y: Any, *, ax: Any = None, **settings: Any
-    ) -> Self:
-        """Draw the calibration of a fitted router, before and after routing.
-
-        `settings` are those of ``router.calibration``; see there for what is raised.
-        """
-        groups = settings.pop("groups", None)
-        return cls(router.calibration(X, y, **settings)).plot(ax=ax, groups=groups)
-
-    @classmethod
-    def from_predictions(
-        cls, y: Any, predictions: Any, groups: Any, *, ax: Any = None, **settings: Any
-    ) -> Self:
-        """Draw the calibration of any models; `settings` are those of `calibration`."""
-        return cls(calibration(y, predictions, groups, **settings)).plot(ax=ax)
-
-    def plot(self, *, ax: Any = None, groups: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or array of them, default=None
-            One for each group; None makes a figure.
-        groups : sequence of str, default=None
-            Panels to draw; ``"everybody"`` is one. None: everybody and up to eleven groups.
-
-        Returns
-        -------
-        CalibrationDisplay
-
-        Raises
-        ------
-        ImportError, ValueError
-            Without matplotlib; for groups that are not there.
-        """
-        drawn = chosen_groups(groups, self.calibration.groups, EVERYBODY)
-        self.figure_, self.ax_ = panels(ax, drawn)
-        for axes, group in zip(self.ax_, drawn, strict=True):
-            self._panel(axes, group)
-        self.ax_[0].set_ylabel("came true")
-        return self
-
-    def _panel(self, axes: Any, group: str) -> None:
+    def _panel(self, axes: Any, group: str) -> int:
         count, reach = 0, 0.0
         for model, colour in zip(self.calibration.models, COLOURS, strict=False):
             record = self.calibration.of(model, group)
@@ -98,6 +59,5 @@ class CalibrationDisplay:
         axes.plot([0, reach], [0, reach], color="black", lw=0.8, ls=":")
         axes.set_xlim(0, reach)
         axes.set_ylim(0, reach)
-        axes.set_title(f"{shown(group)} ({count:,})", fontsize="medium", parse_math=False)
-        axes.set_xlabel("told")
         axes.legend(fontsize="x-small", frameon=False, loc="upper left")
+        return count

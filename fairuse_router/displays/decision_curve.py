@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 
+from fairuse_router.audit.clinical import Clinical
 from fairuse_router.audit.net_benefit import ALL, NONE, DecisionCurve, decision_curve
-from fairuse_router.audit.told import EVERYBODY
-from fairuse_router.displays.panels import COLOURS, chosen_groups, panels
+from fairuse_router.displays.panels import COLOURS, Panels
 from fairuse_router.grids import shown
 
 
-class DecisionCurveDisplay:
+class DecisionCurveDisplay(Panels):
     """Net benefit over thresholds, one panel for everybody and one for each group.
 
     Parameters
@@ -34,55 +34,15 @@ class DecisionCurveDisplay:
     ['everybody (200)', 'F (100)', 'M (100)']
     """
 
+    _of_router = staticmethod(Clinical.decision_curve)
+    _of_predictions = staticmethod(decision_curve)
+    _across, _up = "threshold", "net benefit"
+
     def __init__(self, curve: DecisionCurve) -> None:
+        super().__init__(curve)
         self.curve = curve
 
-    @classmethod
-    def from_estimator(
-        cls, router: Any, X: Any, y: Any, *, ax: Any = None, **settings: Any
-    ) -> Self:
-        """Draw the curves of a fitted router on rows that it never saw.
-
-        `settings` are those of ``router.decision_curve``; see there for what is raised.
-        """
-        groups = settings.pop("groups", None)
-        return cls(router.decision_curve(X, y, **settings)).plot(ax=ax, groups=groups)
-
-    @classmethod
-    def from_predictions(
-        cls, y: Any, predictions: Any, groups: Any, *, ax: Any = None, **settings: Any
-    ) -> Self:
-        """Draw the curves of any models; `settings` are those of `decision_curve`."""
-        return cls(decision_curve(y, predictions, groups, **settings)).plot(ax=ax)
-
-    def plot(self, *, ax: Any = None, groups: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : matplotlib Axes or array of them, default=None
-            One for each group; None makes a figure.
-        groups : sequence of str, default=None
-            Panels to draw; ``"everybody"`` is one. None: everybody and up to eleven groups.
-
-        Returns
-        -------
-        DecisionCurveDisplay
-
-        Raises
-        ------
-        ImportError, ValueError
-            Without matplotlib; for groups that are not there.
-        """
-        drawn = chosen_groups(groups, self.curve.groups, EVERYBODY)
-        self.figure_, self.ax_ = panels(ax, drawn)
-        for axes, group in zip(self.ax_, drawn, strict=True):
-            self._panel(axes, group)
-        self.ax_[0].set_ylabel("net benefit")
-        self.ax_[0].legend(fontsize="small", frameon=False)
-        return self
-
-    def _panel(self, axes: Any, group: str) -> None:
+    def _panel(self, axes: Any, group: str) -> int:
         top, count = 0.0, 0
         colours = iter(COLOURS)
         for model in self.curve.models:
@@ -109,5 +69,6 @@ class DecisionCurveDisplay:
                 at, low, high = np.array(band).T
                 axes.fill_between(at, low, high, color=colour, alpha=0.15, lw=0)
         axes.set_ylim(-0.15 * top - 0.005, 1.2 * top + 0.005)
-        axes.set_title(f"{shown(group)} ({count:,})", fontsize="medium", parse_math=False)
-        axes.set_xlabel("threshold")
+        if axes is self.ax_[0]:
+            axes.legend(fontsize="small", frameon=False)
+        return count

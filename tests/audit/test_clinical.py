@@ -1,6 +1,7 @@
 """What a clinic asks: dcurves, fairlearn and hand-worked sums are the oracles."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,19 @@ def test_gains_and_intervals_are_those_of_the_paired_test():
         decision_curve(np.arange(N) % 3, TOLD, SEX)
     with pytest.raises(ValueError, match="no probabilities"):
         decision_curve(Y, {"generic": Y}, SEX)
+
+
+def test_every_threshold_that_is_asked_for_is_printed_or_said_to_be_left_out():
+    asked = [0.07, 0.1, 0.15, 0.2, 0.25, 0.33]
+    text = str(decision_curve(Y, TOLD, SEX, thresholds=asked))
+    for t in asked:
+        assert len(re.findall(rf"^everybody +{t} ", text, re.MULTILINE)) == 1
+    assert "thresholds are shown" not in text
+    many = np.linspace(0.01, 0.49, 25)
+    text = str(decision_curve(Y, TOLD, SEX, thresholds=many))
+    assert len(re.findall(r"^everybody ", text, re.MULTILINE)) == 10
+    assert "10 of 25 thresholds are shown" in text
+    assert "5 of 50 thresholds are shown" in str(decision_curve(Y, TOLD, SEX))
 
 
 def test_gaps_are_fairlearns():
