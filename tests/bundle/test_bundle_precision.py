@@ -248,7 +248,7 @@ def test_what_double_precision_does_not_cure_is_refused(tmp_path, monkeypatch):
 
 
 def test_exact_refuses_what_the_runtime_computes_in_float32(tmp_path):
-    bins = KBinsDiscretizer(5, encode="ordinal", quantile_method="averaged_inverted_cdf")
+    bins = KBinsDiscretizer(5, encode="ordinal", strategy="uniform")
     router = router_of(make_pipeline(bins, CategoricalNB(min_categories=5)), classes=3)
     X, _ = make_rows(100)
     with pytest.raises(ValueError, match=r"would not be exact: .*CategoricalNB.* precision='fast'"):

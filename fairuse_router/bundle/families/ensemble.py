@@ -146,7 +146,9 @@ def _tree_ensemble(
     # a tree of one leaf needs a split to hang it on
     alone = np.repeat([size == 1 for size in sizes], sizes)
     split = ~leaf | alone
-    node_number, leaf_number = np.cumsum(split) - 1, np.cumsum(leaf) - 1
+    node_number = np.cumsum(split) - 1
+    leaf_number = _number_leaves(trees, leaf, node_number)
+    order = np.argsort(leaf_number[leaf])
     children = []
     for side in ("left", "right"):
         child = np.concatenate([getattr(t, side) for t in trees]) + starts
@@ -175,9 +177,29 @@ def _tree_ensemble(
         nodes_trueleafs=true_leaf.tolist(),
         nodes_falsenodeids=false_ids.tolist(),
         nodes_falseleafs=false_leaf.tolist(),
-        leaf_targetids=target.astype(np.int64).tolist(),
-        leaf_weights=numpy_helper.from_array(weight),
+        leaf_targetids=target[order].astype(np.int64).tolist(),
+        leaf_weights=numpy_helper.from_array(weight[order]),
     )
+
+
+def _number_leaves(
+    trees: Sequence[Tree], leaf: NDArray[np.bool_], node_number: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Numbers of leaves, in order but where ONNX Runtime before 1.24 would misread a root.
+
+    It takes a root for a leaf if its children are a leaf and a split of one number (its issue
+    24679); that leaf changes numbers with another of its tree.
+    """
+    number, root = np.cumsum(leaf) - 1, 0
+    for tree in trees:
+        children = root + np.array([tree.left[0], tree.right[0]])
+        end, further = children[np.argsort(~leaf[children], kind="stable")]
+        if leaf[end] and not leaf[further] and number[end] == node_number[further]:
+            others = root + np.flatnonzero(tree.leaf)
+            other = others[others != end][0]
+            number[[end, other]] = number[[other, end]]
+        root += len(tree.leaf)
+    return number
 
 
 def _regressor(graph: Graph, trees: Sequence[Tree], tensor: str) -> str:
