@@ -15,6 +15,8 @@ TRUSTED: tuple[str, ...] = (
     "fairuse_router.audit.gain_table.GainTable",
     "fairuse_router.audit.monitor.Reference",
     "fairuse_router.audit.records.RiskRecord",
+    "fairuse_router.candidates.blended.BlendedClassifier",
+    "fairuse_router.candidates.blended.BlendedRegressor",
     "fairuse_router.candidates.candidate.Candidate",
     "fairuse_router.candidates.candidate.ServedModel",
     "fairuse_router.candidates.corrected.CorrectedClassifier",

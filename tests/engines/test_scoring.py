@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from engines_needed import need
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -129,7 +130,7 @@ def test_mlflows_own_udf_works(rows, path, tmp_path, spark):
     assert found["found"].tolist() == Scorer(path)(rows).tolist()
 
 
-@pytest.mark.parametrize("kind", ["classes", "numbers", "honest"])
+@pytest.mark.parametrize("kind", ["classes", "numbers", "honest", "recalibrated"])
 def test_skops_round_trips_a_router_by_the_types_that_are_listed(rows, kind):
     need("skops")
     import skops.io
@@ -141,6 +142,9 @@ def test_skops_round_trips_a_router_by_the_types_that_are_listed(rows, kind):
         router = FairUseRouter(Ridge(), GROUPS, cv=3, metric="squared_error").fit(
             X, rows.x + rows.z
         )
+    elif kind == "recalibrated":
+        settings = {"policy": "best", "metric": "brier", "recalibrate": True, "cv": 3}
+        router = FairUseRouter(GaussianNB(), GROUPS, **settings).fit(X, rows.y)
     else:
         model = make_pipeline(StandardScaler(), LogisticRegression())
         more = {"n_resamples": 20} if kind == "honest" else {}

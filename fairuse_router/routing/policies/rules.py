@@ -130,6 +130,10 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     is truly worse than the generic that is deployed with it is at most alpha. That generic was
     trained on a part of the rows only: against one trained on all rows nothing is promised, and
     with few rows (500, say) the loss of training rows outweighs what the groups gain.
+
+    Where the rows opened are the latest, the promise is of the mean over their time. It holds
+    later if the gain does not fall below that mean: if the world has changed before and then
+    stays, but not where it goes on changing (``python -m benchmarks.known_benefit``).
     """
     return _confirmed(nominate(inner), outer, "on rows opened once")
 
