@@ -87,11 +87,22 @@ def calibration_rates(factor: float, n: int, count: int, seed: int) -> dict[str,
 
 def report(repetitions: int) -> None:
     """Print the tables."""
+    levels(repetitions)
+    power(repetitions)
+    calibrated(repetitions)
+
+
+def levels(repetitions: int) -> None:
+    """Print how often equal risks are told apart."""
     print(f"Level of what clinics decide by, {repetitions:,} repetitions (gain / violation)")
     for metric in (*BENEFITS, *RATES):
         for name, pair in null_pairs(metric).items():
             cells = [str(rejections(metric, pair, n, repetitions, seed=n)) for n in SIZES]
             print(f"  {metric:<15} {name:<12} " + "   ".join(cells), flush=True)
+
+
+def power(repetitions: int) -> None:
+    """Print how often a better model is found."""
     print("Power: less noise (1.6 to 0.2), and less bias (1 to 0)")
     better = {"less noise": (noisy(1.6), noisy(0.2)), "less bias": (shifted(1.0), shifted(0.0))}
     for metric in (*BENEFITS, *RATES):
@@ -99,6 +110,10 @@ def report(repetitions: int) -> None:
             found = [rejections(metric, pair, n, repetitions, seed=n) for n in SIZES]
             cells = [f"{max(f.gain, f.violation):.2f}" for f in found]
             print(f"  {metric:<15} {name:<12} " + "   ".join(cells), flush=True)
+
+
+def calibrated(repetitions: int) -> None:
+    """Print how often probabilities are told not to be calibrated."""
     print("Calibration: slope, intercept, and intervals of the slope that miss it (two-sided)")
     for factor, told in ((1.0, "calibrated"), (1.5, "too extreme")):
         for what in ("slope", "intercept", "outside"):
