@@ -68,6 +68,8 @@ def wide(d: int, n: int = 300) -> None:
             candidates=("generic", "onehot"),
             policy="best",
         )
+        alone = LogisticRegression(max_iter=30)
+        timed(f"{kind}, d = {d}: alone", lambda a=alone, x=rows: a.fit(x, y).predict_proba(x))
         timed(f"{kind}, d = {d}: fit", lambda r=router, x=rows: r.fit(x, y))
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "router.onnx"

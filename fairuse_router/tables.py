@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -209,7 +209,25 @@ def column(table: Table, position: int) -> Column:
     if not _is_frame(table):
         return Column(table[:, position])
     frame = nw.from_native(table, eager_only=True)
-    series = frame[frame.columns[position]]
+    return _column(frame[frame.columns[position]])
+
+
+def columns(table: Table) -> Iterator[Column]:
+    """Read all columns in turn; a frame is looked at as a whole only once."""
+    if not _is_frame(table):
+        return (Column(table[:, position]) for position in range(table.shape[1]))
+    frame = nw.from_native(table, eager_only=True)
+    if frame.implementation.is_pandas_like() and _all_plain_numbers(table):
+        return map(Column, np.asarray(table).T)
+    return map(_column, frame.iter_columns())
+
+
+def _all_plain_numbers(table: Any) -> bool:
+    """Whether all columns of a pandas frame are numbers of numpy's."""
+    return all(isinstance(kind, np.dtype) and kind.kind in "fiu" for kind in table.dtypes)
+
+
+def _column(series: Any) -> Column:
     if series.implementation.is_pandas_like() and series.dtype in (nw.Categorical, nw.Enum):
         native = series.to_native()
         if not hasattr(native, "cat"):  # a dictionary of Arrow's

@@ -21,7 +21,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import OneClassSVM
 
-from fairuse_router import Bundle, FairUseRouter, audit_predictions, export_bundle
+from fairuse_router import Bundle, FairUseRouter, audit_predictions, export_bundle, tables
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -265,3 +265,16 @@ def test_groups_in_every_container_are_the_same_groups():
     p = RNG.uniform(size=N)
     objects = audit_predictions(Y, {"generic": p.astype(object), "b": Y}, FRAME["sex"])
     assert objects == audit_predictions(Y, {"generic": p, "b": Y}, FRAME["sex"])
+
+
+@pytest.mark.parametrize("make", [pd.DataFrame, pl.DataFrame, pa.table])
+@pytest.mark.parametrize("texts", [False, True])
+def test_all_columns_read_at_once_are_those_read_one_by_one(make, texts):
+    cells = {"x": np.array([1.5, 2.0]), "n": np.array([3, 4]), "b": np.array([True, False])}
+    if texts:
+        cells["t"] = np.array(["a", "b"], dtype=object)
+    frame = make(cells)
+    read = list(tables.columns(frame))
+    assert len(read) == len(cells)
+    for j, column in enumerate(read):
+        assert list(column.values) == list(tables.column(frame, j).values)

@@ -21,8 +21,7 @@ def fingerprints(data: TrainingRows) -> Prints:
     """A number for every row, the same for rows that are alike in all columns and the label."""
     with np.errstate(over="ignore"):
         out = np.full(len(data.y), 1469598103934665603, dtype=np.uint64)
-        columns = [tables.column(data.features, j) for j in range(tables.shape(data.features)[1])]
-        told = [_numbers(column) for column in columns]
+        told = [_numbers(column) for column in tables.columns(data.features)]
         for values in (*told, *data.codes.T.astype(np.uint64), _bits(np.asarray(data.target))):
             out = (out ^ values) * _ODD
             out ^= out >> np.uint64(29)
