@@ -51,7 +51,8 @@ def groups(m: int, n: int = 50_000, d: int = 20) -> None:
         path = Path(folder) / "router.onnx"
         timed("export", lambda: export_bundle(router, path, X[:2_000]))
         print(f"{'file':<24} {path.stat().st_size / 1e6:.2f} MB")
-        timed("load", lambda: Bundle.load(path))
+        timed("load, first of a process", lambda: Bundle.load(path))
+        timed("load, again", lambda: Bundle.load(path))
 
 
 def wide(d: int, n: int = 300) -> None:
