@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -37,6 +38,8 @@ class BoostedTree:
         The margin that it adds to.
     factor : float
         Of its values.
+    sets : dict of int to list of int
+        Codes that go right, of splits on categories.
     """
 
     left: NDArray[np.int64]
@@ -46,6 +49,7 @@ class BoostedTree:
     missing_left: NDArray[np.bool_]
     target: int
     factor: float
+    sets: dict[int, list[int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +69,7 @@ def is_xgboost(estimator: Any) -> bool:
 
 
 def read_xgboost(estimator: Any) -> Booster | None:
-    """Read a fitted model of XGBoost; None for linear ones, other objectives or missing values.
-
-    Raises
-    ------
-    ValueError
-        For categorical splits.
-    """
+    """Read a fitted model of XGBoost; None for linear ones, other objectives or missing values."""
     if not isinstance(estimator.missing, float) or not np.isnan(estimator.missing):
         return None
     booster = estimator.get_booster()
@@ -95,12 +93,26 @@ def read_xgboost(estimator: Any) -> Booster | None:
     return Booster(read[:count], start, finish)
 
 
+def xgboost_categories(estimator: Any) -> list[list[Any]]:
+    """Return the categories of each column of them, which models keep from XGBoost 3.1 on."""
+    booster = estimator.get_booster()
+    if "c" not in (booster.feature_types or ()):
+        return []
+    boosted = read_json(bytes(booster.save_raw("json")).decode())["learner"]["gradient_booster"]
+    model = boosted.get("gbtree", boosted).get("model", {})
+    kept = [_categories(one) for one in model.get("cats", {}).get("enc", ())]
+    return [categories for categories in kept if categories]
+
+
+def _categories(kept: Mapping[str, Any]) -> list[Any]:
+    """Categories of a column: numbers, or the bytes of texts that lie end to end."""
+    if not kept.get("offsets"):
+        return list(kept["values"])
+    text = np.array(kept["values"]).astype(np.uint8).tobytes()
+    return [text[start:end].decode() for start, end in pairwise(kept["offsets"])]
+
+
 def _tree(tree: Mapping[str, Any], target: int, factor: float) -> BoostedTree:
-    if any(tree["split_type"]):
-        raise ValueError(
-            "its categorical splits cannot be written; encode the categories with an "
-            "OrdinalEncoder or OneHotEncoder, and leave enable_categorical out"
-        )
     return BoostedTree(
         np.array(tree["left_children"]),
         np.array(tree["right_children"]),
@@ -109,4 +121,11 @@ def _tree(tree: Mapping[str, Any], target: int, factor: float) -> BoostedTree:
         np.array(tree["default_left"], dtype=bool),
         target,
         factor,
+        {
+            node: tree["categories"][start : start + size]
+            for node, start, size in zip(
+                *(tree[f"categories_{name}"] for name in ("nodes", "segments", "sizes")),
+                strict=True,
+            )
+        },
     )

@@ -135,6 +135,11 @@ class Columns:
 
     each: list[Any]
 
+    @property
+    def are_texts(self) -> list[bool]:
+        """Whether each column is one of texts."""
+        return [isinstance(column, Text) for column in self.each]
+
     def select(self, columns: Sequence[int]) -> Columns:
         """Return some columns, in the order given."""
         return Columns([self.each[j] for j in columns])

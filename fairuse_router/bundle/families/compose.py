@@ -35,6 +35,11 @@ class Cells:
     graph: Graph
     block: Block
 
+    @property
+    def are_texts(self) -> list[bool]:
+        """Whether each column is one of texts."""
+        return [part.text for part in self.block for _ in range(known_width(part))]
+
     def select(self, columns: Sequence[int]) -> Cells:
         """Return some columns, in the order given."""
         return replace(self, block=select(self.graph, self.block, columns))

@@ -35,6 +35,10 @@ class Limits:
         self._at_missing = np.array([column.at_missing for column in columns])
         self._changed = np.array([any(op != "fill" for op, _ in c.steps) for c in columns])
 
+    def are_changed(self, source: int) -> bool:
+        """Whether steps have changed any column that comes from a source."""
+        return any(c.steps for c in self._columns if c.source == source)
+
     def missing_left(
         self,
         feature: NDArray[np.int64],

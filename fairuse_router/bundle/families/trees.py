@@ -15,8 +15,6 @@ from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
     RandomForestClassifier,
     RandomForestRegressor,
 )
@@ -44,7 +42,10 @@ from fairuse_router.bundle.families.finish import (
     averaged,
     divide,
 )
+from fairuse_router.bundle.families.lightgbm_text import TextTree, is_lightgbm, read_lightgbm
 from fairuse_router.bundle.families.limits import Limits, below, rounding_limit
+from fairuse_router.bundle.families.members import Member, Members, with_members
+from fairuse_router.bundle.families.natives import HISTOGRAM
 from fairuse_router.bundle.graph.blocks import Answer, best, two_classes
 from fairuse_router.bundle.graph.builder import Graph
 
@@ -52,13 +53,12 @@ _FORESTS = (
     *(RandomForestClassifier, ExtraTreesClassifier),
     *(RandomForestRegressor, ExtraTreesRegressor),
 )
-_HISTOGRAM = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _GRADIENT = (GradientBoostingClassifier, GradientBoostingRegressor)
 _SINGLE = (
     *(DecisionTreeClassifier, ExtraTreeClassifier),
     *(DecisionTreeRegressor, ExtraTreeRegressor),
 )
-_TREE_MODELS = (*_FORESTS, *_HISTOGRAM, *_GRADIENT, *_SINGLE)
+_TREE_MODELS = (*_FORESTS, *HISTOGRAM, *_GRADIENT, *_SINGLE)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,12 +73,15 @@ class Trees(Scored):
         Trees that vote on the classes, if the sums are those of votes.
     single : bool, default=False
         Whether the model adds up in single precision itself.
+    members : tuple of Member, default=()
+        Columns that its trees read before those of the table.
     """
 
     trees: tuple[Tree, ...]
     finish: Finish
     votes: int = 0
     single: bool = False
+    members: tuple[Member, ...] = ()
 
     @property
     def width(self) -> int:
@@ -91,6 +94,7 @@ class Trees(Scored):
         Votes are added up first and divided last, as scikit-learn does: the sums of pure leaves are
         whole numbers, so that tied votes tie in float32, too.
         """
+        tensor = with_members(graph, self.members, tensor)
         return sums(graph, self.trees, tensor, self.votes > 0 or self.single, self.single)
 
 
@@ -112,7 +116,7 @@ def trees_of(
     Raises
     ------
     ValueError
-        For an init estimator or categorical splits.
+        For an init estimator, or what a booster cannot be read with.
     """
     if not _is_of_trees(estimator):
         return None
@@ -121,7 +125,9 @@ def trees_of(
     limits = Limits(columns, np.dtype(kind) == np.float64)
     if is_xgboost(estimator):
         return _xgboost(estimator, limits)
-    if isinstance(estimator, _HISTOGRAM):
+    if is_lightgbm(estimator):
+        return _lightgbm(estimator, limits, method)
+    if isinstance(estimator, HISTOGRAM):
         return _histogram_boosting(estimator, limits, method)
     if isinstance(estimator, _GRADIENT):
         return _gradient_boosting(estimator, limits, method)
@@ -133,7 +139,7 @@ def trees_of(
 
 
 def _is_of_trees(estimator: Any) -> bool:
-    return type(estimator) in _TREE_MODELS or is_xgboost(estimator)
+    return type(estimator) in _TREE_MODELS or is_xgboost(estimator) or is_lightgbm(estimator)
 
 
 def trees_alone(estimator: Any, method: str | None, kind: Any) -> Trees | None:
@@ -188,21 +194,48 @@ def _finish_of(estimator: Any, width: int, method: str | None, from_zero: bool =
     return SIGN_FROM_ZERO if from_zero else SIGN
 
 
-def _histogram_boosting(estimator: Any, limits: Limits, method: str | None) -> Trees:
-    categorical = estimator.is_categorical_
-    if categorical is not None and np.any(categorical):
-        raise ValueError(
-            "its categorical splits cannot be written; encode the categories with an "
-            "OrdinalEncoder and set categorical_features=None"
-        )
+def _histogram_boosting(estimator: Any, limits: Limits, method: str | None) -> Trees | None:
     start = np.ravel(estimator._baseline_prediction)
+    members = Members()
     trees = [
-        _from_boosting(predictor.nodes, k, len(start), limits)
+        members.split(
+            _from_boosting(predictor.nodes, k, len(start), limits), _sets_of(predictor), True
+        )
         for step in estimator._predictors
         for k, predictor in enumerate(step)
     ]
     finish = _finish_of(estimator, len(start), method)
-    return Trees((*_started(start), *trees), finish)
+    return _with_sets(Trees((*_started(start), *trees), finish), members, limits)
+
+
+def _sets_of(predictor: Any) -> dict[int, list[int]]:
+    """Codes that go left, of nodes that split on categories."""
+    nodes, bits = predictor.nodes, predictor.raw_left_cat_bitsets
+    codes = np.unpackbits(bits.view(np.uint8), axis=1, bitorder="little")
+    return {
+        node: np.flatnonzero(codes[nodes["bitset_idx"][node]]).tolist()
+        for node in np.flatnonzero(nodes["is_categorical"]).tolist()
+    }
+
+
+def _lightgbm(estimator: Any, limits: Limits, method: str | None) -> Trees | None:
+    model = read_lightgbm(estimator, method)
+    if model is None:
+        return None
+    members = Members()
+    trees = [
+        members.split(_from_text(tree, j % model.width, model.width, limits), tree.sets, True)
+        for j, tree in enumerate(model.trees)
+    ]
+    return _with_sets(Trees(tuple(trees), model.finish), members, limits)
+
+
+def _with_sets(model: Trees, members: Members, limits: Limits) -> Trees | None:
+    """Return a model with the columns that its splits on sets ask for; None if steps made them."""
+    found, trees = members.first(model.trees)
+    if any(limits.are_changed(member.source) for member in found):
+        return None
+    return replace(model, trees=trees, members=found)
 
 
 def _gradient_boosting(estimator: Any, limits: Limits, method: str | None) -> Trees:
@@ -227,8 +260,13 @@ def _xgboost(estimator: Any, limits: Limits) -> Trees | None:
     booster = read_xgboost(estimator)
     if booster is None:
         return None
-    trees = [_from_booster(tree, len(booster.start), limits) for tree in booster.trees]
-    return Trees((*_started(booster.start), *trees), booster.finish, single=True)
+    members = Members()
+    trees = [
+        members.split(_from_booster(tree, len(booster.start), limits), tree.sets, False)
+        for tree in booster.trees
+    ]
+    model = Trees((*_started(booster.start), *trees), booster.finish, single=True)
+    return _with_sets(model, members, limits)
 
 
 def _started(start: NDArray[np.float64]) -> list[Tree]:
@@ -274,6 +312,18 @@ def _from_booster(tree: BoostedTree, width: int, limits: Limits) -> Tree:
         limits.missing_left(tree.feature, before, tree.missing_left, leaf),
         leaf,
         _placed(values[:, None], tree.target, width),
+        limits,
+    )
+
+
+def _from_text(tree: TextTree, target: int, width: int, limits: Limits) -> Tree:
+    leaf = tree.left < 0
+    return _tree(
+        (tree.left, tree.right, tree.feature),
+        limits.of_doubles(tree.feature, tree.threshold, leaf),
+        limits.missing_left(tree.feature, tree.threshold, tree.missing_left, leaf),
+        leaf,
+        _placed(tree.values[:, None], target, width),
         limits,
     )
 

@@ -17,6 +17,8 @@ from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.semi_supervised import SelfTrainingClassifier
 
+from fairuse_router.bundle.families.natives import Coding, coding_of
+from fairuse_router.bundle.file.layout import runs_of
 from fairuse_router.candidates.injection import KeepLast
 
 T = TypeVar("T", bound="Table")
@@ -24,6 +26,10 @@ T = TypeVar("T", bound="Table")
 
 class Table(Protocol):
     """What a walk takes along."""
+
+    @property
+    def are_texts(self) -> list[bool]:
+        """Whether each column is one of texts."""
 
     def select(self, columns: Sequence[int]) -> Self:
         """Return some columns, in the order given."""
@@ -74,7 +80,8 @@ def nest_of(estimator: Any, shallow: bool = False) -> tuple[list[Any], Any]:
             steps.append(_Kept(estimator.get_support(indices=True).tolist()))
             estimator = estimator.estimator_
         else:
-            return steps, estimator
+            coding = coding_of(estimator)
+            return steps if coding is None else [*steps, coding], estimator
 
 
 def walk(estimator: Any, table: T, shallow: bool = False) -> tuple[Any, T]:
@@ -102,9 +109,20 @@ def transform(step: Any, table: T) -> T:
         return table.join(_parts(step, table))
     if isinstance(step, FunctionTransformer) and step.func is None:
         return table
+    if isinstance(step, Coding):
+        return table.join(_coded(step, table))
     if isinstance(step, _Kept):
         return table.select(step.columns)
     return table.through(step)
+
+
+def _coded(step: Coding, table: T) -> Iterator[T]:
+    """The columns in their places, those of texts coded."""
+    texts = table.are_texts
+    encoders = step.of([j for j, is_text in enumerate(texts) if is_text])
+    for run in runs_of([not is_text for is_text in texts]):
+        part = table.select(run)
+        yield part.through(encoders[run[0]]) if run[0] in encoders else part
 
 
 def _parts(step: ColumnTransformer | FeatureUnion, table: T) -> Iterator[T]:

@@ -85,12 +85,14 @@ class MergedTrees:
 
 def _trees_of(estimator: Any, columns: Sequence[Column | Text], request: Request) -> Trees | None:
     """Trees of a model with the steps in front of it, among the router's classes."""
-    reached = follow(estimator, columns)
     try:
+        reached = follow(estimator, columns)
         model = None if reached is None else trees_of(*reached, request.method, request.number)
     except ValueError:  # a partition refuses it by its candidate's name
         return None
-    if model is None or request.classes is None:
+    if model is None or model.members:
+        return None
+    if request.classes is None:
         return model
     return _among(model, estimator.classes_, request.classes)
 
