@@ -154,7 +154,7 @@ def _look(
     return log_lik, gain, reach
 
 
-def worth(evidence: DirectionEvidence, price: float, unit: float = 1.0) -> Worth:
+def worth(evidence: DirectionEvidence, price: np.ndarray | float, unit: float = 1.0) -> Worth:
     """Weigh every option in every group.
 
     Gains are blurred by ``(0.02 + 0.3 / sqrt(n_g)) reach``, as one slope cannot say what is true
@@ -163,7 +163,7 @@ def worth(evidence: DirectionEvidence, price: float, unit: float = 1.0) -> Worth
     Parameters
     ----------
     evidence : DirectionEvidence
-    price : float
+    price : float, or ndarray of shape (m, 1)
         Points (hundredths) of everybody's mean gain that one harmed group is worth.
     unit : float, default=1.0
         Of the metric, such that a label that is a toss-up costs about one half (its square a

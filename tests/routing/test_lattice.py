@@ -58,7 +58,7 @@ def slow_rule(evidence, metric):
     """The rule as its page says it, report by report: route of each as weights of corrections."""
     lattice, codes, y = evidence.reports.lattice, evidence.reports.codes, evidence.rows.y
     told, n = evidence.told, len(evidence.rows.y)
-    kept_price = PRICE * min(1, 12 / evidence.rows.m)  # of keeping a coarser route
+    small = PRICE * min(1, 12 / evidence.rows.m)  # of keeping a coarser route, with few rows
     schema, grid = lattice.schema, lattice.schema.report_codes
     below = [np.flatnonzero(((codes == r) | (r == 0)).all(axis=1)) for r in grid]
     layer_of = {tuple(sorted(layer.cells.told)): j for j, layer in enumerate(lattice.layers)}
@@ -92,7 +92,7 @@ def slow_rule(evidence, metric):
                 )
                 for c, r in enumerate(live):
                     if not against[c, 0]:
-                        v = worth[c, 0] - kept_price * harm[c, 0]
+                        v = worth[c, 0] - (small if len(below[r]) < 60 else PRICE) * harm[c, 0]
                         value.setdefault(r, []).append((v, above[r]))
         base = {r: max(value.get(r, [(0.0, 0)]), key=lambda pair: pair[0]) for r in reports}
         base = {r: q if v > 0 else 0 for r, (v, q) in base.items()}

@@ -6,9 +6,9 @@ if it is worth its price. A report too small to judge, or whose own answers do n
 base. One route serves unlike people where something is withheld: the harm of a partial report is
 the largest of the groups that it may come from.
 
-Where there are more than 12 groups, keeping the base costs 12 / m of the price of harm: a group of
-a few rows can never pay for itself, and among many of them the gains that a coarser report shows
-are worth the few that it harms (`benchmarks.withholding`, kind ``many``).
+Where there are more than 12 groups, a report of fewer than 60 rows keeps its base at 12 / m of the
+price of harm: so few rows can never pay for themselves, and among many such groups the gains that a
+coarser report shows are worth the few that it harms (`benchmarks.withholding`, kind ``many``).
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ from fairuse_router.routing.policies.ways import HALVES, Way, is_linear, varianc
 
 Places = NDArray[np.int64]
 _ALL = np.array([1.0])
-_FEW_GROUPS = 12  # of more, harm costs less where a group only keeps what a coarser report has
+_FEW_GROUPS = 12  # of more, harm costs less where a small one only keeps what a coarser report has
+_FEW_ROWS = 60
 
 
 def choose_on_lattice(evidence: Evidence) -> dict[int, Choice]:
@@ -160,8 +161,8 @@ class _Climb:
         """The best route of what each report of a layer tells less of; generic if none pays."""
         lattice, layer = self.lattice, self.lattice.layers[j]
         codes = lattice.schema.report_codes[layer.cells.reports]
-        share = min(1.0, _FEW_GROUPS / self.evidence.rows.m)
-        cheaper = replace(view, settings=replace(view.settings, price=share * view.settings.price))
+        few = view.rows.sizes < _FEW_ROWS
+        price = view.settings.price * np.where(few, min(1.0, _FEW_GROUPS / self.evidence.rows.m), 1)
         below: list[tuple[int, Places]] = []  # layers, and the coarser report of each cell there
         options = []
         for i, coarse in enumerate(lattice.layers[:j]):
@@ -170,7 +171,7 @@ class _Climb:
                 allowed = np.array([self.choices[q].candidate != GENERIC for q in reports.tolist()])
                 if allowed.any():
                     below.append((i, reports))
-                    options += self._looked(i).options(cheaper, allowed, self.atoms)
+                    options += self._looked(i).options(view, allowed, self.atoms, price[:, None])
         none = [Choice(GENERIC, "")] * len(layer.cells)
         if not options:
             return none
@@ -306,15 +307,17 @@ class _Looked:
     def __init__(self, evidence: Evidence, way: Way) -> None:
         self.evidence, self.way = evidence, way
         self.known: dict[str, DirectionEvidence] = {}
-        self.last: tuple[DirectionEvidence, float, float] | None = None
+        self.last: tuple[DirectionEvidence, Matrix | float, float] | None = None
 
     def options(
         self,
         view: Evidence,
         allowed: NDArray[np.bool_],
         atoms: tuple[Places, Places] | None,
+        price: Matrix | float | None = None,
     ) -> list[Option]:
-        """What the options of the way are worth in the groups of a view."""
+        """What the options of the way are worth in the groups of a view, at any price."""
+        price = view.settings.price if price is None else price
         weight = view.rows.weight
         groups = np.where((view.rows.groups >= 0) & allowed[view.rows.groups], view.rows.groups, -1)
         for metric in (view.metric, proper_metric(self.way.without, view.metric.regression)):
@@ -322,8 +325,8 @@ class _Looked:
             if np.isfinite(seen.gain).all():
                 break
         unit = unit_of(metric, self.way, weight)
-        found = worth(seen, view.settings.price, unit)
-        self.last = (seen, view.settings.price, unit)
+        found = worth(seen, price, unit)
+        self.last = (seen, price, unit)
         value = np.where(allowed[:, None], found.value, -np.inf)
         return [
             Option(
