@@ -11,6 +11,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.utils import get_tags
 
+from fairuse_router import tables
 from fairuse_router.candidates.prefit import check_models
 from fairuse_router.grids import told
 from fairuse_router.metrics import Metric, get_metric, read_threshold
@@ -160,3 +161,15 @@ def _check_metric(metric: Metric, template: Any) -> Metric:
             "name the final_estimator of a StackingClassifier, which has one once it is fitted."
         )
     return metric
+
+
+def check_names_are_known(estimator: object, table: tables.Table) -> None:
+    """Refuse a frame whose names scikit-learn did not learn: columns could change places unseen."""
+    names = tables.column_names(table)
+    texts = names is not None and all(isinstance(name, str) for name in names)
+    if texts and not hasattr(estimator, "feature_names_in_"):
+        raise ValueError(
+            f"X is a {type(table).__module__.split('.')[0]} {type(table).__name__}, whose column "
+            "names this scikit-learn cannot read; those of polars 2 are read from scikit-learn "
+            "1.9 on. Update scikit-learn, or pass X.to_pandas()."
+        )

@@ -13,7 +13,12 @@ from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
-from fairuse_router.arguments import check_settings, check_threshold, refuse_fit_params
+from fairuse_router.arguments import (
+    check_names_are_known,
+    check_settings,
+    check_threshold,
+    refuse_fit_params,
+)
 from fairuse_router.audit.monitor import Reference
 from fairuse_router.audit.partial import records_of_partial
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
@@ -309,6 +314,7 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         """Learn the columns and classes of the training data, and split its rows by them."""
         table, template = tables.as_table(X), self._template()
         validate_data(self, table, reset=True, skip_check_array=True)
+        check_names_are_known(self, table)
         check_not_empty(table, type(self).__name__)
         y = check_target(y, tables.shape(table)[0], type(self).__name__)
         self.columns_ = Columns.learn(

@@ -309,7 +309,7 @@ def test_metadata_routing_switched_on_changes_nothing(rows):
     with sklearn.config_context(enable_metadata_routing=True):
         fitted = router(estimator).fit(rows.frame, rows.y)
         assert fitted.routing_table_ == expected.routing_table_
-        assert cross_val_score(router(), rows.frame, rows.y, cv=2).min() > 0.7
+        assert cross_val_score(router(), rows.frame, rows.y, cv=2, params={}).min() > 0.7
 
 
 @pytest.mark.parametrize("asks", [True, False])

@@ -22,6 +22,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.svm import OneClassSVM
 
 from fairuse_router import Bundle, FairUseRouter, audit_predictions, export_bundle, tables
+from fairuse_router.arguments import check_names_are_known
 
 N = 200
 RNG = np.random.default_rng(0)
@@ -278,3 +279,10 @@ def test_all_columns_read_at_once_are_those_read_one_by_one(make, texts):
     assert len(read) == len(cells)
     for j, column in enumerate(read):
         assert list(column.values) == list(tables.column(frame, j).values)
+
+
+def test_frames_of_unread_names_are_refused():
+    check_names_are_known(fit(FRAME), FRAME)
+    check_names_are_known(object(), FRAME.to_numpy())
+    with pytest.raises(ValueError, match=r"pandas DataFrame.*cannot read.*X\.to_pandas\(\)"):
+        check_names_are_known(object(), FRAME)

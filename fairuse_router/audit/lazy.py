@@ -232,7 +232,8 @@ class _Shape:
 
     def columns(self, get: Callable[[str], np.ndarray], names: Sequence[str]) -> dict[str, Any]:
         """Columns of a batch, as `Adder.add` takes them."""
-        found: dict[str, Any] = {"group": np.maximum(get("group").astype(np.int64), -1)}
+        group = np.nan_to_num(get("group"), nan=-1).astype(np.int64)
+        found: dict[str, Any] = {"group": np.maximum(group, -1)}
         y = get("y")
         found["y"] = y.astype(np.int64) if self.classes else y.astype(float)
         if "weight" in names:

@@ -134,6 +134,14 @@ class Deployed:
         fitted = hasattr(self, "routing_table_")
         return estimator_html_repr(self) + (self.routing_table_.to_html() if fitted else "")
 
+    # scikit-learn asks `_html_repr` since 1.7, and these two before
+    def _repr_html_inner(self) -> str:
+        return self._html_repr()
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        bundle = super()._repr_mimebundle_(**kwargs)  # type: ignore[misc]
+        return bundle | ({"text/html": self._html_repr()} if "text/html" in bundle else {})
+
     # what scikit-learn asks
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()  # type: ignore[misc]

@@ -29,6 +29,11 @@ from fairuse_router.bundle.families.others import register_others
 from fairuse_router.bundle.file.session import open_session
 
 xgboost = pytest.importorskip("xgboost", reason="XGBoost is not installed")
+# XGBoost 3.4 says so of both; what is read must still be right
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`XGBRFClassifier` is deprecated"),
+    pytest.mark.filterwarnings("ignore:.*booster=dart"),
+]
 QUICK = {"n_estimators": 12, "max_depth": 3, "n_jobs": 1}
 
 

@@ -82,7 +82,8 @@ def read_xgboost(estimator: Any) -> Booster | None:
     finish, to_margin = link
     width = max(1, int(model["learner_model_param"]["num_class"]))
     score = np.array(model["learner_model_param"]["base_score"].strip("[]").split(","), dtype=float)
-    drops = boosted.get("weight_drop") or np.ones(len(trees["trees"]))
+    # XGBoost before 3.4 keeps them beside the trees
+    drops = trees.get("weight_drop") or boosted.get("weight_drop") or np.ones(len(trees["trees"]))
     last = booster.attr("best_iteration") if estimator.early_stopping_rounds else None
     count = len(trees["trees"]) if last is None else trees["iteration_indptr"][int(last) + 1]
     read = [
