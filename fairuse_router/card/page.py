@@ -16,6 +16,7 @@ _STYLE = (
     "table{border-collapse:collapse;margin:1rem 0}th,td{padding:.2rem .6rem;text-align:right;"
     "border-bottom:1px solid #888;overflow-wrap:normal;vertical-align:top}"
     "th:first-child,td:first-child,td.text,th.text{text-align:left}"
+    "td:first-child{min-width:6rem}td.text:last-child{min-width:16rem}"
 )
 
 

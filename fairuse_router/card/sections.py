@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fairuse_router.audit import REAUDIT, Audit, GainRecord
 from fairuse_router.audit.display import partial_text, summary_rows, untested_text, used_tests
@@ -14,6 +14,7 @@ from fairuse_router.card.page import Section
 from fairuse_router.card.verdict import verdict
 from fairuse_router.grids import Column, Grid, rows_text
 from fairuse_router.metrics import Metric, named_metric
+from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.honest import HonestGain, HonestGains
 from fairuse_router.routing.paying import sent_as_they_are
 from fairuse_router.routing.policies.promises import promise_of
@@ -74,14 +75,22 @@ def _asked(table: RoutingTable) -> Section:
     return Section(
         "What people are asked",
         [" ".join(head.split())],
-        points=[_branch(line) for line in tree if line.strip()] if len(table.routes) > 1 else [],
+        points=_branches(tree) if len(table.routes) > 1 else [],
     )
 
 
-def _branch(line: str) -> str:
-    """A line of the plan's tree, its depth as arrows."""
-    depth = (len(line) - len(line.lstrip())) // 2
-    return "\u2023 " * depth + line.strip()
+def _branches(lines: Sequence[str]) -> list[str]:
+    """The lines of the plan's tree, unfolded, their depth as arrows."""
+    points: list[str] = []
+    before = -1
+    for line in filter(str.strip, lines):
+        depth = (len(line) - len(line.lstrip())) // 2
+        if depth > before + 1:  # a branch is one step deeper; what is more is a folded line
+            points[-1] += f" {line.strip()}"
+        else:
+            points.append("\u2023 " * depth + line.strip())
+            before = depth
+    return points
 
 
 def gain_with_interval(
@@ -99,7 +108,8 @@ def _routes(table: RoutingTable) -> Section:
     rows = []
     for name, record in zip(table.schema.group_names(), table.groups, strict=True):
         gain = gain_with_interval(metric, record.gain, record.low, record.high)
-        rows.append([name, rows_text(record.rows), record.candidate, gain, record.reason])
+        server = server_in_words(record.candidate, record.strength)
+        rows.append([name, rows_text(record.rows), server, gain, record.reason])
     level = f"{100 * (1 - table.alpha):.0f}%"
     where = "on rows opened once" if table.policy == "certified" else "out of fold"
     return Section(

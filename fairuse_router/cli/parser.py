@@ -170,11 +170,12 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         "       fairuse-router audit SUMS.json ... [options]"
     )
     parser.epilog = (
-        "With --predictions it audits any models by their predictions in Parquet files of any "
-        "size, which DuckDB or polars adds up where they are. Sums that --sums wrote at several "
+        "With --predictions it audits any models by their predictions: in CSV and TSV files, which "
+        "are read whole, or in Parquet files of any size, which DuckDB or polars adds up where "
+        "they are. Sums that --sums wrote at several "
         "sites hold no rows; they are audited together and compared."
     )
-    what = "bundle; with --predictions a Parquet file; or sums of a site"
+    what = "bundle; with --predictions a table; or sums of a site"
     parser.add_argument("bundle", metavar="ROUTER.onnx", help=what)
     parser.add_argument("data", nargs="*", metavar="DATA", help=f"{_DATA}; or more of these files")
     parser.add_argument("--target", metavar="COLUMN", help="column of labels")
@@ -191,7 +192,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
     )
     parser.add_argument("--out", default=None, metavar="FILE", help="JSON to write as well")
     _add_reading(parser, "column that tells whose row it is")
-    scores = parser.add_argument_group("predictions in Parquet files, and sums")
+    scores = parser.add_argument_group("predictions in tables, and sums")
     scores.add_argument(
         "--predictions",
         type=split_names,
@@ -201,7 +202,9 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         help="models and their columns: labels, or probabilities of the second of two classes",
     )
     _add_names(scores, "--groups", "columns of the group attributes")
-    scores.add_argument("--baseline", default="generic", metavar="M", help="(%(default)s)")
+    scores.add_argument(
+        "--baseline", default="generic", metavar="M", help="model that gains are over (%(default)s)"
+    )
     scores.add_argument("--weight", metavar="COLUMN", help="column of the weights of rows")
     scores.add_argument("--clusters", metavar="COLUMN", help="column of whose rows belong together")
     scores.add_argument("--sums", metavar="FILE", help="JSON of sums to write, for other sites")

@@ -1,4 +1,4 @@
-"""Audits of predictions in a table of any size, or at several sites."""
+"""Audits of predictions in tables, those of Parquet of any size, or at several sites."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fairuse_router.audit import AuditSums, audit_sums, federate
-from fairuse_router.cli.console import UsageError, check_output, note
+from fairuse_router.audit.arguments import read_metrics
+from fairuse_router.cli.console import UsageError, check_output, listing, note
+from fairuse_router.cli.scoretable import read_scores
+from fairuse_router.cli.tablefile import STREAM
 from fairuse_router.documents import write_whole
 
 
@@ -49,19 +52,30 @@ def _read(name: str) -> AuditSums:
 
 
 def _add_up(args: argparse.Namespace, files: list[str]) -> AuditSums:
-    """Sums over the rows of Parquet files."""
+    """Sums over the rows of tables."""
     for name, value in (("--target", args.target), ("--groups", args.groups)):
         if not value:
             raise UsageError(f"{name} is needed to audit a table")
     predictions = dict(_pair(text) for text in args.predictions)
+    if args.baseline not in predictions:
+        raise UsageError(
+            f"{args.baseline!r}, which gains are over, is not among the models {list(predictions)} "
+            "of --predictions; name one of them by --baseline"
+        )
+    metrics = args.metric or ["error"]
+    if any(map(_is_text, files)):
+        regression = all(metric.regression for metric in read_metrics(metrics))
+        frame = read_scores(args, files, predictions, regression)
+    else:
+        frame = _frame(files)
     return audit_sums(
-        _frame(files),
+        frame,
         y=args.target,
         predictions=predictions,
         groups=args.groups,
         sample_weight=args.weight,
         clusters=args.clusters,
-        metrics=args.metric or ["error"],
+        metrics=metrics,
         baseline=args.baseline,
     )
 
@@ -73,6 +87,17 @@ def _pair(text: str) -> tuple[str, str]:
     return name, column
 
 
+def _is_text(path: str) -> bool:
+    """Whether a path is no Parquet file, nor a pattern of some."""
+    place = Path(path)
+    if path == STREAM or not (place.exists() or "*" in path):
+        return True
+    if not place.is_file():
+        return place.exists() and not place.is_dir()  # a pipe
+    with place.open("rb") as file:
+        return file.read(4) != b"PAR1"
+
+
 def _frame(paths: list[str]) -> Any:
     """Parquet files as a lazy frame of the engine that is installed.
 
@@ -80,11 +105,16 @@ def _frame(paths: list[str]) -> Any:
     ------
     ModuleNotFoundError
         If neither DuckDB nor polars is.
+    ValueError
+        For what is no whole Parquet file.
     """
     if importlib.util.find_spec("duckdb") is not None and importlib.util.find_spec("pyarrow"):
         import duckdb
 
-        return duckdb.read_parquet(paths)
+        try:
+            return duckdb.read_parquet(paths)
+        except duckdb.Error as error:
+            raise ValueError(f"{listing(paths, 3)}: {error}") from None
     if importlib.util.find_spec("polars") is None:
         raise ModuleNotFoundError(
             "fairuse-router audit reads Parquet by DuckDB or polars, and neither is installed: "

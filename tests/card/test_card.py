@@ -231,6 +231,20 @@ def test_a_card_of_a_file_says_what_the_card_of_its_router_says(fitted, tmp_path
     )
 
 
+def test_a_folded_line_of_the_plan_is_one_point_and_who_serves_has_its_strength():
+    law = make_population(3000, effect="interaction", random_state=1)
+    X, name = law.to_frame(), law.group_attributes[1]
+    X[name] = X[name].replace({"b2": "a level whose name leaves no place beside it for a gain"})
+    table = FairUseRouter(LogisticRegression(), law.group_attributes, random_state=0)
+    table = table.fit(X, law.y).routing_table_
+    assert "\n          " in str(table.disclosure_plan())  # it has a folded line
+    text = Card(table, title="T").to_markdown()
+    lines = [line for line in text.split("\n") if "\u2023" in line]
+    assert lines
+    assert all(re.search(r"\u2023 [^\u2023]+ rows\\?\)", line) for line in lines)
+    assert "| half of multilevel |" in text
+
+
 def test_small_cells_are_hidden_on_cards(fitted):
     router, audit = fitted
     rows = sorted(record.rows for record in router.routing_table_.groups)
