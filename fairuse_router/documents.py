@@ -37,6 +37,16 @@ class Written:
         return write_json(self.to_dict(), indent)
 
 
+class Printed(Written):
+    """A dataclass that can be written as JSON, and printed line by line."""
+
+    def __str__(self) -> str:
+        return "\n".join(self._lines())
+
+    def _lines(self) -> Iterator[str]:
+        raise NotImplementedError
+
+
 class Document(Written):
     """A dataclass that can be written as JSON and read back."""
 

@@ -18,7 +18,7 @@ from scipy import stats
 from fairuse_router.audit.arguments import check_level, read_metrics
 from fairuse_router.audit.records import number
 from fairuse_router.audit.told import Told
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference.calibration import wilson
 from fairuse_router.metrics import Metric, Predictions, named_metric
@@ -58,7 +58,7 @@ class GapRecord:
 
 
 @dataclass(frozen=True)
-class Between(Written):
+class Between(Printed):
     """Gaps between groups, which is another question than fair use. Print it.
 
     Parameters
@@ -69,13 +69,6 @@ class Between(Written):
 
     records: tuple[GapRecord, ...]
     alpha: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from wrap(

@@ -12,7 +12,7 @@ import numpy as np
 from fairuse_router.audit.arguments import check_level
 from fairuse_router.audit.records import number
 from fairuse_router.audit.told import Told
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference.calibration import (
     Curve,
@@ -78,7 +78,7 @@ class CalibrationRecord:
 
 
 @dataclass(frozen=True)
-class Calibration(Written):
+class Calibration(Printed):
     """Calibration of models, group by group. Print it.
 
     Parameters
@@ -106,13 +106,6 @@ class Calibration(Written):
             if (record.model, record.group) == (model, group):
                 return record
         raise KeyError(f"no record of {model!r} in {group!r}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from wrap(

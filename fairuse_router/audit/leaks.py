@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed
 from fairuse_router.grids import Column, Grid, numbers, wrap
 
 __all__ = ["Leak", "Leakage"]
@@ -54,7 +53,7 @@ class Leak:
 
 
 @dataclass(frozen=True)
-class Leakage(Written):
+class Leakage(Printed):
     """How well the features give away what a person withheld. Print it.
 
     Parameters
@@ -66,10 +65,6 @@ class Leakage(Written):
 
     leaks: tuple[Leak, ...]
     alpha: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
 
     def grid(self) -> Grid:
         """Attribute, AUC, interval, word and features as a table."""
@@ -90,9 +85,6 @@ class Leakage(Written):
             for leak in self.leaks
         ]
         return Grid(columns, rows)
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from wrap(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
 from fairuse_router.audit.records import number
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference import adjust, fisher
@@ -94,7 +93,7 @@ class Look:
 
 
 @dataclass(frozen=True)
-class Monitoring(Written):
+class Monitoring(Printed):
     """Rows from deployment, without labels, against the training rows. Print it.
 
     Over `looks` looks, however they overlap, the chance of any alarm without a change is at most
@@ -120,13 +119,6 @@ class Monitoring(Written):
     def alarms(self) -> tuple[Look, ...]:
         """What moved."""
         return tuple(look for look in self.looks_at if look.alarm)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         alarms = self.alarms

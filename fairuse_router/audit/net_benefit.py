@@ -12,7 +12,7 @@ from fairuse_router.audit.arguments import check_level
 from fairuse_router.audit.records import number
 from fairuse_router.audit.told import EVERYBODY, Told
 from fairuse_router.candidates.names import GENERIC, ROUTED
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.metrics import Predictions, get_metric
@@ -51,7 +51,7 @@ class DecisionRecord:
 
 
 @dataclass(frozen=True)
-class DecisionCurve(Written):
+class DecisionCurve(Printed):
     """Net benefit of models over thresholds, for everybody and in every group. Print it.
 
     Parameters
@@ -76,13 +76,6 @@ class DecisionCurve(Written):
     def of(self, model: str, group: str = EVERYBODY) -> tuple[DecisionRecord, ...]:
         """One curve, in the order of the thresholds."""
         return tuple(r for r in self.records if (r.model, r.group) == (model, group))
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from wrap(

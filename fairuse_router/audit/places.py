@@ -13,7 +13,7 @@ from scipy import stats
 from fairuse_router.audit.records import number
 from fairuse_router.audit.told import EVERYBODY
 from fairuse_router.candidates.names import GENERIC
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed, Written
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference.compare import Resampling, Rows, compare, default_test
 from fairuse_router.inference.heterogeneity import cochran_q
@@ -67,7 +67,7 @@ class PlaceSummary:
 
 
 @dataclass(frozen=True)
-class Places(Written):
+class Places(Printed):
     """Gains of the routing by site or by period. Print it.
 
     Parameters
@@ -86,13 +86,6 @@ class Places(Written):
     places: tuple[str, ...]
     metric: str
     alpha: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         show = named_metric(self.metric).format_gain
@@ -247,10 +240,6 @@ class Stability(Written):
 
     places: tuple[LeftOut, ...]
     groups: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
 
     def __str__(self) -> str:
         lines = []

@@ -13,7 +13,7 @@ from fairuse_router.audit.arguments import check_level
 from fairuse_router.audit.records import number
 from fairuse_router.audit.told import EVERYBODY, Told
 from fairuse_router.candidates.names import GENERIC
-from fairuse_router.documents import Written, plain
+from fairuse_router.documents import Printed
 from fairuse_router.grids import Column, Grid, numbers, wrap
 from fairuse_router.inference.compare import Resampling, compare
 from fairuse_router.metrics import Predictions, get_metric
@@ -49,7 +49,7 @@ class QueueRecord:
 
 
 @dataclass(frozen=True)
-class Ranking(Written):
+class Ranking(Printed):
     """Ranking across groups. Print it.
 
     Parameters
@@ -107,13 +107,6 @@ class Ranking(Written):
                 f"{worst.positives} among {worst.negatives} ({worst.gain:+.3f})."
             )
         return f"No pair of groups is shown to be ranked worse by {model}."
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return it as JSON can hold it."""
-        return plain(vars(self))
-
-    def __str__(self) -> str:
-        return "\n".join(self._lines())
 
     def _lines(self) -> Iterator[str]:
         yield from wrap(
