@@ -62,6 +62,7 @@ sphinx_gallery_conf = {
 html_theme = "furo"
 html_title = f"FairUseRouter {release}"
 html_show_sphinx = False
+html_show_copyright = False
 html_copy_source = False
 
 
