@@ -13,6 +13,59 @@ import numpy as np
 
 WIDTH = 80  # columns of a terminal, and of every text
 
+# what heads of tables mean: titles in HTML; the glossary of the site has the same sentences
+MEANINGS = {
+    "generic": (
+        "Candidate: the model that knows no group attribute. It serves whoever withholds "
+        "everything."
+    ),
+    "one-hot": "Candidate: told each group attribute by dummies.",
+    "intersectional": "Candidate: told each group by a dummy of its own.",
+    "decoupled": "Candidate: a model per group, trained on that group's rows.",
+    "multilevel": (
+        "Candidate: generic's margin with a linear correction per group; the groups lend "
+        "each other evidence."
+    ),
+    "routed": "The system that is deployed: every report answered by its route.",
+    "gain": "Risk of generic less risk of the model: positive is better, in every metric.",
+    "rational": "A group is predicted at least as well as by generic.",
+    "envy-free": (
+        "No group is predicted better under the report of another group than under its own."
+    ),
+    "truthful": (
+        "No other report, withholding included, brings a group better predictions than its own."
+    ),
+    "verdict": (
+        'Gain, violation or undetermined; "same" where one model serves both sides and '
+        "there is nothing to test."
+    ),
+    "served by": "The candidate of the route.",
+    "candidate": (
+        "A fitted model that can serve reports: generic, one-hot, intersectional, "
+        "decoupled, multilevel, or one of your own."
+    ),
+    "rows": (
+        "How many rows stand behind the numbers; few or hidden where that would tell of people."
+    ),
+    "interval": "Where the true gain lies, at the level that the table names.",
+    "reason": "Why the group has this route.",
+    "honest": (
+        "Out-of-fold gains of the chosen routes, corrected for having been chosen on the "
+        "same rows (BBC-CV)."
+    ),
+    "naive": "The same gains, not corrected.",
+    "worst group": "The gain of the group that gains least.",
+    "best group": "The gain of the group that gains most.",
+}
+
+_OTHER_WORDS = {
+    "onehot": "one-hot",
+    "model": "candidate",
+    "rationality": "rational",
+    "envy-freeness": "envy-free",
+    "truthfulness": "truthful",
+}
+
 _MARKS = str.maketrans({c: f"\\{c}" for c in "\\`*_[]|<>#~&$@"})
 _ADDRESS = re.compile(r"(?i)\b(https?|ftp|mailto|xmpp)(?=:)|\b(www)(?=\.)")
 _LIST = re.compile(r"^(?=[-+](?:\s|$)|=+$|-+$)|^\d{1,9}(?=[.)](?:\s|$))")
@@ -255,6 +308,8 @@ class Grid:
 
         def line(cells: Sequence[str], tag: str) -> str:
             marks = [' class="text"' if c.left else "" for c in columns]
+            if tag == "th":
+                marks = [m + _title(c.head) for m, c in zip(marks, columns, strict=True)]
             return "".join(
                 f"<{tag}{mark}>{as_html(cell)}</{tag}>"
                 for cell, mark in zip(cells, marks, strict=True)
@@ -267,3 +322,9 @@ class Grid:
             + f"<thead><tr>{line([c.head for c in columns], 'th')}</tr></thead>"
             + f"<tbody>{rows}</tbody></table>"
         )
+
+
+def _title(head: str) -> str:
+    """What a head means, as an attribute of its cell; nothing where that is not known."""
+    meaning = MEANINGS.get(_OTHER_WORDS.get(head, head))
+    return "" if meaning is None else f' title="{html.escape(meaning)}"'

@@ -1,6 +1,7 @@
 """The site: every block of its pages is run, and prints what the page says."""
 
 import contextlib
+import html
 import importlib
 import json
 import re
@@ -11,9 +12,13 @@ from pathlib import Path
 
 import pages
 import pytest
+from sklearn.naive_bayes import GaussianNB
 
-from fairuse_router import Bundle
+from fairuse_router import Bundle, FairUseRouter
 from fairuse_router.bundle.file.metadata import PREFIX
+from fairuse_router.card import Card
+from fairuse_router.datasets import make_population
+from fairuse_router.grids import MEANINGS
 from fairuse_router.routing.policies.promises import PROMISES
 
 DOCS = Path(__file__).parent.parent / "docs"
@@ -86,8 +91,23 @@ def test_every_public_name_is_in_the_reference(part):
 
 def test_words_of_the_tables_are_in_the_glossary():
     text = (DOCS / "reference" / "glossary.md").read_text(encoding="utf-8")
-    for word in ("rational", "envy-free", "truthful", "generic", "one-hot", "routed", "gain"):
-        assert re.search(rf"^{word}$", text, re.M), word
+    terms = dict(re.findall(r"^(\S[^\n]*)\n  ([^\n]+)$", text, re.M))
+    assert {word: terms.get(word) for word in MEANINGS} == MEANINGS
+    assert set(MEANINGS) >= {"rational", "envy-free", "truthful", "generic", "one-hot", "gain"}
+
+
+def test_heads_of_tables_in_html_say_what_they_mean():
+    population = make_population(n_samples=400, random_state=0)
+    router = FairUseRouter(GaussianNB(), population.group_attributes, cv=2)
+    router.fit(population.to_frame(), population.y)
+    told = r'<th(?: class="text")?(?: title="([^"]*)")?>([^<]*)</th>'
+    for page in (router.routing_table_.to_html(), Card.of(router).to_html()):
+        heads = {head: html.unescape(title) for title, head in re.findall(told, page)}
+        for word in ("generic", "gain", "rows", "served by"):
+            assert heads[word] == MEANINGS[word]
+        assert "sex" not in heads or not heads["sex"]
+    assert heads["truthfulness"] == MEANINGS["truthful"]
+    assert heads["verdict"] == MEANINGS["verdict"]
 
 
 def misfit(schema, value, place="metadata"):

@@ -5,6 +5,7 @@ import html.parser
 import pytest
 
 from fairuse_router.grids import (
+    MEANINGS,
     WIDTH,
     Column,
     Grid,
@@ -55,7 +56,8 @@ def test_html_gives_back_the_texts_and_no_tags_of_the_data():
     assert texts == ["<i>", "group", "rows", "why"] + [
         t for i, text in enumerate(NASTY) for t in (text, str(i), text) if t
     ]
-    assert [tag for tag in tags if len(tag) > 1][1:3] == [("th", ("class", "text"))] * 2
+    left, known = ("th", ("class", "text")), ("th", ("title", MEANINGS["rows"]))
+    assert [tag for tag in tags if len(tag) > 1][1:4] == [left, known, left]
 
 
 def test_rows_fit_their_head():

@@ -18,6 +18,11 @@ DOORS = {
     "metrics": "Metrics",
     "inference": "Statistics: arrays in, numbers out",
     "datasets": "Data sets and populations with known truth",
+    "serving": "Serving: a server, a page, what other servers want",
+    "engines.spark": "Engines: Spark",
+    "engines.dask": "Engines: Dask",
+    "engines.mlflow": "Engines: MLflow",
+    "engines.skops": "Engines: what skops must trust",
 }
 
 
@@ -42,6 +47,7 @@ def _is_at_home_elsewhere(value: Any, door: str) -> bool:
     """Whether another public package defines it and names it."""
     parts = getattr(value, "__module__", "").split(".")
     home = parts[1] if len(parts) > 1 and parts[0] == "fairuse_router" else door
+    home = door if door.startswith(f"{home}.") else home
     return home != door and home in DOORS and value.__name__ in public_names(home)
 
 

@@ -68,6 +68,14 @@ class Audit(AuditRecords):
     withheld : Audit or None
         Generic and the routing on the rows that withhold something, by the report that was sent;
         its truthfulness is over all other reports.
+
+    Examples
+    --------
+    >>> from fairuse_router import audit_predictions
+    >>> y, group = [0, 1, 1, 0] * 10, ["F", "M"] * 20
+    >>> audit = audit_predictions(y, {"generic": [0, 1] * 20, "own": y}, group)
+    >>> [(record.group, record.gain, record.verdict) for record in audit.rationality]
+    [('F', 0.5, 'gain'), ('M', 0.5, 'gain')]
     """
 
     _LATER = AuditRecords._LATER | {"everybody", "withheld"}

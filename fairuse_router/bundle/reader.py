@@ -86,6 +86,20 @@ class Bundle(Speaking):
     -----
     A bundle can be pickled, and used after a fork: it opens its session anew. It carries a digest,
     which is no signature: take bundles from people you trust, as any program.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import Bundle, FairUseRouter, export_bundle
+    >>> X, y = np.array([[v, v % 2] for v in range(100)]), [0] * 50 + [1] * 50
+    >>> router = FairUseRouter(LogisticRegression(), [1], policy="best").fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     bundle = Bundle.load(f"{folder}/router.onnx")
+    >>> bool((bundle.predict(X) == router.predict(X)).all())
+    True
     """
 
     def __init__(

@@ -119,6 +119,21 @@ def export_bundle(
         If the folder is missing, the audit is of other groups or of the rows that chose, X has
         other columns, an estimator cannot be converted, the bundle would disagree with the router
         by more than rounding, or for other arguments than those above.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+    >>> y = (X[:, 0] > 0).astype(int)
+    >>> router = FairUseRouter(LogisticRegression(), [1], policy="best").fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    >>> certificate["rows"], certificate["label_flips"]
+    (200, 0)
     """
     check_router(router)
     path = check_target(path)

@@ -41,6 +41,18 @@ class RoutingTable(RoutingGrid):
         have routes of their own.
     note : str, default=""
         Why they have none.
+
+    Examples
+    --------
+    >>> from sklearn.naive_bayes import GaussianNB
+    >>> from fairuse_router import FairUseRouter
+    >>> from fairuse_router.datasets import make_population
+    >>> X, y, groups = (p := make_population(500)).to_frame(), p.y, p.group_attributes
+    >>> table = FairUseRouter(GaussianNB(), groups, random_state=0).fit(X, y).routing_table_
+    >>> table.routes[0].candidate, len(table.groups)
+    ('generic', 6)
+    >>> RoutingTable.from_json(table.to_json()) == table
+    True
     """
 
     def explain(self, codes: NDArray[np.int64], unknown: Unknown | None = None) -> RoutedRows:
