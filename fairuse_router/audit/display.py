@@ -68,7 +68,8 @@ def audit_text(
     for name in audit.metrics:
         metric = named_metric(name)
         if everybody is not None:
-            blocks.append(_group_block(everybody, metric, ROUTED, "all rows, by what they tell"))
+            title = "all rows, by what they tell"
+            blocks.append(_group_block(everybody, metric, ROUTED, title, overall=True))
         note = "\n".join(filter(None, map(fill, _notes(audit, metric))))
         which = "" if everybody is None else ", rows that tell everything"
         blocks.append("\n".join(filter(None, [_summary_block(audit, metric, which), note])))
@@ -161,10 +162,15 @@ def _summary_block(audit: AuditRecords, metric: Metric, which: str = "") -> str:
     )
 
 
-def _group_block(audit: AuditRecords, metric: Metric, candidate: str, by: str = "by group") -> str:
-    """One line per group for one candidate."""
-    whole = list(of_model(audit.overall, metric.name, candidate))
-    records = [] if by == "by group" else whole
+def _group_block(
+    audit: AuditRecords,
+    metric: Metric,
+    candidate: str,
+    by: str = "by group",
+    overall: bool = False,
+) -> str:
+    """One line per group for one candidate, and first one over all of them where asked."""
+    records = list(of_model(audit.overall, metric.name, candidate)) if overall else []
     records = [*records, *of_model(audit.rationality, metric.name, candidate)]
     risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
     shown = records

@@ -82,6 +82,11 @@ def test_the_text_and_the_file_tell_of_them(world):
     assert max(map(len, text.splitlines())) <= 80
     for told in ("900 held-out rows", "something withheld", "by the report that was sent"):
         assert told in text
+    # one line over all rows, none again over those that withhold: another family of tests may
+    # give the same rows another verdict
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("all  ")] == [
+        ["all", "900"]
+    ]
     again = Audit.from_json(audit.to_json())
     assert again == audit
     assert str(again) == text
