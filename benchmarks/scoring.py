@@ -41,9 +41,9 @@ def by_our_function(frame: Any) -> float:
     """`fairuse_router.engines.spark.udf`."""
     from pyspark.sql.functions import sum as total
 
-    from fairuse_router.engines import spark
+    from fairuse_router.engines.spark import predict
 
-    scored = spark.predict(BUNDLE, frame, "probability", "p")
+    scored = predict(BUNDLE, frame, "probability", "p")
     return float(scored.agg(total("p")).first()[0])
 
 
@@ -72,11 +72,11 @@ def by_mlflow(frame: Any) -> float:
     from pyspark.sql.functions import struct
     from pyspark.sql.functions import sum as total
 
-    from fairuse_router.engines import mlflow as ours
+    from fairuse_router.engines.mlflow import save_model
 
     with tempfile.TemporaryDirectory() as folder:
         model = os.path.join(folder, "model")
-        ours.save_model(BUNDLE, model)
+        save_model(BUNDLE, model)
         udf = mlflow.pyfunc.spark_udf(
             frame.sparkSession,
             model,

@@ -57,7 +57,8 @@ def log_model(bundle: Bundle | str | os.PathLike[str], name: str, **more: Any) -
     mlflow.models.model.ModelInfo
         ``mlflow.pyfunc.load_model(info.model_uri)`` predicts labels (or numbers), and
         ``predict(frame, params={"output": "probability"})`` what else the bundle says;
-        ``mlflow.pyfunc.spark_udf`` works. `fairuse_router.engines.spark.udf` is faster.
+        ``mlflow.pyfunc.spark_udf`` works. `fairuse_router.engines.spark.udf` is faster
+        (`benchmarks.scoring`).
 
     Raises
     ------
