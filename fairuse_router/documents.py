@@ -25,7 +25,20 @@ _HALF_SIGNS = re.compile("[\ud800-\udfff]")  # surrogates, which no file of text
 _INFINITE = {"inf": math.inf, "-inf": -math.inf}
 
 
-class Written:
+class Shown:
+    """What a notebook shows as `print` does, in place of repr, which tells every field."""
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        # IPython asks the class nearest to the object, whose own repr, a dataclass's, wins else
+        setattr(cls, "_repr_pretty_", _as_printed)  # noqa: B010
+
+
+def _as_printed(shown: Shown, printer: Any, cycle: bool) -> None:
+    printer.text(str(shown))
+
+
+class Written(Shown):
     """A dataclass that can be written as JSON."""
 
     def to_dict(self) -> dict[str, Any]:

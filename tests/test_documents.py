@@ -25,7 +25,7 @@ from fairuse_router.audit.summing import audit_sums
 from fairuse_router.card import Card
 from fairuse_router.card.origin import Origin
 from fairuse_router.cli.cells import Reading
-from fairuse_router.documents import Document, Written
+from fairuse_router.documents import Document, Printed, Written
 from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Part, Route
 from fairuse_router.routing.explanation import Explanation
 from fairuse_router.routing.grid import RoutingGrid
@@ -59,7 +59,7 @@ WRITTEN_ONLY = {
     "stability": Stability,
     "calibration": Calibration,
 }
-BASES = {Written, Document, AuditRecords, RoutingGrid}
+BASES = {Written, Printed, Document, AuditRecords, RoutingGrid}
 
 
 OPTIONAL = {"history", "n_partial", "metric", "n_resamples", "alpha"}  # some have defaults
@@ -280,3 +280,27 @@ def test_a_table_whose_parts_contradict_each_other_is_refused(documents, how):
     CONTRADICTIONS[how](data)
     with pytest.raises(ValueError, match=r"group|route|grid|alpha|policy|report"):
         RoutingTable.from_dict(data)
+
+
+class Page:
+    """The one call of IPython's printers that documents make."""
+
+    def __init__(self):
+        self.told = ""
+
+    def text(self, text):
+        self.told += text
+
+
+def test_notebooks_show_what_print_does(rows):
+    router = small_router(LOGISTIC, random_state=0).fit(rows.frame, rows.y)
+    for shown in (
+        router.audit(rows.frame, rows.y),
+        router.routing_table_.disclosure_plan(),
+        router.route(rows.frame),
+        router.explain(rows.frame[:1]),
+    ):
+        page = Page()
+        vars(type(shown))["_repr_pretty_"](shown, page, False)  # IPython looks no further
+        assert page.told == str(shown)
+        assert len(page.told) < len(repr(shown))

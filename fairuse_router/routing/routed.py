@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.candidates.names import GENERIC
+from fairuse_router.documents import Shown
 from fairuse_router.grids import clip, wrap
 from fairuse_router.groups import GroupSchema
 from fairuse_router.levels import level_text
@@ -23,7 +24,7 @@ Unknown = Mapping[int, Mapping[str, str]]  # row -> attribute -> the level it re
 
 
 @dataclass(frozen=True, eq=False)
-class RoutedRows:
+class RoutedRows(Shown):
     """Which route serves each row, why, and what it gained for such people.
 
     Print it, or read `words`.
