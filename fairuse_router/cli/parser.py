@@ -165,7 +165,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
     parser = new_command(commands, "audit", text)
     parser.usage = (
         "fairuse-router audit [-h] ROUTER.onnx DATA --target COLUMN [options]\n"
-        "       fairuse-router audit SCORES.parquet ... --target COLUMN --groups A,B\n"
+        "       fairuse-router audit SCORES ... --target COLUMN --groups A,B\n"
         "                            --predictions M=C,... [options]\n"
         "       fairuse-router audit SUMS.json ... [options]"
     )
