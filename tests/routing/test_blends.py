@@ -170,9 +170,9 @@ def test_parts_are_deployed_and_none_against_its_own_evidence(metric):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("classes", [2, 3])
-def test_a_router_prices_blends_from_end_to_end(classes):
-    X, y, names = draw(classes, n=1500)
+@pytest.mark.parametrize(("classes", "n"), [(2, 1800), (3, 1500)])
+def test_a_router_prices_blends_from_end_to_end(classes, n):
+    X, y, names = draw(classes, n=n)
     estimator = BOOSTING if classes == 2 else LogisticRegression()
     router = fitted(estimator, X, y, names, policy="priced", price=0.5)
     groups = router.routing_table_.groups
