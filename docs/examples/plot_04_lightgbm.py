@@ -2,7 +2,7 @@
 LightGBM
 ========
 
-Any estimator with scikit-learn's interface. To export it, register its converter with skl2onnx.
+Any estimator with scikit-learn's interface. Bundles read LightGBM's trees; no converter is needed.
 """
 
 # %%
@@ -10,9 +10,6 @@ import tempfile
 from pathlib import Path
 
 from lightgbm import LGBMClassifier
-from onnxmltools.convert.lightgbm.operator_converters.LightGbm import convert_lightgbm
-from skl2onnx import update_registered_converter
-from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
 
 from fairuse_router import Bundle, FairUseRouter, export_bundle
 from fairuse_router.datasets import make_population
@@ -30,13 +27,6 @@ router = FairUseRouter(
 print(router.fit(X, y).routing_table_)
 
 # %%
-update_registered_converter(
-    LGBMClassifier,
-    "LightGbmLGBMClassifier",
-    calculate_linear_classifier_output_shapes,
-    convert_lightgbm,
-    options={"nocl": [True, False], "zipmap": [True, False, "columns"]},
-)
 path = Path(tempfile.mkdtemp()) / "lightgbm.onnx"
 certificate = export_bundle(router, path, X)
 print(certificate["checks"], "answers compared,", certificate["label_flips"], "labels differ")
