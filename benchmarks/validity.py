@@ -1,16 +1,16 @@
 """Show that the audit's default tests keep their level, and what power they have.
 
 Run ``python -m benchmarks.validity``; ``--quick`` uses a twentieth of the repetitions, and
-``--parts power --metrics ece`` prints a part of it. One group of
-n rows, at least ten per class, two models. Under the null both have the same true risk: they are
+``--parts power --metrics ece``, say, prints a part of it. One group of n rows, at least ten per
+class, two models. Under the null both have the same true risk: they are
 *exchangeable* (both noisy alike), or one is noisy and the other too cautious (*shrunk*), biased
 (*shifted*) or *coarse* (rounded to few values), tuned to the same risk on a million rows. For ECE
 two more: probabilities between .3 and .7 *shifted* down by d and up by d, whose true ECE is d. For
 AUC, *rare*: exchangeable, 2 to 50 positives among 200 negatives, at levels of .05 and .001. A test
 passes if it rejects, in either direction, at most alpha + 3 Monte-Carlo standard errors of the
-time, else the cell has a "!"; for ECE only exchangeable models are sure to, see `ece_swap`. Power
-is that of finding a gain that the paired z-test with the true variance finds 80% of the time (by
-its normal formula: on few rows a lattice such as the error rate breaks its level).
+time, else the cell has a "!". Power is that of finding a
+gain that the paired z-test with the true variance finds 80% of the time (by its normal formula: on
+few rows a lattice such as the error rate breaks its level).
 """
 
 from __future__ import annotations
@@ -276,6 +276,7 @@ def main() -> None:
     parts = {
         "levels": levels,
         "clinic": lambda r, _: validity_clinic.report(r),
+        "clinic-levels": lambda r, _: validity_clinic.levels(r),
         "clinic-power": lambda r, _: validity_clinic.power(r),
         "clinic-calibration": lambda r, _: validity_clinic.calibrated(r),
         "power": power,
