@@ -68,7 +68,7 @@ def main() -> None:
     """Print both."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--years", type=int, default=200)
-    parser.add_argument("--drops", type=int, default=300)
+    parser.add_argument("--drops", type=int, default=160)
     options = parser.parse_args()
     start = time.process_time()
     rate = false_alarms(options.years)
