@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pages
 import pytest
+from engines_needed import need
 from sklearn.naive_bayes import GaussianNB
 
 from fairuse_router import Bundle, FairUseRouter
@@ -82,6 +83,7 @@ def run_in_node(program, folder, shown):
 def test_every_public_name_is_in_the_reference(part):
     import fairuse_router
 
+    need("starlette", "uvicorn")
     api = part("api")
     told = {name for names in api.documented().values() for name in names}
     for door in ("", *(f".{door}" for door in api.DOORS)):
