@@ -213,7 +213,7 @@ def column(table: Table, position: int) -> Column:
 
 
 def columns(table: Table) -> Iterator[Column]:
-    """Read all columns in turn; a frame is looked at as a whole only once."""
+    """Read all columns in turn, a frame as a whole: its whole numbers may come as floats."""
     if not _is_frame(table):
         return (Column(table[:, position]) for position in range(table.shape[1]))
     frame = nw.from_native(table, eager_only=True)

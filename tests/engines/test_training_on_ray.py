@@ -3,17 +3,17 @@
 import joblib
 import numpy as np
 import pytest
+from engines_needed import need
 from sklearn.linear_model import LogisticRegression
 
 from fairuse_router import FairUseRouter
-
-WHY = "Ray is not installed: 240 MB, more than the extra may bring; pip install ray runs this test"
 
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_ray_trains_the_same_router(monkeypatch):
-    ray = pytest.importorskip("ray", reason=WHY)
+    need("ray")
+    import ray
     from ray.util.joblib import register_ray
 
     rng = np.random.default_rng(0)
