@@ -229,6 +229,15 @@ class Column:
         Blanks before it in plain text, however long its cells.
     folded : sequence of str, default=()
         The head in plain text as lines, where it is wider than its cells.
+
+    Examples
+    --------
+    >>> columns = [Column("group", 8, left=True), Column("rows", 6)]
+    >>> for line in Grid(columns, [["F", "97"], ["M", "206"]]).lines():
+    ...     print(line)
+    group     rows
+    F           97
+    M          206
     """
 
     head: str

@@ -37,6 +37,13 @@ class Cells:
         Numbers of these reports in the grid.
     sizes : tuple of int
         Levels of the told attributes.
+
+    Examples
+    --------
+    >>> schema = GroupSchema(("sex", "age"), (0, 1), (("F", "M"), ("<60", "60+")))
+    >>> cells = schema.cells([1])  # what tells the age alone
+    >>> len(cells), cells.of(np.array([[2, 1], [0, 2], [1, 0]])).tolist()
+    (2, [0, 1, -1])
     """
 
     told: tuple[int, ...]

@@ -85,70 +85,6 @@ def test_benchmarks_and_models_use_what_is_public():
     assert INSIDE - beyond == set(), "no longer used: take it off the list"
 
 
-# records and parts that have no example of their own yet; this list may get shorter
-WITHOUT_EXAMPLE = {
-    "audit.arguments.AuditSettings",
-    "audit.arguments.read_metrics",
-    "audit.between.Between",
-    "audit.build.Routing",
-    "audit.build.count_rows",
-    "audit.calibrating.Calibration",
-    "audit.federated.Federation",
-    "audit.federated.SiteRecord",
-    "audit.gain_table.Counts",
-    "audit.gain_table.GainRecord",
-    "audit.net_benefit.DecisionCurve",
-    "audit.queue.Ranking",
-    "audit.records.InterventionRecord",
-    "audit.records.RiskRecord",
-    "audit.records.SummaryRecord",
-    "audit.temptation.Temptation",
-    "audit.temptation.temptation_text",
-    "card.figure.plot_corrections",
-    "card.figure.plot_gains",
-    "card.page.Page",
-    "card.page.Section",
-    "datasets.law.PopulationLaw",
-    "datasets.populations.Population",
-    "datasets.worked.Example",
-    "datasets.worked.ExampleRows",
-    "datasets.worked.Outcome",
-    "engines.dask.predict",
-    "engines.mlflow.load_model",
-    "engines.mlflow.log_model",
-    "engines.mlflow.save_model",
-    "engines.spark.predict",
-    "grids.Column",
-    "groups.Cells",
-    "inference.auc.AucParts",
-    "inference.auc.delong_gains",
-    "inference.bbc.CorrectedGains",
-    "inference.calibration.Recalibration",
-    "inference.calibration_slope.SlopeEvidence",
-    "inference.partial_pooling.MultilevelFit",
-    "inference.samplesize.SampleSize",
-    "inference.shrinkage.TwoPrior",
-    "metrics.built_in.is_built_in",
-    "metrics.built_in.named_metric",
-    "metrics.metric.check_probabilities",
-    "metrics.own.settle",
-    "metrics.threshold.Cut",
-    "metrics.threshold.at_threshold",
-    "routing.asking.settled",
-    "routing.collapse.Price",
-    "routing.plan.Step",
-    "routing.policies.evidence.Choice",
-    "routing.policies.evidence.Evidence",
-    "routing.policies.rules.choose",
-    "routing.policies.rules.choose_reports",
-    "routing.records.Change",
-    "routing.records.GroupRecord",
-    "routing.records.Part",
-    "routing.records.Route",
-    "routing.routed.RoutedRows",
-}
-
-
 def test_every_public_name_has_an_example():
     named = {
         (value.__module__.removeprefix("fairuse_router."), name): value
@@ -156,10 +92,10 @@ def test_every_public_name_has_an_example():
         for name, value in vars_of(door).items()
         if callable(value)
     }
-    lacking = {".".join(key) for key, value in named.items() if ">>>" not in (value.__doc__ or "")}
-    assert lacking - WITHOUT_EXAMPLE == set(), "give it an example that runs"
-    assert WITHOUT_EXAMPLE - lacking == set(), "it has one: take it off the list"
-    assert len(named) > 2 * len(lacking)
+    texts = {".".join(key): value.__doc__ or "" for key, value in named.items()}
+    assert [key for key, text in texts.items() if ">>>" not in text] == []
+    assert [key for key, text in texts.items() if "+SKIP" in text] == [], "let it run"
+    assert len(texts) > 100
 
 
 def vars_of(door):

@@ -27,7 +27,15 @@ _NUMBERS = (int, float, np.integer, np.floating)
 
 
 def read_metrics(metrics: Any) -> list[Metric]:
-    """Return the metrics of one audit: one or several, all of classification or of regression."""
+    """Return the metrics of one audit: one or several, all of classification or of regression.
+
+    Examples
+    --------
+    >>> [metric.name for metric in read_metrics("error")]
+    ['error']
+    >>> [metric.name for metric in read_metrics(("auc", "brier"))]
+    ['auc', 'brier']
+    """
     single = isinstance(metrics, str | Metric) or callable(metrics)
     if not single and (isinstance(metrics, bytes) or not isinstance(metrics, Iterable)):
         raise TypeError(
@@ -133,6 +141,16 @@ class AuditSettings:
         The candidate that gains are over.
     rows : str, default="held-out rows"
         What rows these are.
+
+    Examples
+    --------
+    >>> settings = AuditSettings(alpha=0.05, tests={"error": "exact McNemar"})
+    >>> settings.correction, settings.baseline, settings.rows
+    ('holm', 'generic', 'held-out rows')
+    >>> AuditSettings(correction="sidak").checked(read_metrics("error"))
+    Traceback (most recent call last):
+        ...
+    ValueError: correction='sidak' is not known. Allowed: none, bonferroni, holm, ...
     """
 
     alpha: float = 0.1

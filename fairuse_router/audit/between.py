@@ -65,6 +65,14 @@ class Between(Printed):
     ----------
     records : tuple of GapRecord
     alpha : float
+
+    Examples
+    --------
+    >>> y, sex = np.array([0, 1] * 100), np.repeat(["F", "M"], 100)
+    >>> missed = np.where((sex == "F") & (np.arange(200) % 4 == 1), 0, y)
+    >>> between = between_groups(y, {"model": missed}, sex, metrics="fnr")
+    >>> between.alpha, [(gap.metric, gap.worst, gap.gap) for gap in between.records]
+    (0.1, [('fnr', 'F', 0.5)])
     """
 
     records: tuple[GapRecord, ...]

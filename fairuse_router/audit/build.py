@@ -37,6 +37,19 @@ class Routing:
         Per report, what the routing predicts for all n rows when everybody files that report.
     route_of : mapping of str to int
         The route of each of these reports.
+
+    Examples
+    --------
+    >>> from fairuse_router.metrics import get_metric
+    >>> schema = GroupSchema(("sex",), (0,), (("F", "M"),))
+    >>> y, sex = np.array([0, 1] * 40), np.repeat([0, 1], 40)
+    >>> wrong = Predictions(np.where(np.arange(80) % 4 == 0, 1 - y, y))
+    >>> served = Predictions(np.where(sex == 0, y, wrong.label))  # generic serves M alone
+    >>> routing, rows = Routing(served, routes=np.where(sex == 0, 1, 0)), Rows(y, sex, 2)
+    >>> scores = {"generic": Scores(wrong, np.ones(80, dtype=bool))}
+    >>> audit = audit_rows(Evidence(rows, scores, [get_metric("error")]), schema, routing=routing)
+    >>> [(r.candidate, r.group, r.gain, r.verdict) for r in audit.rationality]
+    [('routed', 'F', 0.25, 'gain'), ('routed', 'M', 0.0, 'same')]
     """
 
     predictions: Predictions
@@ -114,7 +127,14 @@ def audit_rows(
 
 
 def count_rows(mask: np.ndarray, weight: np.ndarray | None) -> int:
-    """How many rows a mask keeps; rows of weight 0 do not exist."""
+    """How many rows a mask keeps; rows of weight 0 do not exist.
+
+    Examples
+    --------
+    >>> kept = np.array([True, True, False])
+    >>> count_rows(kept, None), count_rows(kept, np.array([1.0, 0.0, 1.0]))
+    (2, 1)
+    """
     return int((mask if weight is None else mask & (weight > 0)).sum())
 
 

@@ -87,6 +87,13 @@ class Calibration(Printed):
     models, groups : tuple of str
     alpha : float
         Intervals are at level ``1 - alpha``, for one number alone.
+
+    Examples
+    --------
+    >>> y, sex = np.array([0, 0, 0, 1] * 100), np.repeat(["F", "M"], 200)
+    >>> found = calibration(y, {"model": np.where(sex == "F", 0.25, 0.5)}, sex)
+    >>> [(group, found.of("model", group).ratio) for group in found.groups]
+    [('F', 1.0), ('M', 0.5)]
     """
 
     records: tuple[CalibrationRecord, ...]

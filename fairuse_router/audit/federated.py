@@ -42,6 +42,19 @@ class SiteRecord:
         Sites whose own audit, corrected on its own, says gain or violation; and sites with rows.
     q, p, i2 : float or None
         See `fairuse_router.inference.heterogeneity`; None with fewer than two sites.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fairuse_router.audit import audit_sums
+    >>> frame = pd.DataFrame({"sex": ["F", "M"] * 60, "y": [0, 1, 1] * 40})
+    >>> frame["p"], frame["q"] = 0, frame.y
+    >>> def sums(part):
+    ...     return audit_sums(part, y="y", predictions={"generic": "p", "own": "q"}, groups="sex")
+    >>> found = federate({"north": sums(frame[:60]), "south": sums(frame[60:])})
+    >>> record = found.comparisons[0]
+    >>> record.candidate, round(record.gain, 2), record.gains, record.sites
+    ('own', 0.67, 2, 2)
     """
 
     metric: str
@@ -73,6 +86,18 @@ class Federation(Written):
     sites : mapping of str to Audit
     comparisons : tuple of SiteRecord
         Per metric and candidate: all groups together, then each.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fairuse_router.audit import audit_sums
+    >>> frame = pd.DataFrame({"sex": ["F", "M"] * 60, "y": [0, 1, 1] * 40})
+    >>> frame["p"], frame["q"] = 0, frame.y
+    >>> def sums(part):
+    ...     return audit_sums(part, y="y", predictions={"generic": "p", "own": "q"}, groups="sex")
+    >>> found = federate({"north": sums(frame[:60]), "south": sums(frame[60:])})
+    >>> found.overall.n, {name: audit.n for name, audit in found.sites.items()}
+    (120, {'north': 60, 'south': 60})
     """
 
     overall: Audit

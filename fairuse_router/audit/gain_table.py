@@ -54,6 +54,15 @@ class GainRecord:
         where the verdict is drawn; None where nothing can be said.
     reason : str
         Why nothing could be tested; empty otherwise.
+
+    Examples
+    --------
+    >>> from fairuse_router import audit_predictions
+    >>> y, sex = [0, 1, 1, 0] * 10, ["F", "M"] * 20
+    >>> audit = audit_predictions(y, {"generic": [0, 1] * 20, "own": y}, sex)
+    >>> record = audit.rationality[0]
+    >>> record.group, record.other, record.n, record.gain, record.verdict, record.test
+    ('F', 'generic', 20, 0.5, 'gain', 'mid-p McNemar')
     """
 
     metric: str
@@ -79,6 +88,15 @@ class Counts:
 
     The first three sum to the comparisons that could be tested; `same` are those of a model with
     itself, whose gain is 0.
+
+    Examples
+    --------
+    >>> from fairuse_router import audit_predictions
+    >>> y, sex = [0, 1, 1, 0] * 10, ["F", "M"] * 20
+    >>> audit = audit_predictions(y, {"generic": [0, 1] * 20, "own": y}, sex)
+    >>> counts = audit.summary()[-1].rationality
+    >>> counts.gains, counts.violations, counts.undetermined, str(counts)
+    (2, 0, 0, '2/0/0')
     """
 
     gains: int

@@ -64,6 +64,16 @@ class DecisionCurve(Printed):
         What gains are over.
     alpha : float
         Intervals are at level ``1 - alpha``, each for one number alone.
+
+    Examples
+    --------
+    >>> y, sex = np.array([0, 0, 0, 0, 1] * 40), np.repeat(["F", "M"], 100)
+    >>> told = {"generic": np.full(200, 0.3), "new": 0.1 + 0.8 * y}
+    >>> curve = decision_curve(y, told, sex, thresholds=[0.2, 0.4])
+    >>> curve.models
+    ('generic', 'new', 'act on all', 'act on none')
+    >>> [(r.threshold, round(r.net_benefit, 2)) for r in curve.of("new")]
+    [(0.2, 0.2), (0.4, 0.2)]
     """
 
     records: tuple[DecisionRecord, ...]

@@ -59,6 +59,17 @@ class Ranking(Printed):
     models, groups : tuple of str
     baseline : str
     alpha : float
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> p, sex = rng.uniform(size=400), np.repeat(["F", "M"], 200)
+    >>> y = (rng.random(400) < p).astype(int)
+    >>> found = ranking(y, {"generic": p, "shifted": np.where(sex == "F", p / 3, p)}, sex)
+    >>> found.word("shifted").split(", ")[0]
+    'shifted ranks nobody worse within the own group'
+    >>> found.of("shifted", "F", "M").gain < 0 < found.of("shifted", "M", "F").gain
+    True
     """
 
     records: tuple[QueueRecord, ...]

@@ -44,6 +44,14 @@ class RiskRecord:
         Rows; None where a bundle leaves small counts out.
     risk : float or None
         Lower is better; AUC enters as 1 - AUC.
+
+    Examples
+    --------
+    >>> from fairuse_router import audit_predictions
+    >>> y, sex = [0, 1, 1, 0] * 10, ["F", "M"] * 20
+    >>> audit = audit_predictions(y, {"generic": [0, 1] * 20, "own": y}, sex)
+    >>> [(r.group, r.n, r.risk) for r in audit.risks if r.candidate == "generic"]
+    [(None, 40, 0.5), ('F', 20, 0.5), ('M', 20, 0.5)]
     """
 
     metric: str
@@ -71,6 +79,15 @@ class SummaryRecord:
     best_group, worst_group : str or None
     rationality, envy_freeness, truthfulness : Counts or None
         None where nothing of the kind was asked.
+
+    Examples
+    --------
+    >>> from fairuse_router import audit_predictions
+    >>> y, sex = [0, 1, 1, 0] * 10, ["F", "M"] * 20
+    >>> audit = audit_predictions(y, {"generic": [0, 1] * 20, "own": y}, sex)
+    >>> record = audit.summary()[1]
+    >>> record.candidate, record.risk, record.gain, record.worst_group, str(record.rationality)
+    ('own', 0.0, 0.5, 'F', '2/0/0')
     """
 
     metric: str
@@ -113,6 +130,18 @@ class InterventionRecord:
         Gain over the baseline if the best of the three serves every group.
     best : str or None
         Which of the three that is: the baseline, the candidate or the decoupled model.
+
+    Examples
+    --------
+    >>> from fairuse_router import audit_predictions
+    >>> y, sex = [0] * 40, ["F"] * 20 + ["M"] * 20
+    >>> def errs(women, men):
+    ...     return [1] * women + [0] * (20 - women) + [1] * men + [0] * (20 - men)
+    >>> models = {"generic": errs(6, 6), "onehot": errs(2, 8), "decoupled": errs(4, 3)}
+    >>> audit = audit_predictions(y, models, sex, classes=[0, 1])
+    >>> record = audit.interventions("onehot")[1]
+    >>> record.group, record.violated, record.assign_generic, record.best
+    ('M', True, 0.0, 'decoupled')
     """
 
     metric: str

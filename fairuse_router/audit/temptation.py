@@ -35,6 +35,19 @@ class Temptation:
     kind : {"none", "noise", "gain left"}
         No temptation on these rows; one that sampling may explain; one that is shown: another
         group's model still brings this group a gain that its own route does not.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+    >>> y = X[:, 0] * np.where(X[:, 1] == 1, 1, -1) > 0
+    >>> router = FairUseRouter(LogisticRegression(), [1], cv=2).fit(X[:100], y[:100])
+    >>> found = temptations(router.audit(X[100:], y[100:]))[0]
+    >>> found.group, found.report, found.as_good, round(found.gain, 2), found.kind
+    ('0', '?', 0, -0.83, 'none')
     """
 
     metric: str
@@ -117,7 +130,21 @@ def _of_group(metric: str, group: str, records: list[GainRecord]) -> Temptation:
 
 
 def temptation_text(audit: AuditRecords, candidate: str = "routed") -> str:
-    """Return the table of `temptations`, which has the same arguments, in 80 columns."""
+    """Return the table of `temptations`, which has the same arguments, in 80 columns.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter
+    >>> rng = np.random.default_rng(0)
+    >>> X = np.column_stack([rng.normal(size=200), rng.integers(0, 2, 200)])
+    >>> y = X[:, 0] * np.where(X[:, 1] == 1, 1, -1) > 0
+    >>> router = FairUseRouter(LogisticRegression(), [1], cv=2).fit(X[:100], y[:100])
+    >>> print(temptation_text(router.audit(X[100:], y[100:])))
+    What each group could gain in error by another report than its own, withholding
+    included: the best of them, on 100 held-out rows...
+    """
     found = temptations(audit, candidate)
     lines = []
     for name in audit.metrics:

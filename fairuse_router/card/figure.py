@@ -49,6 +49,16 @@ def plot_gains(
         If `audit` is no Audit.
     ValueError
         If the audit does not have the candidate or the metric.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from fairuse_router import audit_predictions
+    >>> y, sex = [0, 1, 1, 0] * 10, ["F", "M"] * 20
+    >>> audit = audit_predictions(y, {"generic": [0, 1] * 20, "own": y}, sex)
+    >>> ax = plot_gains(audit, "own", ax=Figure().add_subplot())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['M (20)', 'F (20)']
     """
     if not isinstance(audit, Audit):
         raise TypeError(
@@ -95,6 +105,22 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
         If `table` is no RoutingTable.
     ValueError
         If no correction was weighed.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> from fairuse_router.groups import GroupSchema
+    >>> from fairuse_router.routing import GroupRecord
+    >>> schema = GroupSchema(("sex",), (0,), (("F", "M"),))
+    >>> records = [
+    ...     GroupRecord(("F",), 90, "multilevel", "pays", strength=0.5, real=(0.6, 0.2, 1.0)),
+    ...     GroupRecord(("M",), 90, "generic", "does not pay", real=(0.1, -0.3, 0.5)),
+    ... ]
+    >>> table = RoutingTable.from_choices(
+    ...     schema, records, policy="priced", metric="error", alpha=0.1)
+    >>> ax = plot_corrections(table, ax=Figure().add_subplot())
+    >>> [label.get_text() for label in ax.get_yticklabels()]
+    ['M (90)', 'F (90)']
     """
     if not isinstance(table, RoutingTable):
         raise TypeError(f"table is a {type(table).__name__}; pass router.routing_table_.")

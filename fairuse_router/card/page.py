@@ -33,7 +33,16 @@ class Picture(Protocol):
 
 @dataclass(frozen=True)
 class Section:
-    """One titled part of a page: paragraphs, a list, a picture, a table, each if there is one."""
+    """One titled part of a page: paragraphs, a list, a picture, a table, each if there is one.
+
+    Examples
+    --------
+    >>> section = Section("Groups", ["By sex."], grid=Grid(["group", "rows"], [["F", "97"]]))
+    >>> print(section.grid.to_markdown())
+    | group | rows |
+    | --- | ---: |
+    | F | 97 |
+    """
 
     title: str
     paragraphs: Sequence[str] = ()
@@ -44,12 +53,20 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """A title and sections.
+    r"""A title and sections.
 
     Parameters
     ----------
     title : str
     sections : sequence of Section
+
+    Examples
+    --------
+    >>> page = Page("Heart", [Section("Verdict", ["Nobody is shown to lose."])])
+    >>> page.to_markdown()
+    '# Heart\n\n## Verdict\n\nNobody is shown to lose.\n'
+    >>> page.to_fragment()
+    '<h2>Verdict</h2>\n<p>Nobody is shown to lose.</p>'
     """
 
     title: str

@@ -75,6 +75,15 @@ class PopulationLaw:
         Share of the positives that reach the training rows; 1 without label shift.
     covariates : ndarray of shape (N, d) or None
         Standardized base rows, or None for standard normal covariates.
+
+    Examples
+    --------
+    >>> from fairuse_router.datasets import make_population
+    >>> law = make_population(50, n_groups=(2, 2), random_state=0).law
+    >>> law.group_attributes, law.levels, law.coefs.shape
+    (('group_a', 'group_b'), (('a0', 'a1'), ('b0', 'b1')), (4, 10))
+    >>> law.group_ids([["a0", "b1"]])
+    array([1])
     """
 
     effect: str

@@ -32,6 +32,15 @@ class Population:
     See Also
     --------
     make_population : Makes one, and says what is in it.
+
+    Examples
+    --------
+    >>> population = make_population(50, n_groups=(2, 2), random_state=0)
+    >>> len(population), population.group_attributes, population.features.shape
+    (50, ['group_a', 'group_b'], (50, 10))
+    >>> p = population.probability(population.features, population.groups)
+    >>> p.shape, len(population.sample(1000, random_state=1))
+    ((50,), 1000)
     """
 
     features: Floats

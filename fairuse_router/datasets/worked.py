@@ -25,6 +25,13 @@ class Outcome:
         Errors of each model, in the unit of the example: rows, or percent of the group.
     gain : float
         Positive is better. As printed, where it is printed, even if it is no difference of the two.
+
+    Examples
+    --------
+    >>> from fairuse_router.datasets import load_example
+    >>> outcome = load_example("interaction").outcomes[0]
+    >>> outcome.group, outcome.n, outcome.generic, outcome.personalized, outcome.gain
+    ('female, young', 24, 0, 24, -24)
     """
 
     group: str
@@ -44,6 +51,15 @@ class ExampleRows:
     groups : ndarray of str, shape (n, k)
     y : ndarray of int64, shape (n,)
         Labels, 0 or 1.
+
+    Examples
+    --------
+    >>> from fairuse_router.datasets import load_example
+    >>> rows = load_example("interaction").training
+    >>> len(rows), rows.to_array().shape, len(rows.repeat(3))
+    (101, (101, 3), 303)
+    >>> rows.errors(np.zeros(len(rows)))
+    {'female, young': 0, 'male, young': 25, 'female, old': 25, 'male, old': 0}
     """
 
     features: Floats
@@ -131,6 +147,13 @@ class Example:
     See Also
     --------
     load_example : Makes one, and lists them.
+
+    Examples
+    --------
+    >>> from fairuse_router.datasets import load_example
+    >>> example = load_example("interaction")
+    >>> example.harmed, example.technique, len(example.training)
+    (('female, young',), 'onehot', 101)
     """
 
     name: str

@@ -34,6 +34,21 @@ def predict(bundle: Bundle | str | os.PathLike[str], frame: Any, output: str = "
     ------
     ValueError
         If the bundle has no such output, or was trained on an array.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import dask.dataframe as dd
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     labels = predict(f"{folder}/router.onnx", dd.from_pandas(X, npartitions=2))
+    >>> labels.compute().tolist() == router.predict(X).tolist()
+    True
     """
     import pandas
 

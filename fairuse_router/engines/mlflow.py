@@ -35,6 +35,21 @@ def save_model(bundle: Bundle | str | os.PathLike[str], path: str, **more: Any) 
     ------
     ValueError
         If the router was trained on an array, whose columns have no names.
+
+    Examples
+    --------
+    >>> import mlflow.pyfunc
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     save_model(f"{folder}/router.onnx", f"{folder}/model")
+    ...     labels = mlflow.pyfunc.load_model(f"{folder}/model").predict(X)
+    >>> list(labels) == router.predict(X).tolist()
+    True
     """
     import mlflow.pyfunc
 
@@ -64,6 +79,24 @@ def log_model(bundle: Bundle | str | os.PathLike[str], name: str, **more: Any) -
     ------
     ValueError
         If the router was trained on an array, whose columns have no names.
+
+    Examples
+    --------
+    >>> import mlflow
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     mlflow.set_tracking_uri(f"sqlite:///{folder}/runs.db")
+    ...     experiment = mlflow.create_experiment("heart", artifact_location=f"{folder}/artifacts")
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     with mlflow.start_run(experiment_id=experiment):
+    ...         info = log_model(f"{folder}/router.onnx", "router")
+    ...     bundle = load_model(info.model_uri)
+    >>> bundle.routing_table == router.routing_table_
+    True
     """
     import mlflow.pyfunc
 
@@ -78,6 +111,20 @@ def load_model(uri: str) -> Bundle:
     ----------
     uri : str
         As of `mlflow.pyfunc.load_model`.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     save_model(f"{folder}/router.onnx", f"{folder}/model")
+    ...     bundle = load_model(f"{folder}/model")
+    >>> bundle.routing_table == router.routing_table_
+    True
     """
     import mlflow.artifacts
 

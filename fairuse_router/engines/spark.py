@@ -37,9 +37,21 @@ def udf(bundle: Bundle | str | os.PathLike[str], output: str = "label") -> Any:
 
     Examples
     --------
-    >>> from pyspark.sql.functions import struct  # doctest: +SKIP
-    >>> score = udf("router.onnx", "probability")  # doctest: +SKIP
-    >>> frame.withColumn("p", score(struct(*frame.columns)))  # doctest: +SKIP
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pyspark.sql import SparkSession
+    >>> from pyspark.sql.functions import struct
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> frame = SparkSession.builder.master("local[1]").getOrCreate().createDataFrame(X[-2:])
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     score = udf(f"{folder}/router.onnx", "probability")
+    >>> frame.withColumn("p", score(struct("x", "sex")) > 0.9).select("p").collect()
+    [Row(p=True), Row(p=True)]
     """
     import pandas
     from pyspark.sql.functions import pandas_udf
@@ -73,6 +85,24 @@ def predict(
     frame : pyspark.sql.DataFrame
     name : str, default=""
         Of the new column; empty: that of the output.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from pyspark.sql import SparkSession
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> spark = SparkSession.builder.master("local[1]").getOrCreate()
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/router.onnx", X)
+    ...     frame = predict(f"{folder}/router.onnx", spark.createDataFrame(X))
+    ...     found = [row.label for row in frame.collect()]
+    >>> found == router.predict(X).tolist()
+    True
     """
     from pyspark.sql.functions import struct
 

@@ -39,6 +39,13 @@ class AucParts:
         (Effective) rows of the rarest class in each group.
     y : ndarray of int of shape (n,), default=None
         Class of each row, to count the clusters of each class.
+
+    Examples
+    --------
+    >>> y, score = np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.6, 0.9])
+    >>> parts = auc_parts(y, score, np.zeros(4, int), 1)
+    >>> parts.area, parts.smallest, parts.influence.shape
+    (array([0.875]), array([2.]), (4,))
     """
 
     area: np.ndarray
@@ -320,7 +327,17 @@ def delong_moments(
 def delong_gains(
     reference: AucParts, model: AucParts, group: np.ndarray, clusters: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """As `delong_moments`, from the parts of two models."""
+    """As `delong_moments`, from the parts of two models.
+
+    Examples
+    --------
+    >>> y, group = np.array([0, 0, 0, 1, 1, 1]), np.zeros(6, int)
+    >>> worse = auc_parts(y, np.array([0.1, 0.6, 0.2, 0.3, 0.9, 0.5]), group, 1)
+    >>> better = auc_parts(y, np.array([0.1, 0.2, 0.4, 0.3, 0.9, 0.8]), group, 1)
+    >>> gain, se = delong_gains(worse, better, group)
+    >>> gain.round(3), se.round(3)
+    (array([0.111]), array([0.314]))
+    """
     m = len(reference.area)
     enough = np.minimum(reference.smallest, model.smallest) >= 2 - 1e-9
     se = np.sqrt(_variance(model.influence - reference.influence, group, m, clusters))

@@ -24,6 +24,17 @@ class CorrectedGains:
     gain, low, high : ndarray of shape (1 + m,)
         Corrected, with a two-sided interval that holds it.
     n_resamples : int
+
+    Examples
+    --------
+    >>> noise = np.random.default_rng(0).normal(size=(100, 5))  # five candidates that gain nothing
+    >>> def choose(rows):
+    ...     return noise[rows].mean(axis=0).argmax()
+    >>> def gains(choice, rows):
+    ...     return np.full(2, noise[rows, choice].mean())
+    >>> found = bbc(choose, gains, np.zeros(100, int), n_resamples=200)
+    >>> bool(found.naive[0] > found.gain[0]), bool(found.low[0] < 0 < found.high[0])
+    (True, True)
     """
 
     naive: np.ndarray

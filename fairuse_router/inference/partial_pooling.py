@@ -27,6 +27,15 @@ class MultilevelFit:
         Slopes in each group, shared and own together.
     intercept : ndarray of shape (m,)
         Intercept in each group, main effects and its own included.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> x, groups = rng.normal(size=(400, 1)), np.repeat([0, 1], 200)
+    >>> y = (x[:, 0] * np.where(groups, -2, 2) + rng.logistic(size=400) > 0).astype(int)
+    >>> fit = multilevel_fit(x, groups, y, np.eye(2), 3.0)
+    >>> fit.coef.round(1).tolist(), fit.own.shape, fit.intercept.shape
+    ([[2.1], [-1.6]], (2, 2), (2,))
     """
 
     shared: np.ndarray

@@ -29,6 +29,12 @@ class SampleSize:
         By Hoeffding's inequality, for gains measured on held-out rows, whatever the models.
     test : int
         By the exact McNemar test at 80% power, given the share of discordant rows.
+
+    Examples
+    --------
+    >>> need = sample_size(0.05, n_groups=6)
+    >>> need.training, need.held_out, need.test
+    (None, 3830, 863)
     """
 
     training: int | None

@@ -23,6 +23,13 @@ class TwoPrior:
         POOL: gains scatter around their mean over the groups.
     m2, sd2 : ndarray of shape (m, C)
         SKEP: as POOL, but a positive mean is not believed; no group borrows a gain.
+
+    Examples
+    --------
+    >>> gains = np.array([[0.10], [0.08], [-0.01]])  # of one candidate in three groups
+    >>> post = two_prior(gains, np.full((3, 1), 20.0), np.array([100.0, 100.0, 100.0]))
+    >>> post.m1.round(3).ravel(), post.sd1.round(3).ravel()
+    (array([0.075, 0.066, 0.029]), array([0.035, 0.035, 0.035]))
     """
 
     m1: np.ndarray

@@ -283,10 +283,22 @@ _MORE = f"{', '.join(FORMS)} (each with @T to act above a threshold), pinball@Q"
 
 
 def named_metric(name: str) -> Metric:
-    """Return a metric to show values by; one of a user's own, known by name only, shows numbers."""
+    """Return a metric to show values by; one of a user's own, known by name only, shows numbers.
+
+    Examples
+    --------
+    >>> named_metric("error").format_gain(0.021), named_metric("cost of a bed").format_gain(0.021)
+    ('+2.1%', '+0.021')
+    """
     return _find(name) or Metric(name, False, None, lambda *_: math.nan)
 
 
 def is_built_in(metric: Metric) -> bool:
-    """Whether a metric is one of ours, and none of a user's own."""
+    """Whether a metric is one of ours, and none of a user's own.
+
+    Examples
+    --------
+    >>> is_built_in(get_metric("auc")), is_built_in(named_metric("cost of a bed"))
+    (True, False)
+    """
     return _find(metric.name) is not None

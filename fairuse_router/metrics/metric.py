@@ -172,6 +172,14 @@ def check_probabilities(proba: np.ndarray, whose: str) -> None:
     ------
     ValueError
         If some lie outside [0, 1], or do not sum to one.
+
+    Examples
+    --------
+    >>> check_probabilities(np.array([[0.2, 0.8], [np.nan, np.nan]]), "model")
+    >>> check_probabilities(np.array([[0.2, 0.9]]), "model")
+    Traceback (most recent call last):
+        ...
+    ValueError: model: the probabilities of 1 of 1 rows do not sum to one, such as [0.2, 0.9]. ...
     """
     with np.errstate(invalid="ignore"):
         outside = np.asarray(((proba < -_SLACK) | (proba > 1 + _SLACK)).any(axis=1))

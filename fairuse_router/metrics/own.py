@@ -285,6 +285,16 @@ def settle(
     ValueError, TypeError
         If weights are not whole numbers and it takes none, or it fails on predictions that are
         right.
+
+    Examples
+    --------
+    >>> from fairuse_router.metrics import get_metric
+    >>> def cost(y_true, y_pred):
+    ...     return np.mean(np.where(y_true == "ill", 5.0, 1.0) * (y_true != y_pred))
+    >>> y, classes = np.array([0, 1, 1]), np.array(["ill", "well"])
+    >>> told = settle(get_metric(cost), y, classes)  # class indices come to `cost` as classes
+    >>> round(told.risk(y, Predictions(np.array([1, 1, 1])), None), 2)
+    1.67
     """
     if isinstance(metric.risk, Cut):
         inner = settle(replace(metric, risk=metric.risk.inner), y, classes, weight)

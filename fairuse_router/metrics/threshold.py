@@ -78,6 +78,14 @@ class Cut:
     threshold : float
     inner : callable
         ``(y, predictions, ...)``
+
+    Examples
+    --------
+    >>> from fairuse_router.metrics import get_metric
+    >>> error = Cut(0.2, get_metric("error").risk)
+    >>> told = Predictions.from_proba(np.array([0.1, 0.3, 0.4]))
+    >>> error(np.array([0, 1, 1]), told, None)
+    0.0
     """
 
     threshold: float
@@ -89,7 +97,16 @@ class Cut:
 
 
 def at_threshold(metric: Metric, threshold: float | None) -> Metric:
-    """Return a metric of labels by a threshold; None: of the labels as they are."""
+    """Return a metric of labels by a threshold; None: of the labels as they are.
+
+    Examples
+    --------
+    >>> from fairuse_router.metrics import get_metric
+    >>> y, told = np.array([0, 1, 1]), Predictions.from_proba(np.array([0.1, 0.3, 0.4]))
+    >>> error = get_metric("error")
+    >>> [round(metric.risk(y, told, None), 2) for metric in (error, at_threshold(error, 0.2))]
+    [0.67, 0.0]
+    """
     if threshold is None or metric.regression:
         return metric
     rowwise = None if metric.rowwise is None else Cut(threshold, metric.rowwise)

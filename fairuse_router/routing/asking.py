@@ -73,6 +73,14 @@ def settled(grid: Ints, declined: Collection[int] = ()) -> NDArray[np.bool_]:
         Route of every report.
     declined : collection of int, default=()
         Attributes that are withheld for good; they have length 1 in the result.
+
+    Examples
+    --------
+    >>> grid = np.array([[0, 0, 0], [0, 1, 0], [0, 2, 0]])  # sex x age: only <60 has routes
+    >>> settled(grid)
+    array([[False, False,  True],
+           [False,  True,  True],
+           [False,  True,  True]])
     """
     own = grid[tuple(slice(0, 1) if j in declined else slice(None) for j in range(grid.ndim))]
     ends = own[tuple(slice(None) if j in declined else slice(1, None) for j in range(grid.ndim))]

@@ -36,6 +36,22 @@ class Price:
         Upper limit of its interval.
     groups : tuple of int
         Groups that go back to generic.
+
+    Examples
+    --------
+    >>> from fairuse_router.groups import GroupSchema
+    >>> from fairuse_router.routing import GroupRecord, RoutingTable
+    >>> schema = GroupSchema(("sex", "age"), (0, 1), (("F", "M"), ("<60", "60+")))
+    >>> picks = {("F", "<60"): "onehot", ("M", "<60"): "decoupled"}
+    >>> groups = [schema.report_texts(code) for code in schema.group_codes]
+    >>> known = {"reason": "", "gain": 0.05, "low": 0.01, "high": 0.09}
+    >>> generic = [GroupRecord(g, 50, "generic", "") for g in groups if g not in picks]
+    >>> others = [GroupRecord(g, 50, pick, **known) for g, pick in picks.items()]
+    >>> table = RoutingTable.from_choices(
+    ...     schema, [others[0], generic[0], others[1], generic[1]],
+    ...     policy="best", metric="error", alpha=0.1)
+    >>> [(p.asked, p.gain, p.given_up, p.groups) for p in table.disclosure_plan().curve()]
+    [(1.5, 0.025, 0.0, ()), (0.0, 0.0, 0.025, (0, 2))]
     """
 
     asked: float

@@ -46,6 +46,22 @@ class Step:
     gain, low, high : float or None
         What people like this gain, in the mean, by answering the question, and its interval; None
         where nothing is asked, or partial reports have no routes of their own.
+
+    Examples
+    --------
+    >>> from fairuse_router.groups import GroupSchema
+    >>> from fairuse_router.routing import GroupRecord, RoutingTable
+    >>> schema = GroupSchema(("sex", "age"), (0, 1), (("F", "M"), ("<60", "60+")))
+    >>> picks = {("F", "<60"): "onehot", ("M", "<60"): "decoupled"}
+    >>> groups = [schema.report_texts(code) for code in schema.group_codes]
+    >>> records = [GroupRecord(g, 50, picks.get(g, "generic"), "forced") for g in groups]
+    >>> table = RoutingTable.from_choices(
+    ...     schema, records, policy="best", metric="error", alpha=0.1)
+    >>> step = table.disclosure_plan().next({})
+    >>> step.ask, step.choices, step.candidate, step.rows
+    ('age', ('<60', '60+'), 'generic', 200)
+    >>> table.disclosure_plan().next({"age": "60+"}).ask is None
+    True
     """
 
     report: tuple[str, ...]

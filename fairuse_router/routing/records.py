@@ -19,6 +19,11 @@ class Part(Document):
         Number of that report in the grid.
     weight : float
         In (0, 1): how much of it is used.
+
+    Examples
+    --------
+    >>> Route("multilevel", group=2, parts=(Part(report=3, weight=0.25),)).to_dict()["parts"]
+    [{'report': 3, 'weight': 0.25}]
     """
 
     _KIND = "a part of a route"
@@ -44,6 +49,12 @@ class Route(Document):
         Number in the grid of the partial report whose own correction serves; None for a group.
     parts : tuple of Part
         Corrections of coarser reports that are used as well.
+
+    Examples
+    --------
+    >>> half = Route("multilevel", group=2, strength=0.5)
+    >>> half.to_dict()
+    {'candidate': 'multilevel', 'group': 2, 'strength': 0.5}
     """
 
     _KIND = "a route"
@@ -93,6 +104,12 @@ class GroupRecord(Document):
     further : dict of str to tuple of float or None
         Of a partial report: what its people gain, in the mean, by telling one attribute more, and
         its interval; by the attribute.
+
+    Examples
+    --------
+    >>> record = GroupRecord(("F", "<60"), 80, "onehot", "gains most", gain=0.04)
+    >>> record.report, record.candidate, record.gain, record.strength
+    (('F', '<60'), 'onehot', 0.04, 1.0)
     """
 
     _KIND = "a group's record"
@@ -136,6 +153,12 @@ class Change(Document):
         Rows that this rests on; None where a bundle leaves small counts out.
     gain, low, high : float or None
         Gain over generic that was given up, and its interval, on those rows.
+
+    Examples
+    --------
+    >>> change = Change("withdrawn", ("F",), "onehot", "a re-audit showed a violation", rows=80)
+    >>> Change.from_json(change.to_json()) == change
+    True
     """
 
     _KIND = "a change"

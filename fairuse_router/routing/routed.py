@@ -50,6 +50,19 @@ class RoutedRows(Shown):
         Of the gains.
     alpha : float
         The intervals are at level ``1 - alpha``.
+
+    Examples
+    --------
+    >>> from fairuse_router.groups import GroupSchema
+    >>> from fairuse_router.routing import GroupRecord, RoutingTable
+    >>> schema = GroupSchema(("sex",), (0,), (("F", "M"),))
+    >>> records = [GroupRecord(("F",), 80, "onehot", "gains most", gain=0.04, low=0.01, high=0.07),
+    ...            GroupRecord(("M",), 90, "generic", "nothing gains")]
+    >>> table = RoutingTable.from_choices(
+    ...     schema, records, policy="best", metric="error", alpha=0.1)
+    >>> routed = table.explain(np.array([[1], [0]]))
+    >>> routed.report, routed.candidate.tolist(), routed.gain.tolist()
+    ([('F',), ('?',)], ['onehot', 'generic'], [0.04, 0.0])
     """
 
     report: list[tuple[str, ...]]

@@ -29,6 +29,12 @@ class Choice:
     On the lattice of reports it is the choice for one report. `base` is the number of the coarser
     report whose route it starts from, None if that is generic; without anything of its `own` it
     keeps that route. `mix` is the weight of each layer's correction in all.
+
+    Examples
+    --------
+    >>> choice = Choice("multilevel", "pays", strength=0.5, real=(0.6, 0.2, 1.0))
+    >>> choice.candidate, choice.strength, choice.real
+    ('multilevel', 0.5, (0.6, 0.2, 1.0))
     """
 
     candidate: str
@@ -76,6 +82,20 @@ class Evidence:
         Per candidate, the groups that it cannot serve, and why not.
     reports : Reports or None
         What the rows report, where partial reports are to have routes of their own.
+
+    Examples
+    --------
+    >>> from fairuse_router.metrics import get_metric
+    >>> y, sex = np.array([0, 1] * 100), np.repeat([0, 1], 100)
+    >>> wrong = np.where(np.arange(200) < 40, 1 - y, y)  # generic errs in the first group
+    >>> everybody = np.ones(200, dtype=bool)
+    >>> labels = {"generic": wrong, "onehot": y}
+    >>> scores = {name: Scores(Predictions(told), everybody) for name, told in labels.items()}
+    >>> evidence = Evidence(Rows(y, sex, 2), scores, [get_metric("error")])
+    >>> evidence.rivals, evidence.eligible().tolist()
+    (['onehot'], [[True], [True]])
+    >>> len(evidence.take(np.arange(50)).rows.y)
+    50
     """
 
     rows: Rows

@@ -76,6 +76,20 @@ def choose(policy: str, evidence: Evidence) -> list[Choice]:
     ------
     ValueError
         For an unknown policy.
+
+    Examples
+    --------
+    >>> from fairuse_router.candidates.scores import Scores
+    >>> from fairuse_router.inference.compare import Rows
+    >>> from fairuse_router.metrics import Predictions, get_metric
+    >>> y, sex = np.array([0, 1] * 100), np.repeat([0, 1], 100)
+    >>> wrong = np.where(np.arange(200) < 40, 1 - y, y)  # generic errs in the first group
+    >>> everybody = np.ones(200, dtype=bool)
+    >>> labels = {"generic": wrong, "onehot": y}
+    >>> scores = {name: Scores(Predictions(told), everybody) for name, told in labels.items()}
+    >>> evidence = Evidence(Rows(y, sex, 2), scores, [get_metric("error")])
+    >>> [choice.candidate for choice in choose("best", evidence)]
+    ['onehot', 'generic']
     """
     if policy not in RULES:
         raise ValueError(f"policy={policy!r} is not known. Allowed: {', '.join(RULES)}.")
@@ -106,6 +120,34 @@ def choose_reports(evidence: Evidence) -> tuple[list[Choice], dict[int, Choice]]
         One per group.
     partial : dict of int to Choice
         By the number of the report in the grid; all that tell something and withhold something.
+
+    Examples
+    --------
+    >>> from fairuse_router.candidates.lattice import Lattice, Reports
+    >>> from fairuse_router.candidates.scores import Scores, answer
+    >>> from fairuse_router.groups import GroupSchema
+    >>> from fairuse_router.inference.compare import Rows
+    >>> from fairuse_router.metrics import get_metric
+    >>> schema = GroupSchema(("sex", "age"), (0, 1), (("F", "M"), ("<60", "60+")))
+    >>> rng = np.random.default_rng(0)
+    >>> codes = rng.integers(1, 3, (400, 2))
+    >>> x = rng.normal(size=400)
+    >>> slope = np.where(codes[:, 0] == 1, 2.0, -2.0)  # the sign depends on sex alone
+    >>> y = (slope * x + rng.logistic(size=400) > 0).astype(int)
+    >>> told = np.column_stack([0 * x, slope * x, 0 * x, slope * x])  # nothing, sex, age, both
+    >>> everybody = np.ones(400, dtype=bool)
+    >>> scores = {
+    ...     "generic": Scores(answer(0 * x, False), everybody),
+    ...     "multilevel": Scores(
+    ...         answer(slope * x, False), everybody, margins=told[:, [0, 3]], told=told)}
+    >>> evidence = Evidence(
+    ...     Rows(y, schema.group_ids(codes), 4), scores, [get_metric("error")],
+    ...     reports=Reports(Lattice.of(schema), codes))
+    >>> groups, partial = choose_reports(evidence)
+    >>> {schema.report_name(schema.report_codes[r]): c.candidate for r, c in partial.items()}
+    {'F, ?': 'multilevel', 'M, ?': 'multilevel', '?, <60': 'generic', '?, 60+': 'generic'}
+    >>> [choice.own for choice in groups]  # the age adds nothing
+    [False, False, False, False]
     """
     assert evidence.reports is not None
     chosen = choose_on_lattice(evidence)
