@@ -2,7 +2,8 @@
 
 ``python -m benchmarks.engines --folder /tmp/scores`` makes files of 10^6, 10^7 and 10^8 rows
 (1.7 GB) and audits them by error, AUC and Brier score: 6 groups, two models. Each run is a process
-of its own, with the GROUP BY before and after it. ``--engine spark`` asks Spark (local[2]).
+of its own, with the GROUP BY before and after it. ``--engine spark`` asks Spark (local[2]);
+``--by-hand`` has DuckDB alone answer parts of the audit, written in SQL.
 """
 
 from __future__ import annotations
@@ -68,17 +69,50 @@ def frame(engine: str, path: str) -> Any:
     return connection.read_parquet(path)
 
 
-def group_by(path: str) -> tuple[float, float]:
-    """Seconds by the clock and of the processors for a plain GROUP BY in DuckDB."""
+PLAIN = "SELECT a, b, count(*), avg(y), avg(p0), avg(p1) FROM '{path}' GROUP BY a, b"
+
+
+def group_by(path: str, query: str = PLAIN) -> tuple[float, float]:
+    """Seconds by the clock and of the processors for a query in DuckDB, the plain GROUP BY."""
     import duckdb
 
     connection = duckdb.connect()
     connection.execute("SET threads = 2")
     clock, work = time.perf_counter(), time.process_time()
-    connection.execute(
-        f"SELECT a, b, count(*), avg(y), avg(p0), avg(p1) FROM '{path}' GROUP BY a, b"
-    ).fetchall()
+    connection.execute(query.format(path=path)).fetchall()
     return time.perf_counter() - clock, time.process_time() - work
+
+
+def by_hand(path: str, bins: int) -> None:
+    """What parts of the audit cost in SQL, beside the plain GROUP BY."""
+    step = "(sqrt({0}) - sqrt(1 - {0}) + 1) * {1}"
+    fine, one, other = (
+        f"least(floor({step.format(p, k / 2)})::int, {k - 1})"
+        for p, k in (("p0", bins), ("p0", 128), ("p1", 128))
+    )
+    off = {p: f"(({p} > 0.5)::int <> y)::int" for p in ("p0", "p1")}
+    gain = "((p0 - y) * (p0 - y) - (p1 - y) * (p1 - y))"
+    queries = {
+        "plain GROUP BY": PLAIN,
+        "levels and labels": "SELECT a, b, y, count(*) FROM '{path}' GROUP BY ALL",
+        "sums of error, Brier": (
+            f"SELECT a, b, y, {off['p0']} i, {off['p1']} j, count(*), sum((p0 - y) * (p0 - y)), "
+            f"sum({gain}), sum({gain} * {gain}), sum({gain} * {gain} * {gain}) "
+            "FROM '{path}' GROUP BY ALL"
+        ),
+        "128 x 128 steps": (
+            f"SELECT a, b, y, {one} i, {other} j, count(*) FROM '{{path}}' GROUP BY ALL"
+        ),
+        f"{bins:,} steps of p0": (
+            "SELECT count(*), sum(n * n) FROM (SELECT a, b, y, "
+            f"{fine} k, count(*) n FROM '{{path}}' GROUP BY ALL)"
+        ),
+    }
+    plain = 0.0
+    for name, query in queries.items():
+        work = min(group_by(path, query)[1] for _ in range(2))
+        plain = plain or work
+        print(f"{name:<26} CPU {work:7.2f} s, {work / plain:5.1f} x", flush=True)
 
 
 def one(engine: str, path: str) -> None:
@@ -122,12 +156,19 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True)
     parser.add_argument("--rows", type=float, nargs="+", default=[1e6, 1e7, 1e8])
     parser.add_argument("--engine", nargs="+", default=["duckdb", "polars"])
+    parser.add_argument("--by-hand", action="store_true")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.one:
         one(args.engine[0], args.one)
         return
     args.folder.mkdir(parents=True, exist_ok=True)
+    if args.by_hand:
+        for rows in map(int, args.rows):
+            path = args.folder / f"scores_{rows}.parquet"
+            print(f"{rows:,} rows, DuckDB on two threads")
+            by_hand(str(path), 1 << 20)
+        return
     head = (
         "rows",
         "engine",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from fairuse_router.candidates.names import ROUTED
 from fairuse_router.inference import PairedTest
 from fairuse_router.inference.binned_auc import binned_areas, binned_delong
 from fairuse_router.inference.cells import Cells
+from fairuse_router.inference.counts import Counts, read_scores
 from fairuse_router.inference.result import stack_tests
 from fairuse_router.inference.sums import COUNT_TESTS, judge_sums
 from fairuse_router.metrics import Metric
@@ -70,9 +72,8 @@ class Added:
         """Rows and risk, all groups together first, two arrays (1 + m,)."""
         n, mass = (_with_total(self.parts[kind]) for kind in ("n", "mass"))
         if metric.name == "auc":
-            cells, m = self._cells("score", name), len(self.names)
-            areas = [binned_areas(c, k).area for c, k in ((cells.together(), 1), (cells, m))]
-            return n, 1 - np.concatenate(areas)
+            scores = zip(self._scores(name), (1, len(self.names)), strict=True)
+            return n, 1 - np.concatenate([binned_areas(c, k).area for c, k in scores])
         with np.errstate(divide="ignore", invalid="ignore"):
             if metric.name == "ece":
                 return n, np.abs(_with_total(self.parts[part_name("ece", name)])).sum(axis=1) / mass
@@ -126,11 +127,10 @@ class Added:
             return self._untested(metric, first, second)
         if metric.name == "auc":
             n, total = self.parts["n"].astype(int), self.parts["n"].sum(keepdims=True).astype(int)
-            cells = [self._cells("score", name) for name in (first, second)]
-            cells.append(self._cells("joint", first, second))
-            together = [c.together() for c in cells]
-            whole = binned_delong(together[0], together[1], together[2], total, self.alpha)
-            return whole, binned_delong(cells[0], cells[1], cells[2], n, self.alpha)
+            joint = Cells.unpacked(2, self.parts[part_name("joint", first, second)])
+            one, other = self._scores(first), self._scores(second)
+            whole = binned_delong(one[0], other[0], joint.together(), total, self.alpha)
+            return whole, binned_delong(one[1], other[1], joint, n, self.alpha)
         kind = "lattice" if test == "lattice" else "gain"
         sums = self.parts[part_name(kind, metric.name, first, second)]
         m = len(self.names)  # of clusters, the last are sums over them whatever their groups
@@ -181,8 +181,16 @@ class Added:
         )
         return test.at(slice(0, 1)), test.at(slice(1, None))
 
-    def _cells(self, kind: str, *names: str) -> Cells:
-        return Cells.unpacked(1 if kind == "score" else 2, self.parts[part_name(kind, *names)])
+    def _scores(self, name: str) -> tuple[Cells | Counts, Cells | Counts]:
+        """Scores of a model, of all groups as one and of each."""
+        if name not in self._read:
+            scores = read_scores(self.parts[part_name("score", name)])
+            self._read[name] = scores.together(), scores
+        return self._read[name]
+
+    @cached_property
+    def _read(self) -> dict[str, tuple[Cells | Counts, Cells | Counts]]:
+        return {}
 
 
 def _with_total(values: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import cycle
 from typing import Any
 
 import narwhals.stable.v2 as nw
@@ -22,8 +24,9 @@ from fairuse_router.levels import level_text
 __all__ = ["Wanted", "learn", "read_parts"]
 
 _BATCH = 1_000_000
+_NUMBERS = ("int8", "int16", "int32", "int64", "double")
+_THREADS = 2  # more wait for one another, as counting holds Python's lock
 _COUNT = "fairuse_router rows"
-_NOWHERE = -(1 << 40)  # no sum of codes brings a row with a missing attribute above zero
 
 Names = str | Sequence[str]
 
@@ -190,6 +193,7 @@ def read_parts(
 def _group(schema: GroupSchema, names: Sequence[str], values: Mapping[str, Sequence[Any]]) -> Any:
     """Number of the group; negative where an attribute is missing or withheld."""
     sizes = [len(levels) for levels in schema.levels]
+    nowhere = -schema.n_groups  # the other attributes do not bring such a row to zero
     total = None
     for j, name in enumerate(names):
         place = {text: i for i, text in enumerate(schema.levels[j])}
@@ -198,13 +202,19 @@ def _group(schema: GroupSchema, names: Sequence[str], values: Mapping[str, Seque
             v: place.get(level_text(v) or "") for v in values[name] if level_text(v) is not None
         }
         terms = [
-            nw.when(nw.col(name) == v).then(nw.lit(code * stride - _NOWHERE)).otherwise(nw.lit(0))
+            nw.when(nw.col(name) == v).then(nw.lit(code * stride - nowhere)).otherwise(nw.lit(0))
             for v, code in codes.items()
             if code is not None
         ]
-        own = _total(terms) + _NOWHERE
+        own = _total(terms) + nowhere
         total = own if total is None else total + own
-    return total
+    return _short(total, len(names) * schema.n_groups)
+
+
+def _short(number: Any, most: int) -> Any:
+    """Whole numbers up to `most` as narrow as they can be: they are copied often."""
+    kinds = ((1 << 7, nw.Int8), (1 << 15, nw.Int16), (1 << 31, nw.Int32))
+    return number.cast(next((kind for end, kind in kinds if most < end), nw.Int64))
 
 
 def _code(name: str, classes: Sequence[Any]) -> Any:
@@ -213,7 +223,7 @@ def _code(name: str, classes: Sequence[Any]) -> Any:
         nw.when(nw.col(name) == label).then(nw.lit(k + 1)).otherwise(nw.lit(0))
         for k, label in enumerate(classes)
     ]
-    return _total(terms) - 1
+    return _short(_total(terms) - 1, len(classes))
 
 
 def _total(terms: Sequence[Any]) -> Any:
@@ -232,10 +242,9 @@ class _Shape:
 
     def columns(self, get: Callable[[str], np.ndarray], names: Sequence[str]) -> dict[str, Any]:
         """Columns of a batch, as `Adder.add` takes them."""
-        group = np.nan_to_num(get("group"), nan=-1).astype(np.int64)
-        found: dict[str, Any] = {"group": np.maximum(group, -1)}
-        y = get("y")
-        found["y"] = y.astype(np.int64) if self.classes else y.astype(float)
+        found: dict[str, Any] = {"group": get("group"), "y": get("y")}
+        if not self.classes:
+            found["y"] = found["y"].astype(float, copy=False)
         if "weight" in names:
             found["weight"] = get("weight").astype(float)
         if "cluster" in names:
@@ -254,10 +263,16 @@ def _add_up(ready: nw.LazyFrame[Any], plan: Plan, shape: _Shape) -> Parts:
         return _on_dask(ready.to_native(), plan, shape, names)
     if implementation.is_spark_like() and hasattr(ready.to_native(), "mapInArrow"):
         return _on_spark(ready.to_native(), plan, shape, names)
-    adder = Adder(plan)
-    for get in _batches(ready):
-        adder.add(shape.columns(get, names))
-    return adder.parts()
+    adders = [Adder(plan) for _ in range(_THREADS)]
+    with ThreadPoolExecutor(_THREADS) as pool:
+        busy: list[Any] = []
+        for get, adder in zip(_batches(ready), cycle(adders)):
+            if len(busy) == _THREADS:
+                busy.pop(0).result()
+            busy.append(pool.submit(adder.add, shape.columns(get, names)))
+        for work in busy:
+            work.result()
+    return merge_parts(found for adder in adders if (found := adder.parts()))
 
 
 def _batches(ready: nw.LazyFrame[Any]) -> Iterator[Callable[[str], np.ndarray]]:
@@ -284,7 +299,14 @@ def _columns(frame: Any) -> Callable[[str], np.ndarray]:
 
 def _arrow(batch: Any) -> Callable[[str], np.ndarray]:
     """Columns of an Arrow batch."""
-    return lambda name: np.asarray(batch.column(name).to_numpy(zero_copy_only=False))
+
+    def get(name: str) -> np.ndarray:
+        column = batch.column(name)
+        if column.null_count == 0 and str(column.type) in _NUMBERS:
+            return np.from_dlpack(column)  # to_numpy would import pandas
+        return np.asarray(column.to_numpy(zero_copy_only=False))
+
+    return get
 
 
 def _on_dask(native: Any, plan: Plan, shape: _Shape, names: Sequence[str]) -> Parts:

@@ -9,6 +9,7 @@ import numpy as np
 from fairuse_router.audit.parts import Parts
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.cells import Cells
+from fairuse_router.inference.counts import add_scores
 
 __all__ = ["add_parts", "hide_small", "merge_levels"]
 
@@ -60,8 +61,7 @@ def add_parts(
         if (axes := _axes(name)) is None:
             merged[name] = one[name] + other[name]
         else:
-            both = Cells.unpacked(axes, one[name]) + Cells.unpacked(axes, other[name])
-            merged[name] = both.packed()
+            merged[name] = add_scores(axes, one[name], other[name])
     return merged
 
 

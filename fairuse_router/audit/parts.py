@@ -11,6 +11,7 @@ import numpy as np
 
 from fairuse_router.inference.cells import Cells, place, squares
 from fairuse_router.inference.compare import Rows, difference, gain_sums
+from fairuse_router.inference.counts import add_scores
 from fairuse_router.metrics import Metric, Predictions, confidence_and_hit, get_metric
 
 __all__ = ["Adder", "Parts", "Plan", "cluster_numbers", "merge_parts", "part_name"]
@@ -115,11 +116,11 @@ class Adder:
             columns = {name: values[used] for name, values in columns.items()}
         if not len(columns["y"]):
             return
-        rows = Rows(
-            columns["y"], columns["group"], plan.m, columns.get("weight"), columns.get("cluster")
-        )
-        self._sum("n", np.bincount(rows.groups, minlength=plan.m).astype(float))
-        self._sum("mass", np.bincount(rows.groups, rows.weight, minlength=plan.m))
+        group = columns["group"].astype(np.intp, copy=False)  # as counting wants it, once
+        rows = Rows(columns["y"], group, plan.m, columns.get("weight"), columns.get("cluster"))
+        n = np.bincount(group, minlength=plan.m).astype(float)
+        self._sum("n", n)
+        self._sum("mass", n if weight is None else np.bincount(group, rows.weight, plan.m))
         models = {name: _read(name, columns[name], plan.classes) for name in plan.models}
         self._add_losses(rows, models)
         if "auc" in plan.metrics:
@@ -185,14 +186,14 @@ class Adder:
         for name, p in models.items():
             assert p.proba is not None
             places[name] = place(p.proba[:, 1], bins)
-            self._counter(part_name("score", name), 1, bins).add(rows, bins + places[name])
+            self._counter(part_name("score", name), 1, bins).add(rows, places[name])
         if rows.clusters is not None:
             return
         shift = bins.bit_length() - 1 - CUTS
-        coarse = {name: (k >> shift) if shift >= 0 else (k << -shift) for name, k in places.items()}
+        coarse = {name: k >> shift for name, k in places.items()}
         for first, second in self.plan.pairs:
-            node = squares(coarse[first], coarse[second], CUTS)
-            self._counter(part_name("joint", first, second), 2, 1 << 2 * CUTS).add(rows, node)
+            at = (coarse[first] << CUTS) | coarse[second]
+            self._counter(part_name("joint", first, second), 2, 1 << 2 * CUTS).add(rows, at)
 
     def _counter(self, name: str, axes: int, bins: int) -> _Counter:
         if name not in self.counters:
@@ -213,42 +214,56 @@ class Adder:
 
 
 class _Counter:
-    """Counts rows (and weights) by group, cell and class; for every cell, or for those met."""
+    """Counts rows (and weights) by group, class and cell; for every cell, or for those met."""
 
     def __init__(self, axes: int, bins: int, m: int, weighted: bool) -> None:
-        self.axes, self.bins, self.m, self.weighted = axes, bins, m, weighted
-        size = 2 * m * bins
-        self.dense = np.zeros((self._depth, size)) if size <= _DENSE else None
+        self.axes, self.bins, self.m, self.weighted, self.rows = axes, bins, m, weighted, 0
+        depth = (2 if axes == 1 else 3) if weighted else 1
+        shape, kind = (depth, 2 * m * bins), float if weighted else np.uint32
+        self.every = np.zeros(shape, kind) if shape[1] <= _DENSE else None
         self.met: list[Cells] = []
 
-    @property
-    def _depth(self) -> int:
-        return (2 if self.axes == 1 else 3) if self.weighted else 1
+    def add(self, rows: Rows, at: np.ndarray) -> None:
+        """Count rows by the interval that each falls into, or the two of them, one after another.
 
-    def add(self, rows: Rows, node: np.ndarray) -> None:
-        """Count rows by the cell that each falls into; nodes are of one depth."""
-        ones: list[np.ndarray | None] = [None]
+        Shape (n,), int32.
+        """
+        ones: list[Any] = [np.uint32(1)]
         if rows.weight is not None:
-            ones = [None, rows.weight] if self.axes == 1 else [None, rows.weight**2, rows.weight]
-        if self.dense is not None:
-            key = (rows.groups * self.bins + (node - self.bins)) * 2 + rows.y
-            for total, weight in zip(self.dense, ones, strict=True):
-                np.add.at(total, key, 1.0 if weight is None else weight)
+            ones = [1.0, rows.weight] if self.axes == 1 else [1.0, rows.weight**2, rows.weight]
+        self.rows += len(at)
+        if self.every is None:
+            mass = [np.where(rows.y == k, one, 0.0) for one in ones for k in (0, 1)]
+            cells = Cells.of(self.axes, rows.groups, self._node(at), np.column_stack(mass))
+            self.met.append(cells)
+            if len(self.met) > 16:
+                self.met = [reduce(Cells.__add__, self.met)]
             return
-        sides = [np.where(rows.y == k, 1.0 if w is None else w, 0.0) for w in ones for k in (0, 1)]
-        self.met.append(Cells.of(self.axes, rows.groups, node, np.column_stack(sides)))
-        if len(self.met) > 16:
-            self.met = [reduce(Cells.__add__, self.met)]
+        if self.rows > np.iinfo(np.uint32).max:
+            self.every = self.every.astype(float, copy=False)
+        key = 2 * rows.groups.astype(np.int32) + rows.y
+        key *= self.bins
+        key += at
+        for total, one in zip(self.every, ones, strict=True):
+            np.add.at(total, key, one)
+
+    def _node(self, at: np.ndarray) -> np.ndarray:
+        """Cells as they are numbered in `Cells`."""
+        if self.axes == 1:
+            return self.bins + at.astype(np.int64)
+        return squares(at >> CUTS, at & ((1 << CUTS) - 1), CUTS)
 
     def packed(self) -> np.ndarray:
-        """Cells with rows, as `Cells.packed`."""
-        if self.dense is None:
+        """Cells with rows, as `Cells.packed`; one score's counts of all, where that is smaller."""
+        if self.every is None:
             return reduce(Cells.__add__, self.met).packed()
-        mass = (
-            self.dense.reshape(self._depth, -1, 2).transpose(1, 0, 2).reshape(-1, 2 * self._depth)
-        )
-        some = np.flatnonzero(mass.any(axis=1))
-        return np.column_stack([some // self.bins, some % self.bins + self.bins, mass[some]])
+        every = self.every.reshape(-1, self.m, 2, self.bins)
+        if self.axes == 1 and not self.weighted and 8 * self.rows > every.size:
+            return every[0]
+        some = every.any(axis=(0, 2))
+        group, at = np.nonzero(some)
+        mass = every[:, group, :, at].reshape(len(group), -1)
+        return Cells.of(self.axes, group, self._node(at), mass).packed()
 
 
 def merge_parts(parts: Iterable[Parts]) -> Parts:
@@ -268,7 +283,7 @@ def _merge(first: Parts, second: Parts) -> Parts:
         a, b = first[name], second[name]
         if name.startswith(("score\t", "joint\t")):
             axes = 1 if name.startswith("score") else 2
-            merged[name] = (Cells.unpacked(axes, a) + Cells.unpacked(axes, b)).packed()
+            merged[name] = add_scores(axes, a, b)
         elif not name.startswith("unit_"):
             merged[name] = a + b
     if "unit_key" in first and "unit_key" in second:
@@ -324,7 +339,10 @@ def _read(name: str, values: np.ndarray, classes: int | None) -> Predictions:
     if classes is None or values.dtype.kind != "f":
         return Predictions(values)
     if values.ndim == 1:  # as Predictions.from_proba, in half of its time
-        return Predictions((values > 0.5).astype(np.int64), np.column_stack([1 - values, values]))
+        both = np.empty((2, len(values)))
+        np.subtract(1, values, out=both[0])
+        both[1] = values
+        return Predictions((values > 0.5).view(np.int8), both.T)
     return Predictions.from_proba(values)
 
 

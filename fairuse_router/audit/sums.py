@@ -17,7 +17,7 @@ from fairuse_router.audit.parts import Parts, part_name
 from fairuse_router.documents import plain, read_json, reading, write_json
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.binned_auc import binned_areas
-from fairuse_router.inference.cells import Cells
+from fairuse_router.inference.counts import read_scores
 from fairuse_router.metrics import get_metric
 
 __all__ = ["AuditSums", "models_and_pairs"]
@@ -185,7 +185,7 @@ class AuditSums:
             raise ValueError(f"metrics={self.metrics} are without 'auc', which alone is rounded.")
         half = {
             name: binned_areas(
-                Cells.unpacked(1, self.parts[part_name("score", name)]), self.schema.n_groups
+                read_scores(self.parts[part_name("score", name)]), self.schema.n_groups
             ).half
             for name in self.candidates
         }

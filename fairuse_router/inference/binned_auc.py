@@ -8,6 +8,7 @@ import numpy as np
 
 from fairuse_router.inference.auc import delong_from_moments
 from fairuse_router.inference.cells import Cells
+from fairuse_router.inference.counts import Counts
 from fairuse_router.inference.result import PairedTest
 
 __all__ = ["BinnedAreas", "binned_areas", "binned_delong"]
@@ -30,14 +31,14 @@ class BinnedAreas:
     half: np.ndarray
 
 
-def binned_areas(cells: Cells, m: int) -> BinnedAreas:
+def binned_areas(cells: Cells | Counts, m: int) -> BinnedAreas:
     """Return the areas, and how far rounding may have moved them.
 
     Parameters
     ----------
-    cells : Cells
-        Intervals of one model's scores; the last two masses are those of the second class's rows
-        and of the first's, see `fairuse_router.audit.AuditSums`.
+    cells : Cells or Counts
+        Intervals of one model's scores; the last two masses are those of the first class's rows
+        and of the second's, see `fairuse_router.audit.AuditSums`.
     m : int
         Number of groups.
 
@@ -52,34 +53,35 @@ def binned_areas(cells: Cells, m: int) -> BinnedAreas:
     >>> found.area, found.half
     (array([0.8125]), array([0.125]))
     """
-    group, down, up, below, totals = _ranked(cells, m)
+    won, ties, pairs = cells.pairs if isinstance(cells, Counts) else _pairs(cells, m)
     with np.errstate(divide="ignore", invalid="ignore"):
-        pairs = totals[:, 0] * totals[:, 1]
-        ties = np.bincount(group, weights=up * down, minlength=m)
-        won = np.bincount(group, weights=up * below, minlength=m)
         return BinnedAreas((won + ties / 2) / pairs, ties / (2 * pairs))
 
 
-def _ranked(
-    cells: Cells, m: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Group, masses of both classes, and mass of class 0 below, by rising score; totals (m, 2)."""
+def _pairs(cells: Cells, m: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """As `Counts.pairs`."""
     low = cells.spans()[0][:, 0]
     order = np.lexsort((low, cells.group))
     group, (down, up) = cells.group[order], cells.mass[order, -2:].T
-    totals = np.stack([np.bincount(group, weights=x, minlength=m) for x in (down, up)], axis=1)
-    before = np.cumsum(totals[:, 0]) - totals[:, 0]
-    return group, down, up, np.cumsum(down) - down - before[group], totals
+    totals = [np.bincount(group, weights=x, minlength=m) for x in (down, up)]
+    before = np.cumsum(totals[0]) - totals[0]
+    below = np.cumsum(down) - down - before[group]
+    won, ties = (np.bincount(group, weights=up * x, minlength=m) for x in (below, down))
+    return won, ties, totals[0] * totals[1]
 
 
 def binned_delong(
-    reference: Cells, model: Cells, joint: Cells, n: np.ndarray, alpha: float = 0.1
+    reference: Cells | Counts,
+    model: Cells | Counts,
+    joint: Cells,
+    n: np.ndarray,
+    alpha: float = 0.1,
 ) -> PairedTest:
     """Compare two areas by DeLong's test of rounded scores, whatever rounding has done.
 
     Parameters
     ----------
-    reference, model : Cells
+    reference, model : Cells or Counts
         Intervals of both models' scores, fine: the gain is theirs.
     joint : Cells
         Squares of both, which may be coarser: the standard error is theirs. Masses are counts of
@@ -126,7 +128,9 @@ def binned_delong(
     )
 
 
-def _spread(reference: Cells, model: Cells, joint: Cells, m: int) -> tuple[np.ndarray, np.ndarray]:
+def _spread(
+    reference: Cells | Counts, model: Cells | Counts, joint: Cells, m: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Standard error of the gain, and (effective) rows of the rarer class, per group."""
     group = joint.group
     mass = joint.mass.reshape(len(group), -1, 2)  # counts, or counts, squared weights, weights
@@ -157,8 +161,10 @@ def _spread(reference: Cells, model: Cells, joint: Cells, m: int) -> tuple[np.nd
     return np.where(smallest >= 2 - 1e-9, np.sqrt(variance), np.nan), smallest
 
 
-def _mass_below(cells: Cells, group: np.ndarray, at: np.ndarray, m: int) -> np.ndarray:
+def _mass_below(cells: Cells | Counts, group: np.ndarray, at: np.ndarray, m: int) -> np.ndarray:
     """Share of both classes' mass that lies below a score, within a group, shape (c, 2)."""
+    if isinstance(cells, Counts):
+        return cells.below(group, at)
     low, high = (x[:, 0] for x in cells.spans())
     order = np.lexsort((low, cells.group))
     owner, low, high = cells.group[order], low[order], high[order]

@@ -106,7 +106,10 @@ class Cells:
 
     @classmethod
     def unpacked(cls, axes: int, packed: np.ndarray) -> Self:
-        """Inverse of `packed`."""
+        """Inverse of `packed`; also of counts of shape (m, 2, bins), of every interval."""
+        if packed.ndim == 3:
+            group, at = np.nonzero(packed.any(axis=1))
+            return cls(axes, group, at + packed.shape[2], packed[group, :, at].astype(float))
         group, node = packed[:, :2].astype(np.int64).T
         return cls(axes, group, node, packed[:, 2:])
 
@@ -142,22 +145,23 @@ def depth(node: np.ndarray, axes: int) -> np.ndarray:
 
 
 def place(score: np.ndarray, bins: int) -> np.ndarray:
-    """Number of the bin of a probability, 0 to bins - 1, shape (n,).
+    """Number of the bin of a probability, 0 to bins - 1, at most 2^24 of them, shape (n,).
 
     Bins are equal steps of ``sqrt(p) - sqrt(1 - p)``, which rises with p and is fine at both ends,
     where the probabilities of rare outcomes lie.
 
     Examples
     --------
-    >>> place(np.array([0.0, 0.001, 0.5, 1.0]), 128)
-    array([  0,   2,  64, 127])
+    >>> place(np.array([0.0, 0.001, 0.5, 1.0]), 128).tolist()
+    [0, 2, 64, 127]
     """
-    rest = np.sqrt(1 - score)
+    rest = 1 - score
+    np.sqrt(rest, out=rest)
     step = np.sqrt(score)
     step -= rest  # in place: this is what counting scores costs most time in
     step += 1
     step *= bins / 2
-    found = step.astype(np.int64)
+    found = step.astype(np.int32)
     return np.minimum(found, bins - 1, out=found)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import replace
+from dataclasses import astuple, replace
 from functools import reduce
 from operator import add
 
@@ -17,10 +17,13 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairuse_router.audit import AuditSums, audit_predictions, audit_sums
+from fairuse_router.audit.parts import _Counter
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.auc import auc_parts
 from fairuse_router.inference.binned_auc import binned_areas, binned_delong
 from fairuse_router.inference.cells import Cells, depth, place, squares
+from fairuse_router.inference.compare import Rows
+from fairuse_router.inference.counts import Counts, add_scores
 from fairuse_router.metrics import Predictions
 
 EXACT = ("error", "brier", "log_loss", "fnr", "net_benefit@0.3", "cost(5,1)")
@@ -396,3 +399,38 @@ def test_damaged_sums_are_refused(damage):
     damage(data)
     with pytest.raises(ValueError, match=r"sums of an audit|format|not known"):
         AuditSums.from_json(json.dumps(data))
+
+
+def test_counts_of_every_step_are_cells_of_which_none_is_left_out():
+    rng = np.random.default_rng(0)
+    every = rng.poisson(0.4, (3, 2, 64)).astype(np.uint32)
+    every[2, 1] = 0  # a group without rows of a class
+    cells, counts = Cells.unpacked(1, every), Counts(every)
+    assert cells.mass.sum() == every.sum()
+    for a, b, m in ((cells, counts, 3), (cells.together(), counts.together(), 1)):
+        for one, other in zip(
+            astuple(binned_areas(a, m)), astuple(binned_areas(b, m)), strict=True
+        ):
+            assert np.array_equal(one, other, equal_nan=True)
+    node = rng.integers(64, 256, 40)
+    joint = Cells.of(2, rng.integers(0, 3, 40), node, rng.integers(0, 9, (40, 2)).astype(float))
+    n = every.sum(axis=(1, 2)).astype(int)
+    of_cells, of_counts = (binned_delong(x, x, joint, n) for x in (cells, counts))
+    assert np.array_equal(of_cells.se, of_counts.se, equal_nan=True)
+    packed = cells.packed()
+    for both in ((every, packed), (packed, every), (every, every), (packed, packed)):
+        total = Cells.unpacked(1, add_scores(1, *both))
+        assert np.array_equal(total.packed(), (cells + cells).packed())
+    coarse = cells.coarser(4, 2)
+    total = add_scores(1, every, coarse.packed())
+    assert np.array_equal(total, (cells + coarse).packed())
+
+
+def test_counts_do_not_run_over():
+    full = np.full((1, 2, 128), 2**32 - 2, dtype=np.uint32)
+    assert add_scores(1, full, full).max() == 2.0**33 - 4
+    counter = _Counter(1, 128, 1, weighted=False)
+    counter.every[:] = counter.rows = 2**32 - 2
+    rows = Rows(np.zeros(3, np.int8), np.zeros(3, int), 1)
+    counter.add(rows, np.zeros(3, np.int32))
+    assert counter.packed()[0, 0, 0] == 2.0**32 + 1
