@@ -1,10 +1,13 @@
-"""Examples of engines: not collected where one is missing, unless none may be skipped."""
+"""What holds for all tests: one thread each, and engines' examples where the engines are."""
 
 import os
 from importlib.util import find_spec
 from shutil import which
 
 import pytest
+
+# workers side by side, whose OpenMP threads spin while they wait for each other, come to a stop
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 _ENGINES = {"dask": "dask", "mlflow": "mlflow", "spark": "pyspark"}
 
