@@ -42,10 +42,12 @@ HEART_MODELS = {
     "forest": make_pipeline(SimpleImputer(), RandomForestClassifier(random_state=0)),
     "boosting": HistGradientBoostingClassifier(max_iter=30, random_state=0),
     "mlp": make_pipeline(
-        SimpleImputer(), StandardScaler(), MLPClassifier((8,), max_iter=2000, random_state=0)
+        SimpleImputer(),
+        StandardScaler(),
+        MLPClassifier((8,), solver="lbfgs", alpha=1.0, max_iter=2000, random_state=0),
     ),
     "columns": make_pipeline(encoder(), LogisticRegression()),
-    "columns, forest": make_pipeline(encoder(), RandomForestClassifier(random_state=0)),
+    "columns, forest": make_pipeline(encoder(), RandomForestClassifier(40, random_state=0)),
 }
 
 

@@ -85,7 +85,7 @@ def test_the_same_router_gives_the_same_bytes(heart, written, tmp_path):
 def test_the_same_bytes_in_other_processes(tmp_path):
     program = (
         "import sys; from test_bundle_format import *;"
-        "export_bundle(heart_router()[0], sys.argv[1], heart_router()[1])"
+        "router, X = heart_router(); export_bundle(router, sys.argv[1], X)"
     )
     files, here = [], Path(__file__)
     search = os.pathsep.join([str(here.parents[0]), str(here.parents[1])])
