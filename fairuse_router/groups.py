@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 from fairuse_router import tables
 from fairuse_router.documents import Document
-from fairuse_router.levels import learn_levels, level_text, map_distinct
+from fairuse_router.levels import alike, learn_levels, level_text, map_distinct
 
 __all__ = ["MAX_REPORTS", "WITHHELD", "Cells", "GroupSchema", "level_text"]
 
@@ -164,6 +165,26 @@ class GroupSchema(Document):
                 f"{MAX_REPORTS:,} are allowed. Use fewer attributes, or merge levels."
             )
         return schema
+
+    def warn_of_alike_levels(self) -> None:
+        """Warn of levels that differ from each other by blanks or letter case alone.
+
+        Or so from `withheld`, or from a missing value, which is the empty text.
+        """
+        marks = ("",) if self.withheld is None else ("", self.withheld)
+        told = [
+            f"{name!r} has {' and '.join(map(repr, texts))}"
+            for name, levels in zip(self.attributes, self.levels, strict=True)
+            for texts in alike((*levels, *marks))
+        ]
+        if told:
+            warnings.warn(
+                f"Levels differ by blanks or letter case alone: {'; '.join(told[:5])}. Each is "
+                "taken for a level of its own. If they mean the same, write them alike before, in "
+                "pandas by column.str.strip().str.lower().",
+                UserWarning,
+                stacklevel=4,
+            )
 
     # sizes and grids
     @property

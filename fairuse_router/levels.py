@@ -143,6 +143,20 @@ def learn_levels(
     return tuple(order)
 
 
+def alike(texts: Iterable[str]) -> list[tuple[str, ...]]:
+    """Texts that differ from each other by blanks or by letter case alone.
+
+    Examples
+    --------
+    >>> alike(["Male", "male ", "female", "male"])
+    [('Male', 'male ', 'male')]
+    """
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        found.setdefault("".join(text.split()).casefold(), []).append(text)
+    return [tuple(own) for own in found.values() if len(own) > 1]
+
+
 def _order(text: str, values: Mapping[str, Any]) -> tuple[int, float, str]:
     """Sort key of a level: numbers by value, before texts by text."""
     value = values[text]

@@ -183,6 +183,8 @@ class Columns:
                     f"audit_only={audit_only!r} names columns that are group_attributes too. An "
                     "attribute is either used for predictions or only audited; name it once."
                 )
+        for known in filter(None, (schema, only)):
+            known.warn_of_alike_levels()
         columns = cls(schema, only, (), max_levels)
         d = tables.shape(table)[1]
         positions = [j for j in range(d) if j not in columns.kept_out]
@@ -237,6 +239,7 @@ class Columns:
             max_levels=self.max_levels,
             argument="by",
         )
+        schema.warn_of_alike_levels()
         return Grouping(schema, schema.group_ids(schema.encode(table)))
 
     def encode(

@@ -3,6 +3,8 @@
 import datetime
 import enum
 import json
+import re
+import warnings
 from decimal import Decimal
 
 import numpy as np
@@ -12,8 +14,9 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.naive_bayes import GaussianNB
 
-from fairuse_router import GroupSchema
+from fairuse_router import FairUseRouter, GroupSchema, audit_predictions, audit_sums
 from fairuse_router.levels import level_text
 
 ROWS = {"sex": ["F", "M", "F", "?"], "age": [1, 0, None, 1]}
@@ -126,6 +129,58 @@ def test_bad_columns(table, columns, kwargs, match):
         return
     with pytest.raises((ValueError, TypeError), match=match):
         GroupSchema.from_table(table, columns, **kwargs)
+
+
+ALIKE = r"alone: 'sex' has 'Female' and 'female'; 'sex' has 'male' and 'male '\. Each is"
+
+
+def test_levels_that_differ_by_blanks_or_case_alone_are_warned_of_once():
+    sex = ["female", "male", "Female", "male "] * 20
+    X, y = pd.DataFrame({"x": np.arange(80.0), "sex": sex}), np.arange(80) % 2
+    calls = [
+        lambda: FairUseRouter(GaussianNB(), ["sex"], cv=2).fit(X, y),
+        lambda: audit_predictions(y, {"generic": y, "other": 1 - y}, X[["sex"]]),
+        lambda: audit_predictions(y, {"generic": y, "other": 1 - y}, X["sex"]),
+        lambda: audit_sums(
+            X.assign(y=y, p=y), y="y", predictions={"generic": "y", "other": "p"}, groups="sex"
+        ),
+    ]
+    for call in calls:
+        with pytest.warns(UserWarning, match=ALIKE) as caught:
+            call()
+        assert len(caught) == 1
+    fitted = FairUseRouter(GaussianNB(), ["sex"], cv=2)
+    fitted.fit(X.assign(sex=X["sex"].str.strip().str.lower()), y)  # warnings are errors
+    assert fitted.schema_.levels == (("female", "male"),)
+
+
+@pytest.mark.parametrize(
+    ("levels", "settings", "told"),
+    [
+        (["F", "M", " "], {}, "' ' and ''"),
+        (["F", "M", "? "], {}, r"'\? ' and '\?'"),
+        (["F", "M", "Unknown"], {"withheld": "unknown"}, "'Unknown' and 'unknown'"),
+        (["<60", "< 60", "60+"], {}, "'< 60' and '<60'"),
+        (["F", "M", "?"], {"withheld": None}, None),
+        (["1", "1.0", "01"], {}, None),
+    ],
+)
+def test_marks_and_blanks_within(levels, settings, told):
+    schema = GroupSchema.from_table(np.array([levels]).T, [0], **settings)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        schema.warn_of_alike_levels()
+    assert len(caught) == (told is not None)
+    assert told is None or re.search(f"'x0' has {told}", str(caught[0].message))
+
+
+def test_sites_that_write_a_level_otherwise_are_warned_of():
+    def sums(sex):
+        frame = pd.DataFrame({"sex": sex * 10, "y": [0, 1] * 10, "p": [0, 1] * 10})
+        return audit_sums(frame, y="y", predictions={"generic": "p", "other": "y"}, groups="sex")
+
+    with pytest.warns(UserWarning, match="'sex' has 'Male' and 'male'"):
+        sums(["female", "male"]) + sums(["female", "Male"])
 
 
 def test_unhashable_level_is_named():

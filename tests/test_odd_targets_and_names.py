@@ -67,6 +67,7 @@ FRAMES = {
 }
 
 
+@pytest.mark.filterwarnings("ignore:Levels differ by blanks")
 @pytest.mark.parametrize("name", FRAMES)
 def test_names_and_levels(name, tmp_path):
     frame, group = FRAMES[name]

@@ -118,6 +118,7 @@ def learn(
     if len(distinct) == 0:
         raise ValueError("The frame has no rows; an audit needs some.")
     schema = GroupSchema.from_table(distinct.to_native(), list(wanted.groups), argument="groups")
+    schema.warn_of_alike_levels()
     values = {name: distinct[name].unique().to_list() for name in wanted.groups}
     n = int(distinct[_COUNT].sum())
     if regression:

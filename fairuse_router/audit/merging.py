@@ -28,7 +28,10 @@ def merge_levels(first: GroupSchema, second: GroupSchema) -> GroupSchema:
             f"{second.attributes}. Name the same ones, in the same order."
         )
     levels = tuple(_union(a, b) for a, b in zip(first.levels, second.levels, strict=True))
-    return replace(first, levels=levels)
+    merged = replace(first, levels=levels)
+    if merged not in (first, replace(second, positions=first.positions)):
+        merged.warn_of_alike_levels()
+    return merged
 
 
 def _union(first: tuple[str, ...], second: tuple[str, ...]) -> tuple[str, ...]:

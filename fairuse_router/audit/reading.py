@@ -117,6 +117,7 @@ def read_groups(groups: Any, n: int) -> tuple[GroupSchema, np.ndarray]:
     schema = GroupSchema.from_table(table, list(range(width)), argument="groups")
     if single or names is not None:
         schema = replace(schema, attributes=tuple(names or ["group"]))
+    schema.warn_of_alike_levels()
     return schema, schema.group_ids(schema.encode(table))
 
 

@@ -9,7 +9,13 @@ from typing import Any
 
 from fairuse_router.audit import AuditSums, audit_sums, federate
 from fairuse_router.audit.arguments import read_metrics
-from fairuse_router.cli.console import UsageError, check_output, listing, note
+from fairuse_router.cli.console import (
+    UsageError,
+    check_output,
+    listing,
+    note,
+    warnings_as_notes,
+)
 from fairuse_router.cli.scoretable import read_scores
 from fairuse_router.cli.tablefile import STREAM
 from fairuse_router.documents import write_whole
@@ -27,11 +33,13 @@ def audit_scores(args: argparse.Namespace) -> None:
         found = {_site(name): _read(name) for name in files}
         if len(found) < len(files):
             raise UsageError("two files of sums have one name; a file is named after its site")
-        federation = federate(found, alpha=alpha)
+        with warnings_as_notes():
+            federation = federate(found, alpha=alpha)
         audit = federation.overall
         print(f"{audit}\n\n{federation}" if len(found) > 1 else audit)
     else:
-        sums = _add_up(args, files)
+        with warnings_as_notes():
+            sums = _add_up(args, files)
         audit = sums.audit(alpha=alpha)
         print(audit)
         if args.sums is not None:
