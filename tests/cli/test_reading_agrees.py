@@ -78,6 +78,7 @@ def as_frame(columns):
 SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 16))]
 
 
+@pytest.mark.filterwarnings("ignore:Levels differ by blanks")
 @pytest.mark.parametrize("seed", SEEDS)
 def test_the_command_line_answers_as_python_does(seed, tmp_path, capsys, monkeypatch):
     rng = np.random.default_rng(seed)
