@@ -1,7 +1,8 @@
-"""What holds for all tests: one thread each, and engines' examples where the engines are."""
+"""What holds for all tests: one thread each, and examples of extras where those are."""
 
 import os
 from importlib.util import find_spec
+from pathlib import Path
 from shutil import which
 
 import pytest
@@ -9,13 +10,18 @@ import pytest
 # workers side by side, whose OpenMP threads spin while they wait for each other, come to a stop
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-_ENGINES = {"dask": "dask", "mlflow": "mlflow", "spark": "pyspark"}
-
+_ROOT = Path(__file__).parent
+_NEEDS = {
+    "engines/dask.py": find_spec("dask"),
+    "engines/mlflow.py": find_spec("mlflow"),
+    "engines/spark.py": find_spec("pyspark") and which("java"),
+    "serving/page.py": find_spec("jinja2")
+    and (_ROOT / "tests/clients/browser/node_modules").is_dir(),
+}
 collect_ignore = [
-    f"fairuse_router/engines/{name}.py"
-    for name, package in _ENGINES.items()
-    if os.environ.get("FAIRUSE_NO_SKIPS") != "1"
-    and (find_spec(package) is None or (name == "spark" and which("java") is None))
+    f"fairuse_router/{module}"
+    for module, found in _NEEDS.items()
+    if not found and os.environ.get("FAIRUSE_NO_SKIPS") != "1"
 ]
 
 

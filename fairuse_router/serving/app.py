@@ -78,6 +78,22 @@ def make_app(
     Starlette
         An ASGI application, for uvicorn or any other server; the logger ``fairuse_router.access``
         says what was asked, never of whom.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> from fairuse_router.serving.models import load_models
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/heart.onnx", X)
+    ...     app = make_app(load_models([f"{folder}/heart.onnx"]))
+    >>> [route.path for route in app.routes if "infer" in route.path]
+    ['/v2/models/{model}/infer', '/v2/models/{model}/versions/{version}/infer']
     """
     serving = _Serving(dict(models), limits or Limits(), Counts(min_cell))
     model = "/v2/models/{model}"

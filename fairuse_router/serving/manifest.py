@@ -44,6 +44,21 @@ def export_serving(
     ------
     ValueError
         If the bundle cannot be read, or the name is no part of an address.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/heart.onnx", X)
+    ...     written = export_serving(f"{folder}/heart.onnx", f"{folder}/repository")
+    >>> [path.name for path in written]
+    ['config.pbtxt', 'model.onnx', 'heart.kserve.json']
     """
     source = check_path(source, "source")
     bundle = Bundle.load(source)

@@ -65,6 +65,22 @@ def write_page(
         the runtime is not there.
     OSError
         If npm is missing, or cannot fetch the runtime.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/heart.onnx", X)
+    ...     written = write_page(
+    ...         f"{folder}/heart.onnx", f"{folder}/form", runtime="tests/clients/browser")
+    >>> written[-1].name, len(written)
+    ('index.html', 9)
     """
     try:
         import jinja2

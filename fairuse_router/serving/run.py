@@ -57,6 +57,23 @@ def serve(
         If there is no bundle, or one cannot be read.
     OSError
         If the port is taken.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import threading
+    >>> import numpy as np
+    >>> import pandas as pd
+    >>> from sklearn.linear_model import LogisticRegression
+    >>> from fairuse_router import FairUseRouter, export_bundle
+    >>> X = pd.DataFrame({"x": np.arange(80.0), "sex": ["F", "M"] * 40})
+    >>> router = FairUseRouter(LogisticRegression(), ["sex"], cv=2).fit(X, X.x > 40)
+    >>> stop = threading.Timer(3, signal.raise_signal, [signal.SIGINT])  # as Ctrl-C does
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     certificate = export_bundle(router, f"{folder}/heart.onnx", X)
+    ...     stop.start()
+    ...     serve([f"{folder}/heart.onnx"], port=0)
+    Serving http://127.0.0.1:.../v2
     """
     limits = limits or Limits()
     app = make_app(load_models(paths, threads), limits, min_cell)
