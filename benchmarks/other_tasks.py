@@ -144,7 +144,7 @@ def one_population(task: str, n: int, m: int, effect: str, seed: int, fresh: int
     found = {f"always {name}": risks for name, risks in always.items()}
     for rule, (policy, rivals, settings) in RULES.items():
         names = [name for name in rivals if name in candidates]
-        if names:
+        if names and (policy is not slope or evidence.corrects("multilevel")):
             own = among(evidence, names, metric, **settings)
             found[rule] = served(policy(own) if callable(policy) else choose(policy, own))
     results = []

@@ -74,10 +74,10 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
     candidates : sequence of str or dict, default=("generic", "onehot", "intersectional", \
 "decoupled")
         Models to train, ``"generic"`` always among them; with ``cv="prefit"`` a dict of fitted
-        models. ``"multilevel"`` may be added for two classes or a regression: generic's margin with
-        a linear correction per group, the groups lending each other evidence. Policies that
-        expect gains train it in any case; where generic is not linear, that takes five more fits in
-        every fold.
+        models. ``"multilevel"`` may be added: generic's margin with a linear correction per
+        group, the groups lending each other evidence (of several classes a linear model per group,
+        beside a linear generic only). Policies that expect gains train it in any case; where
+        generic is not linear, that takes five more fits in every fold.
     metric : str, callable or Metric, default="error"
         What a group is to gain: ``"error"``, ``"log_loss"``, ``"brier"``, ``"auc"``, ``"ece"``, or
         a risk of your own (lower is better).

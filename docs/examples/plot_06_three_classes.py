@@ -2,7 +2,8 @@
 Three classes
 =============
 
-With more than two classes no linear correction of one margin exists; the other candidates compete.
+A linear model of several classes has a margin per class. Its multilevel candidate is a model per
+group, and the groups lend each other evidence; beside other models the other candidates compete.
 """
 
 # %%

@@ -15,32 +15,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
-from sklearn.base import is_regressor
-from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
-from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
-from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.linear_model import LogisticRegression
 
 from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.corrected import (
     CorrectedClassifier,
     CorrectedRegressor,
-    as_matrix,
     base_margin,
     final_step,
     has_log_odds,
 )
 from fairuse_router.candidates.folds import split_rows
+from fairuse_router.candidates.multilevel_classes import fit_classes
+from fairuse_router.candidates.reached import Standardized, is_linear, row_weight
 from fairuse_router.candidates.recipes import Recipe, Unavailable, fit_model
 from fairuse_router.candidates.scores import answer
 from fairuse_router.inference import multilevel_bayes, multilevel_fit
 from fairuse_router.rows import Places, TrainingRows
 
-_INNER_FOLDS = 5
-_MOST_FEATURES = 500  # the fit needs m matrices of this size squared
+_TWO, _INNER_FOLDS = 2, 5
 _LOOKED_AT = 1000
 _SCALES = (0.2, 5.0)
-_MOST_RIDGE = 2.0  # in units of the multilevel fit's penalty on shared slopes
 
 
 def fit_multilevel(
@@ -60,7 +56,8 @@ def fit_multilevel(
     Returns
     -------
     Candidate
-        One model: generic, and a table of linear corrections.
+        One model: generic, and a table of linear corrections; of several classes a linear model
+        per group, see `fit_classes`.
 
     Raises
     ------
@@ -68,22 +65,23 @@ def fit_multilevel(
         If the estimator, the classes or the features do not allow it.
     """
     part, model = data.take(rows), generic.models[0]
-    _check_classes(model, part)
+    if part.classes is not None and not hasattr(model, "predict_proba"):
+        raise Unavailable("multilevel corrects log-odds, and the estimator has no predict_proba")
+    if part.classes is not None and len(part.classes) > _TWO:
+        return fit_classes(recipe, model, part)
     final, reached = final_step(model, part.features)
-    matrix = _numbers(reached)
-    mean, sd = _scale(matrix)
-    x = np.nan_to_num((matrix - mean) / sd, nan=0.0)
+    features = Standardized.of(reached)
     regression = part.classes is None
-    linear = _is_linear(final, regression)
+    linear = is_linear(final, regression)
     if not regression and not has_log_odds(final):
         _check_labels(final, reached)
-    weight = _weight(final, part)
+    weight = row_weight(final, part)
     offset, scale = (None, 1.0) if linear else _offset(recipe, part, weight)
-    standard = _Standardized(x, mean, sd, part, offset, weight)
-    table = standard.table(part.groups, recipe.added)
+    grouped = _Grouped(features, part, offset, weight)
+    table = grouped.table(part.groups, recipe.added)
     if recipe.lattice is not None:
         layers = [layer for layer in recipe.lattice.fitted if layer is not recipe.lattice.full]
-        cells = [standard.table(layer.cells.of(part.codes), layer.main) for layer in layers]
+        cells = [grouped.table(layer.cells.of(part.codes), layer.main) for layer in layers]
         table = np.vstack([table, *cells])
     if offset is None:
         table = table - np.append(np.ravel(final.coef_), np.ravel(final.intercept_))
@@ -91,7 +89,7 @@ def fit_multilevel(
     codes = np.arange(part.n_groups, dtype=np.float64)[:, None]
     return Candidate(
         recipe.name,
-        (kind(model, table, mean, scale, linear),),
+        (kind(model, table, features.mean, scale, linear),),
         np.zeros(part.n_groups, dtype=np.int64),
         codes,
         ("multilevel group",),
@@ -100,23 +98,19 @@ def fit_multilevel(
 
 
 @dataclass(frozen=True)
-class _Standardized:
+class _Grouped:
     """Rows as they are fitted, however they are grouped.
 
     Parameters
     ----------
-    x : ndarray of shape (n, d)
-        Standardized features, gaps at their mean.
-    mean, sd : ndarray of shape (d,)
+    features : Standardized
     part : TrainingRows
     offset : ndarray of shape (n,) or None
         Margin that is corrected; None: the whole margin is fitted.
     weight : ndarray of shape (n,) or None
     """
 
-    x: NDArray[np.float64]
-    mean: NDArray[np.float64]
-    sd: NDArray[np.float64]
+    features: Standardized
     part: TrainingRows
     offset: NDArray[np.float64] | None
     weight: NDArray[np.float64] | None
@@ -126,8 +120,9 @@ class _Standardized:
     ) -> NDArray[np.float64]:
         """Slopes and intercept of every group, shape (m, d + 1); rows of group -1 have none."""
         assert main is not None
+        x = self.features.x
         joint = multilevel_bayes(
-            self.x,
+            x,
             groups,
             self.part.target,
             main,
@@ -136,34 +131,9 @@ class _Standardized:
             squared=self.part.classes is None,
         )
         if self.offset is not None:
-            common = _Common.of(self.x, groups, self.part, main, self.offset, self.weight)
+            common = _Common.of(x, groups, self.part, main, self.offset, self.weight)
             joint = common.off(joint)
-        return _by_unit(joint, self.mean, self.sd)
-
-
-def _by_unit(
-    joint: NDArray[np.float64], mean: NDArray[np.float64], sd: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Slopes and intercept, shape (m, d + 1), of features as they are, not standardized."""
-    slopes = joint[:, :-1] / sd
-    return np.column_stack([slopes, joint[:, -1] - slopes @ mean])
-
-
-def _is_linear(final: Any, regression: bool) -> bool:
-    """Whether the model is a linear one with a penalty of about that of the multilevel fit.
-
-    Otherwise part of what looks like a correction is another penalty on what all groups share.
-    """
-    settings = final.get_params(deep=False)
-    if not settings.get("fit_intercept", True):
-        return False
-    if regression:
-        known = type(final) in (LinearRegression, Ridge) and np.ndim(final.coef_) == 1
-        return known and settings.get("alpha", 0.0) <= _MOST_RIDGE
-    if type(final) is LogisticRegression:
-        sparse = settings.get("l1_ratio") or settings.get("penalty") in ("l1", "elasticnet")
-        return not sparse and 1 / settings["C"] <= _MOST_RIDGE
-    return type(final) is LinearDiscriminantAnalysis
+        return self.features.by_unit(joint)
 
 
 @dataclass(frozen=True)
@@ -224,17 +194,6 @@ class _Common:
         return joint - self.slopes * ((mean @ self.score) / gain if gain > 0 else 1.0)
 
 
-def _check_classes(model: Any, part: TrainingRows) -> None:
-    if part.classes is None:
-        return
-    if len(part.classes) != 2:
-        raise Unavailable(
-            f"multilevel corrects one margin, and there are {len(part.classes)} classes"
-        )
-    if not hasattr(model, "predict_proba"):
-        raise Unavailable("multilevel corrects log-odds, and the estimator has no predict_proba")
-
-
 def _check_labels(final: Any, reached: Any) -> None:
     """Refuse labels that are not those of the likelier class, as of a tuned threshold."""
     first = np.arange(min(_LOOKED_AT, tables.shape(reached)[0]))
@@ -246,31 +205,6 @@ def _check_labels(final: Any, reached: Any) -> None:
             f"{type(final).__name__} does not label by the likelier class in {differ} of "
             f"{len(first)} rows, so that its labels cannot be corrected by log-odds"
         )
-
-
-def _numbers(reached: Any) -> NDArray[np.float64]:
-    """Features at the final step as a dense array."""
-    width = tables.shape(reached)[1]
-    if width > _MOST_FEATURES:
-        raise Unavailable(
-            f"{width} features reach the final step; multilevel takes up to {_MOST_FEATURES}"
-        )
-    try:
-        matrix = as_matrix(reached)
-    except (ValueError, TypeError) as error:
-        raise Unavailable(
-            f"multilevel needs numbers at the final step, and a feature there is none ({error})"
-        ) from error
-    return np.asarray(matrix.toarray() if hasattr(matrix, "nnz") else matrix, dtype=np.float64)
-
-
-def _scale(matrix: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean and standard deviation of each feature; 0 and 1 where there is none."""
-    known = ~np.isnan(matrix)
-    count = np.maximum(known.sum(axis=0), 1)
-    mean = np.where(known, matrix, 0.0).sum(axis=0) / count
-    sd = np.sqrt((np.where(known, matrix - mean, 0.0) ** 2).sum(axis=0) / count)
-    return mean, np.where(sd > 1e-12 * np.maximum(np.abs(mean), 1e-300), sd, 1.0)
 
 
 def _scale_of(
@@ -286,21 +220,6 @@ def _scale_of(
     model = LogisticRegression(C=np.inf, solver="newton-cholesky")
     model.fit(margin[:, None], target, sample_weight=weight)
     return float(np.clip(model.coef_[0, 0], *_SCALES))
-
-
-def _weight(final: Any, part: TrainingRows) -> NDArray[np.float64] | None:
-    """Row weights, and the class weights that the estimator balances by, of mean one.
-
-    Their scale must not say how many rows there are.
-    """
-    balance = final.get_params(deep=False).get("class_weight")
-    weight = part.weight
-    if balance is not None and not is_regressor(final):
-        balanced = compute_sample_weight(balance, part.y)
-        weight = balanced if weight is None else balanced * weight
-    if weight is None:
-        return None
-    return weight * ((weight > 0).sum() / max(weight.sum(), np.finfo(float).tiny))
 
 
 def _offset(

@@ -128,7 +128,7 @@ def plot_corrections(table: RoutingTable, *, ax: Any = None) -> Any:
     if picture is None:
         raise ValueError(
             f"The table of policy={table.policy!r} weighs no correction. Fit the router with "
-            "policy='priced', for two classes or a regression."
+            "policy='priced', and of several classes with a linear estimator."
         )
     ax = _draw(picture, ax, "plot_corrections")
     ax.plot([], [], "o", color=COLOURS["undetermined"], label="real")

@@ -43,6 +43,7 @@ from fairuse_router.inference.paired import paired_t, paired_t_from_sums, row_su
 from fairuse_router.inference.partial_pooling import MultilevelFit, multilevel_fit
 from fairuse_router.inference.result import PairedTest, rows_needed, stack_tests, verdict
 from fairuse_router.inference.samplesize import SampleSize, hoeffding_rows, sample_size, vc_rows
+from fairuse_router.inference.several_classes import multilevel_classes
 from fairuse_router.inference.shrinkage import TwoPrior, group_moments, two_prior
 from fairuse_router.inference.swap import ece_swap
 
@@ -81,6 +82,7 @@ __all__ = [
     "mcnemar_rows",
     "mean_replicates",
     "multilevel_bayes",
+    "multilevel_classes",
     "multilevel_fit",
     "paired_bootstrap",
     "paired_t",

@@ -82,16 +82,19 @@ def choose_routes(
 def why_partial_are_generic(partial: str, policy: str, schema: GroupSchema, pool: Pool) -> str:
     """Why partial reports have no routes of their own, in words; empty if they have."""
     why = why_not_partial(partial, policy, schema)
-    if why is None and MULTILEVEL not in pool.candidates:
+    found = pool.candidates.get(MULTILEVEL)
+    if why is None and found is None:
         reasons = pool.unavailable.get(MULTILEVEL, {}).values()
         why = next(iter(reasons), "there is no multilevel candidate, which corrects them")
+    elif why is None and found is not None and found.lattice is None:
+        why = "multilevel of several classes serves full reports only"
     return why or ""
 
 
 def _warn_of_few_rows(pool: Pool, seen: int, opened: int) -> None:
     """Say that a generic trained on a part of few rows may lose more than certainty brings."""
     candidate = pool.candidates.get(MULTILEVEL)
-    if candidate is not None and candidate.corrected is not None and seen + opened < FEW_ROWS:
+    if candidate is not None and seen + opened < FEW_ROWS:
         warnings.warn(
             f"policy='certified' on {seen + opened} rows: every group is compared with the generic "
             f"that is deployed, which was trained on {seen} of them. With so few rows it can be "

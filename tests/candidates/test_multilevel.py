@@ -333,7 +333,8 @@ def test_searches_are_followed_to_the_final_step():
     ("estimator", "change", "reason"),
     [
         (LinearSVC(), {}, "no predict_proba"),
-        (LOGISTIC, {"y": np.arange(400) % 3}, "there are 3 classes"),
+        (FOREST, {"y": np.arange(400) % 3}, "multilevel of 3 classes needs a linear model"),
+        (LogisticRegression(C=0.1), {"y": np.arange(400) % 3}, "penalty of at most 2"),
         (FixedThresholdClassifier(LogisticRegression(), threshold=0.2), {}, "likelier class"),
         (
             HistGradientBoostingClassifier(max_iter=2, categorical_features="from_dtype"),

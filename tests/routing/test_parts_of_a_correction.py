@@ -214,10 +214,11 @@ def test_certified_warns_where_rows_are_few():
 
 def test_where_multilevel_cannot_be_had_the_table_says_why(rows):
     y = np.arange(len(rows.y)) % 3
-    router = FairUseRouter(LOGISTIC, rows.groups, candidates=("generic",), policy="priced")
+    tree = DecisionTreeClassifier(max_depth=2, random_state=0)
+    router = FairUseRouter(tree, rows.groups, candidates=("generic",), policy="priced")
     table = router.fit(rows.frame, y).routing_table_
     assert {r.candidate for r in table.groups} == {"generic"}
-    assert all("there are 3 classes" in r.reason for r in table.groups)
+    assert all("3 classes needs a linear model" in r.reason for r in table.groups)
 
 
 def test_a_regression_routes_parts(rows):
@@ -264,9 +265,10 @@ def test_a_forest_is_corrected_where_it_should_be():
 def test_where_the_correction_cannot_be_had_the_table_says_why():
     population = make_population(500, n_groups=4, random_state=0)
     X, y = population.to_array(), population.y + (population.features[:, 0] > 1)
-    router = FairUseRouter(LogisticRegression(), population.group_columns, policy="priced")
+    tree = DecisionTreeClassifier(max_depth=2, random_state=0)
+    router = FairUseRouter(tree, population.group_columns, policy="priced")
     for record in router.fit(X, y).routing_table_.groups:
-        assert "there are 3 classes" in record.unavailable["multilevel"]
+        assert "3 classes needs a linear model" in record.unavailable["multilevel"]
 
 
 def test_a_better_generic_is_not_given_to_those_alone_who_report():

@@ -122,12 +122,12 @@ class Evidence:
 
         The best of several is in part the luckiest.
         """
-        return self.settings.price * (1 if self.corrects(MULTILEVEL) else _SEVERAL)
+        return self.settings.price * (1 if self.borrows else _SEVERAL)
 
     @property
     def price_in_words(self) -> str:
         """The same, for reasons."""
-        twice = "" if self.corrects(MULTILEVEL) else "twice the "
+        twice = "" if self.borrows else "twice the "
         return f"{twice}price {'of ' if twice else ''}{self.settings.price:g}"
 
     @property
@@ -135,6 +135,11 @@ class Evidence:
         """The candidates other than generic; recalibrated ones are offered to their routes only."""
         known = self.scores
         return [name for name in known if name != GENERIC and not is_recalibrated(name, known)]
+
+    @property
+    def borrows(self) -> bool:
+        """Whether multilevel is there, which serves each group with the help of the others."""
+        return MULTILEVEL in self.scores and bool(self.scores[MULTILEVEL].scored.any())
 
     def corrects(self, name: str) -> bool:
         """Whether a candidate is there, and corrects generic's margin."""

@@ -75,8 +75,10 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
     The multilevel correction is offered in quarters. Where generic is linear it is offered alone:
     it contains what the others know, and fewer directions mean less luck. Where generic is not,
     intersectional may know what no linear correction says: half and all of the mean of both is
-    offered, too. Without multilevel, quarters of all others are. Where models say labels by a
-    threshold of their own, candidates are offered whole: a part of one has no such threshold.
+    offered, too. Of several classes multilevel is a model of its own, there only where generic is
+    linear, and offered alone as well. Without multilevel, quarters of all others are. Where models
+    say labels by a threshold of their own, candidates are offered whole: a part of one has no such
+    threshold.
     """
     names = evidence.rivals
     if says_otherwise(evidence):
@@ -93,7 +95,7 @@ def ways(evidence: Evidence, eligible: NDArray[np.bool_]) -> Iterator[Way]:
     if evidence.predictions(GENERIC).proba is None and not evidence.metric.regression:
         return
     for name in names:
-        if name != MULTILEVEL:
+        if (name == MULTILEVEL) == evidence.borrows:
             yield _of_predictions(evidence, name, eligible[:, names.index(name)])
 
 
