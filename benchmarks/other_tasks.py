@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy.special import logit, softmax
+from scipy import special
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -87,10 +87,10 @@ class Truth:
 
     def _means(self, features: np.ndarray, groups: np.ndarray) -> np.ndarray:
         """Means of a regression, shape (n,), or probabilities of three classes, (n, 3)."""
-        z = [logit(law.probability(features, groups)) for law in self._laws]
+        z = [special.logit(law.probability(features, groups)) for law in self._laws]
         if self.regression:
             return z[0]
-        return np.asarray(softmax(np.column_stack([np.zeros(len(features)), *z]), axis=1))
+        return np.asarray(special.softmax(np.column_stack([np.zeros(len(features)), *z]), axis=1))
 
     def risks(self, told: np.ndarray) -> np.ndarray:
         """True risk of predictions, or of labels, in every group of the law."""

@@ -159,10 +159,9 @@ def _likeliest(
     with np.errstate(divide="ignore", invalid="ignore"):
         p = np.where(cells > 0, cells / cells.sum(axis=0) / (1 + at * away), 0.0)
         ratio = 2 * np.sum(np.where(cells > 0, cells * np.log1p(at * away), 0.0), axis=0)
+        nearer = np.abs(at - ends[0]) < np.abs(at - ends[1])  # both may be infinite
     left = np.maximum(1 - p.sum(axis=0), 0.0)
-    edge = np.where(
-        np.abs(at - ends[0]) < np.abs(at - ends[1]), away.argmax(axis=0), away.argmin(axis=0)
-    )
+    edge = np.where(nearer, away.argmax(axis=0), away.argmin(axis=0))
     p[edge, np.arange(p.shape[1])] += left
     return ratio, p
 
