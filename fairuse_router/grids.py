@@ -23,8 +23,8 @@ MEANINGS = {
     "intersectional": "Candidate: told each group by a dummy of its own.",
     "decoupled": "Candidate: a model per group, trained on that group's rows.",
     "multilevel": (
-        "Candidate: generic's margin with a linear correction per group; the groups lend "
-        "each other evidence."
+        "Candidate: generic's margin with a linear correction per group (of several classes a "
+        "linear model per group); the groups lend each other evidence."
     ),
     "routed": "The system that is deployed: every report answered by its route.",
     "gain": "Risk of generic less risk of the model: positive is better, in every metric.",

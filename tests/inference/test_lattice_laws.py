@@ -74,3 +74,10 @@ def test_it_keeps_its_level(n, shape):
     assert np.mean(test.p_gain <= 0.1) <= limit
     assert np.mean(test.p_violation <= 0.1) <= limit
     assert np.mean((test.low <= 0) & (test.high >= 0)) >= 0.9 - 3 * np.sqrt(0.09 / 400)
+
+
+def test_a_group_whose_only_row_differs_is_told_little_by_it():
+    test = lattice_test(counts(1, up1=1), (1.0, 0.25))
+    assert (test.gain[0], test.high[0]) == pytest.approx((1.0, 1.0))
+    assert test.low[0] < 0
+    assert test.p_gain[0] == pytest.approx(0.5)  # it is as likely to differ the other way
