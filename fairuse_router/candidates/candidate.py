@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from fairuse_router import tables
 from fairuse_router.candidates.corrected import Corrected, Further
 from fairuse_router.candidates.lattice import Lattice
+from fairuse_router.candidates.unnamed import Numbers, without_names
+from fairuse_router.inference.auc import members
 from fairuse_router.metrics import Predictions, check_probabilities
 
 
@@ -161,9 +163,15 @@ def evaluate(
         model = models[int(used[0])]
         return _ask(model.estimator, model.complete(features, routes), methods, classes)
     places, parts = [], []
+    plain = all(models[i].added is None for i in used.tolist())
+    read = (
+        Numbers.known_to(features, [models[i].estimator for i in used.tolist()]) if plain else None
+    )
+    of_model = members(which, len(models))
     for i in used.tolist():
-        rows = np.flatnonzero(which == i)
-        part = models[i].complete(tables.take_rows(features, rows), routes[rows])
+        rows = of_model[i]
+        part = read.take(rows) if read else tables.take_rows(features, rows)
+        part = part if read else models[i].complete(part, routes[rows])
         places.append(rows)
         parts.append(_ask(models[i].estimator, part, methods, classes))
     return [_in_order(places, answers) for answers in zip(*parts, strict=True)]
@@ -207,9 +215,15 @@ def _in_order(places: Sequence[NDArray[np.int64]], answers: Sequence[NDArray[Any
 
 
 def _ask(
-    estimator: Any, X: tables.Table, methods: Sequence[str], classes: NDArray[Any] | None
+    estimator: Any,
+    X: tables.Table | Numbers,
+    methods: Sequence[str],
+    classes: NDArray[Any] | None,
 ) -> list[NDArray[Any]]:
     """Predictions of one estimator, with the probabilities' columns in the order of `classes`."""
+    read = X if isinstance(X, Numbers) else Numbers.known_to(X, [estimator])
+    if read is not None:
+        estimator, X = without_names(estimator), read.values
     answers = [np.asarray(getattr(estimator, m)(X)) for m in methods]
     return [as_classes(estimator, a, m, classes) for a, m in zip(answers, methods, strict=True)]
 

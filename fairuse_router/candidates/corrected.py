@@ -92,9 +92,13 @@ class Corrected:
         """Labels and probabilities of prepared rows."""
         return answer(self.margin(prepared, codes), is_regressor(self.base))
 
-    def answer_as(self, prepared: Prepared, code: int) -> Predictions:
-        """Labels and probabilities of prepared rows, all under one code."""
-        return self.answer(prepared, np.full(len(prepared.margin), code))
+    def answer_as(self, prepared: Prepared, code: int, proba: bool = True) -> Predictions:
+        """Labels of prepared rows, all under one code, and probabilities where they are wanted."""
+        slopes, intercept = self.table[code, :-1], self.table[code, -1]
+        margin = prepared.margin + (prepared.features @ slopes + intercept)
+        if proba or is_regressor(self.base):
+            return answer(margin, is_regressor(self.base))
+        return Predictions((margin > 0).astype(np.int64))
 
     def under_routes(
         self, codes: NDArray[np.int64], strengths: Floats, more: Sequence[Further] = ()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.exceptions import FitFailedWarning
+from threadpoolctl import threadpool_limits  # scikit-learn needs it, too
 
 from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.folds import split_rows
@@ -43,16 +45,17 @@ def _run(
     parts: list[Part] = []
     for recipe in sorted(team, key=lambda recipe: recipe.name != GENERIC):
         try:
-            if recipe.name == MULTILEVEL and generic is not None:
-                fitted = fit_multilevel(recipe, generic, data, training)
-            else:
-                fitted = fit_candidate(recipe, data, training, min_group_size)
-            if recipe.name == GENERIC:
-                generic = fitted
-            if fold is None:
-                parts.append(Part(fitted.name, fitted, unavailable=fitted.unavailable))
-            else:
-                parts.append(score(fitted, data, fold[1], fold[2], envy))
+            with _threads(recipe.name):
+                if recipe.name == MULTILEVEL and generic is not None:
+                    fitted = fit_multilevel(recipe, generic, data, training)
+                else:
+                    fitted = fit_candidate(recipe, data, training, min_group_size)
+                if recipe.name == GENERIC:
+                    generic = fitted
+                if fold is None:
+                    parts.append(Part(fitted.name, fitted, unavailable=fitted.unavailable))
+                else:
+                    parts.append(score(fitted, data, fold[1], fold[2], envy))
         except Exception as error:
             if recipe.name == GENERIC:
                 error.add_note(
@@ -65,6 +68,12 @@ def _run(
             failed = not isinstance(error, Unavailable)
             parts.append(Part(recipe.name, unavailable=reasons, failed=failed))
     return parts
+
+
+def _threads(candidate: str) -> AbstractContextManager[Any]:
+    """One thread of BLAS where matrices are of single groups: two would wait for each other."""
+    small = candidate in ("decoupled", MULTILEVEL)
+    return threadpool_limits(1, user_api="blas") if small else nullcontext()
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 from sklearn.base import clone
+
+from fairuse_router.candidates.unnamed import LINEAR
 
 
 def fresh(estimator: Any) -> Any:
@@ -21,3 +24,16 @@ def fresh(estimator: Any) -> Any:
         return clone(estimator)
     except RuntimeError:
         return copy.deepcopy(estimator)
+
+
+def copies(estimator: Any) -> Callable[[], Any]:
+    """Return a function that makes unfitted copies, in less time than as many calls of `fresh`."""
+    first = fresh(estimator)
+    if type(estimator) in LINEAR and all(map(_is_plain, first.get_params(deep=False).values())):
+        return lambda: copy.copy(first)
+    return lambda: fresh(estimator)
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a setting can be shared."""
+    return value is None or isinstance(value, (str, int, float))

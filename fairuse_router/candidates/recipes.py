@@ -8,16 +8,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sklearn import config_context
 
 from fairuse_router import tables
 from fairuse_router.candidates.candidate import Candidate
-from fairuse_router.candidates.fresh import fresh
+from fairuse_router.candidates.fresh import copies, fresh
 from fairuse_router.candidates.injection import inject
 from fairuse_router.candidates.lattice import Lattice, why_no_lattice
 from fairuse_router.candidates.names import KNOWN, MULTILEVEL, WEIGH_MULTILEVEL, WEIGHS_PARTIAL
 from fairuse_router.candidates.pruning import prune
+from fairuse_router.candidates.unnamed import Numbers, with_dummies
 from fairuse_router.candidates.weights import weight_keyword
 from fairuse_router.groups import GroupSchema
+from fairuse_router.inference.auc import members
 from fairuse_router.rows import Columns, Places, TrainingRows
 
 
@@ -163,22 +166,31 @@ def fit_candidate(
     """Fit one candidate on some rows; groups that it cannot serve are recorded, with the reason."""
     if recipe.name == "decoupled":
         return _fit_decoupled(recipe, data, rows, min_group_size)
-    features = tables.take_rows(data.features, rows)
+    features: Any = tables.take_rows(data.features, rows)
     if recipe.added is not None:
         # group -1, the last row: whoever withholds something is all zeros
-        dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])
-        features = tables.append_columns(features, dummies[data.groups[rows]], recipe.added_names)
+        dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])[data.groups[rows]]
+        features = with_dummies(recipe.estimator, features, dummies, recipe.added_names)
     model = fit_model(recipe.estimator, features, data, rows)
     everyone = np.zeros(data.n_groups, dtype=np.int64)
     return Candidate(recipe.name, (model,), everyone, recipe.added, recipe.added_names)
 
 
-def fit_model(estimator: Any, features: tables.Table, data: TrainingRows, rows: Places) -> Any:
+def fit_model(
+    estimator: Any, features: tables.Table | Numbers, data: TrainingRows, rows: Places
+) -> Any:
     """Fit a clone of an estimator to the labels and weights of some rows."""
+    return _fit(fresh(estimator), features, data, rows)
+
+
+def _fit(unfitted: Any, features: tables.Table | Numbers, data: TrainingRows, rows: Places) -> Any:
     params = {}
     if data.weight is not None:
-        params[weight_keyword(estimator)] = data.weight[rows]
-    return fresh(estimator).fit(features, data.y[rows], **params)
+        params[weight_keyword(unfitted)] = data.weight[rows]
+    read = features if isinstance(features, Numbers) else Numbers.of(features, [unfitted])
+    if read is not None:
+        return read.fit(unfitted, data.y[rows], **params)
+    return unfitted.fit(features, data.y[rows], **params)
 
 
 def _fit_decoupled(
@@ -187,13 +199,16 @@ def _fit_decoupled(
     models: list[Any] = []
     which = np.full(data.n_groups, -1, dtype=np.int64)
     unavailable: dict[int, str] = {}
-    for g in range(data.n_groups):
-        own = rows[data.groups[rows] == g]
+    another = copies(recipe.estimator)
+    read = Numbers.of(data.features, [recipe.estimator])
+    for g, places in enumerate(members(data.groups[rows], data.n_groups)):
+        own = rows[places]
         reason = _too_little(data, own, min_group_size)
         if reason is None:
             try:
-                features = tables.take_rows(data.features, own)
-                model = fit_model(recipe.estimator, features, data, own)
+                features = read.take(own) if read else tables.take_rows(data.features, own)
+                with config_context(skip_parameter_validation=bool(models) and read is not None):
+                    model = _fit(another(), features, data, own)
                 reason = _missing_class(model, data.classes)
             except Exception as error:  # one group's trouble must not stop the others
                 reason = first_line(error)

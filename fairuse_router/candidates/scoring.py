@@ -83,7 +83,8 @@ def _score_correction(
     new = np.isin(rows, first)
     misreports = None
     if envy and new.any():
-        under = partial(model.answer_as, prepared[new])
+        proba = any(metric.needs_proba for metric in envy)
+        under = partial(model.answer_as, prepared[new], proba=proba)
         misreports = _misreports(candidate, data, rows[new], own[new], under, envy)
     scale = None if model.linear else model.scale
     return Part(candidate.name, None, rows, own, misreports, {}, margins, scale)
