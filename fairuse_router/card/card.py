@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Self
 
@@ -18,17 +16,10 @@ from fairuse_router.bundle.file.digest import KEY
 from fairuse_router.bundle.file.hidden import small_groups, write_audit, write_honest, write_table
 from fairuse_router.card.origin import Origin, closing, today
 from fairuse_router.card.page import Page
+from fairuse_router.card.paged import Paged
 from fairuse_router.card.sections import leaks_section, sections
 from fairuse_router.card.verdict import verdict
-from fairuse_router.documents import (
-    Document,
-    check_path,
-    check_target,
-    plain,
-    read,
-    reading,
-    write_whole,
-)
+from fairuse_router.documents import plain, read, reading
 from fairuse_router.routing.honest import HonestGains
 from fairuse_router.routing.table import RoutingTable
 
@@ -37,7 +28,7 @@ if TYPE_CHECKING:  # it loads scikit-learn, which the card of a file does not ne
 
 
 @dataclass(frozen=True)
-class Card(Document):
+class Card(Paged):
     """A router on one page.
 
     Parameters
@@ -150,17 +141,6 @@ class Card(Document):
         leaks = () if self.leakage is None else (leaks_section(self.leakage),)
         return Page(self.title, [*sections(*told), *leaks, *closing(self.origin)])
 
-    def to_markdown(self) -> str:
-        """Return the card as Markdown."""
-        return self.page().to_markdown()
-
-    def to_html(self) -> str:
-        """Return the card as one HTML page."""
-        return self.page().to_html()
-
-    def _repr_html_(self) -> str:
-        return self.to_html()
-
     def to_dict(self) -> dict[str, Any]:
         """Return all that the card's numbers come from, as JSON can hold it."""
         names = {"table": "routing_table", "honest": "honest_gains"}
@@ -186,27 +166,6 @@ class Card(Document):
                 read(Origin | None, data.get("origin")),
                 read(Leakage | None, data.get("leakage")),
             )
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the card as its file's ending says: .md, .html or .json.
-
-        Raises
-        ------
-        ValueError
-            For another ending.
-        """
-        json = partial(self.to_json, indent=1)
-        writers: dict[str, Callable[[], str]] = {
-            ".md": self.to_markdown,
-            ".html": self.to_html,
-            ".json": json,
-        }
-        ending = check_path(path).suffix.lower()
-        if ending not in writers:
-            raise ValueError(
-                f"path={os.fspath(path)!r} ends in {ending!r}; allowed: {', '.join(writers)}."
-            )
-        write_whole(writers[ending]().encode("utf-8", "backslashreplace"), check_target(path))
 
 
 def _origin_of_router(router: Deployed) -> Origin:

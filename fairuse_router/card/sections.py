@@ -49,14 +49,15 @@ def sections(
     yield _asked(table)
     yield _promise(table, _policy_test(table, selection))
     if shown is not None:
-        yield from _audit(shown, is_claim=audit is not None)
+        candidate = ROUTED if ROUTED in shown.candidates else shown.candidates[-1]
+        yield from audit_sections(shown, _evidence(shown, audit is not None), [candidate])
     correction = corrections_picture(table)
     if correction is not None:
         yield Section("How much of the correction is real", picture=correction)
     if honest is not None:
         yield _honest(honest)
     if shown is not None:
-        yield from _remedies(shown)
+        yield from remedies(shown)
 
 
 def leaks_section(leakage: Leakage) -> Section:
@@ -186,9 +187,16 @@ def _promise(table: RoutingTable, test: str | None) -> Section:
     )
 
 
-def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
-    """Yield a summary of all candidates, and the groups under the deployed routing."""
-    note = _evidence(audit, is_claim)
+def audit_sections(audit: Audit, note: str, candidates: Sequence[str]) -> Iterator[Section]:
+    """Yield a summary of all candidates, and the groups under some, such as the deployed routing.
+
+    Parameters
+    ----------
+    audit : Audit
+    note : str
+        Which rows it is of.
+    candidates : sequence of str
+    """
     for name in audit.metrics:
         metric = named_metric(name)
         head = ["model", "all", "gain", "worst group", "best group"]
@@ -202,15 +210,16 @@ def _audit(audit: Audit, is_claim: bool) -> Iterator[Section]:
             ],
             grid=Grid(head, summary_rows(audit, metric)),
         )
-        candidate = ROUTED if ROUTED in audit.candidates else audit.candidates[-1]
-        yield _groups(audit, metric, candidate)
+        for candidate in candidates:
+            which = f", {candidate}" if len(candidates) > 1 else ""
+            yield _groups(audit, metric, candidate, f"Each group: {name}{which}")
 
 
 def _evidence(audit: Audit, is_claim: bool) -> str:
     """Say which rows an audit is of, and what they can support."""
     if is_claim:
         return f"On {audit.n:,} {audit.evidence}, which no model has seen{partial_text(audit)}."
-    rows = f"On {audit.n:,} {audit.evidence}{partial_text(audit)}"
+    rows = rows_of(audit)
     if audit.evidence == REAUDIT:
         return (
             f"{rows}. They come from deployment, and by them routes were withdrawn, which flatters "
@@ -222,7 +231,12 @@ def _evidence(audit: Audit, is_claim: bool) -> str:
     )
 
 
-def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
+def rows_of(audit: Audit) -> str:
+    """How many rows of what kind an audit is of, and how many more told a part."""
+    return f"On {audit.n:,} {audit.evidence}{partial_text(audit)}"
+
+
+def _groups(audit: Audit, metric: Metric, candidate: str, title: str) -> Section:
     risks = {(r.candidate, r.group): r.risk for r in audit.risks if r.metric == metric.name}
     rows = []
     for r in audit.rationality:
@@ -233,8 +247,8 @@ def _groups(audit: Audit, metric: Metric, candidate: str) -> Section:
         rows.append([r.group or "", rows_text(r.n), *pair, gain, verdict_text(r)])
     heads = ("group", "rows", audit.baseline, candidate, "gain")
     return Section(
-        f"Each group: {metric.name}",
-        points=_violations(audit, metric),
+        title,
+        points=_violations(audit, metric, candidate),
         picture=gains_picture(audit, candidate, metric.name),
         grid=Grid([*heads, Column("verdict", left=True)], rows),
     )
@@ -253,14 +267,15 @@ def verdict_text(record: GainRecord) -> str:
     return f"undetermined: {record.rows_needed:,} more rows might tell"
 
 
-def _violations(audit: Audit, metric: Metric) -> list[str]:
-    """Sentences on what the deployed routing owes."""
+def _violations(audit: Audit, metric: Metric, candidate: str) -> list[str]:
+    """Sentences on what a candidate owes, such as the deployed routing."""
+    base = f"the {GENERIC} model" if audit.baseline == GENERIC else audit.baseline
     found = []
     for r in (*audit.rationality, *audit.truthfulness):
-        if (r.metric, r.candidate, r.verdict) != (metric.name, ROUTED, "violation"):
+        if (r.metric, r.candidate, r.verdict) != (metric.name, candidate, "violation"):
             continue
         lost = metric.format_gain(None if r.gain is None else -r.gain)
-        how = "from the generic model" if r.other == audit.baseline else f"by reporting {r.other}"
+        how = f"from {base}" if r.other == audit.baseline else f"by reporting {r.other}"
         found.append(f"Violation: {r.group} would gain {lost} {how}.")
     return found
 
@@ -283,7 +298,7 @@ def _honest(honest: HonestGains) -> Section:
     )
 
 
-def _remedies(audit: Audit) -> Iterator[Section]:
+def remedies(audit: Audit) -> Iterator[Section]:
     """Yield what the paper's interventions would bring, where there is a one-hot model."""
     if "onehot" not in audit.candidates:
         return
@@ -304,9 +319,10 @@ def _remedies(audit: Audit) -> Iterator[Section]:
         yield Section(
             f"Remedies for the one-hot model: {name}",
             [
-                "Gains over generic if groups in which the one-hot model looks worse were served "
-                "by generic, by the best of generic, one-hot and decoupled, and if every group was "
-                "(Suriyakumar et al. 2023, Table 2). Chosen on the rows shown, which flatters them."
+                f"Gains over {audit.baseline} if groups in which the one-hot model looks worse "
+                f"were served by {audit.baseline}, by the best of {audit.baseline}, one-hot and "
+                "decoupled, and if every group was (Suriyakumar et al. 2023, Table 2). Chosen on "
+                "the rows shown, which flatters them."
             ],
             grid=Grid(
                 [

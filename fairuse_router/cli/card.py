@@ -12,10 +12,15 @@ from fairuse_router.cli.console import UsageError, check_output, paragraph
 
 def run(args: argparse.Namespace) -> None:
     """Write the page; its kind is told by the file's ending."""
-    if Path(args.out).suffix.lower() not in (".html", ".md", ".json"):
-        raise UsageError(f"--out {args.out} must end in .html, .md or .json")
-    check_output(args.out, args.bundle)
+    check_page("--out", args.out, args.bundle)
     bundle = Bundle.load(args.bundle)
     card = Card.of(bundle, title=args.title, description=args.description)
     card.save(args.out)
     print(paragraph(f"Wrote {args.out}: {card.verdict()}"))
+
+
+def check_page(option: str, path: str, *inputs: str) -> None:
+    """Refuse a file that cannot be written, that is read, or whose ending tells no kind of page."""
+    if Path(path).suffix.lower() not in (".html", ".md", ".json"):
+        raise UsageError(f"{option} {path} must end in .html, .md or .json")
+    check_output(path, *inputs)

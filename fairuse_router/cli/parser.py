@@ -191,6 +191,10 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         "--alpha", type=_level, default=None, metavar="A", help="level (that of the bundle, or 0.1)"
     )
     parser.add_argument("--out", default=None, metavar="FILE", help="JSON to write as well")
+    parser.add_argument(
+        "--card", default=None, metavar="FILE", help="page to write as well: .html, .md or .json"
+    )
+    _add_texts(parser, None, "of the card")
     _add_reading(parser, "column that tells whose row it is")
     scores = parser.add_argument_group("predictions in tables, and sums")
     scores.add_argument(
@@ -213,7 +217,7 @@ def _add_audit(commands: argparse._SubParsersAction) -> None:
         type=_cell,
         default=5,
         metavar="N",
-        help="fewest rows that --sums tells of (%(default)s)",
+        help="fewest rows that --sums and --card tell of (%(default)s)",
     )
 
 
@@ -233,7 +237,12 @@ def _add_card(commands: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--out", default="card.html", metavar="FILE", help=".html, .md or .json (%(default)s)"
     )
-    parser.add_argument("--title", default="FairUseRouter", metavar="TEXT", help="of the page")
+    _add_texts(parser, "FairUseRouter", "of the page")
+
+
+def _add_texts(parser: argparse.ArgumentParser, title: str | None, what: str) -> None:
+    """Add what a card says beside its numbers."""
+    parser.add_argument("--title", default=title, metavar="TEXT", help=what)
     parser.add_argument(
         "--description", default="", metavar="TEXT", help="of what, for whom, from which data"
     )

@@ -9,6 +9,8 @@ from typing import Any
 
 from fairuse_router.audit import AuditSums, audit_sums, federate
 from fairuse_router.audit.arguments import read_metrics
+from fairuse_router.card import AuditCard
+from fairuse_router.cli.card import check_page
 from fairuse_router.cli.console import (
     UsageError,
     check_output,
@@ -27,6 +29,8 @@ def audit_scores(args: argparse.Namespace) -> None:
     for path in (args.sums, args.out):
         if path is not None:
             check_output(path, *files)
+    if args.card is not None:
+        check_page("--card", args.card, *files)
     if not args.predictions:
         if args.sums is not None:
             raise UsageError("--sums writes what a table adds up to; these files are sums already")
@@ -46,6 +50,9 @@ def audit_scores(args: argparse.Namespace) -> None:
             write_whole(sums.to_json(args.min_cell).encode(), args.sums, "--sums")
     if args.out is not None:
         write_whole(audit.to_json(indent=1).encode(), args.out, "--out")
+    if args.card is not None:
+        told = {"title": "Audit" if args.title is None else args.title, "min_cell": args.min_cell}
+        AuditCard.of(audit, description=args.description, **told).save(args.card)
 
 
 def _site(name: str) -> str:

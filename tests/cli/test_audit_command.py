@@ -119,3 +119,22 @@ def test_what_is_no_table_of_scores_is_refused(scores, tmp_path, capsys):
     ):
         assert main(["audit", str(file), *call]) == 1
         refused(capsys, 1, match)
+
+
+def test_a_card_of_scores_or_of_a_bundle(scores, cli_fit, tmp_path, capsys):
+    path, _ = scores
+    page = tmp_path / "card.html"
+    words = ["--card", str(page), "--title", "Theirs", "--description", "Who comes back."]
+    assert main(["audit", str(path), *CALL, *words]) == 0
+    text = page.read_text(encoding="utf-8")
+    assert "<h1>Theirs</h1>" in text
+    assert "<p>Who comes back.</p>" in text
+    assert "personalized, in error: " in text
+    data, bundle = cli_fit[:2]
+    words = ["--target", "outcome", "--card", str(tmp_path / "c.md")]
+    assert main(["audit", bundle, data, *words]) == 0
+    text = (tmp_path / "c.md").read_text(encoding="utf-8")
+    assert text.startswith("# FairUseRouter")
+    assert "which no model has seen" in text
+    assert main(["audit", str(path), *CALL, "--card", "card.pdf"]) == 2
+    refused(capsys, 2, "--card card.pdf must end in .html, .md or .json")
