@@ -1,8 +1,11 @@
 """What is published: one version, one list of needs, wherever they are written."""
 
+import importlib
 import re
 import tomllib
 from pathlib import Path
+
+from engines_needed import need
 
 import fairuse_router
 
@@ -41,6 +44,22 @@ def test_the_recipe_needs_what_the_package_needs():
     ]
     (script,) = PROJECT["project"]["scripts"].items()
     assert f"- {script[0]} = {script[1]}\n" in RECIPE
+
+
+def test_rattler_build_reads_the_recipe_as_it_is_meant():
+    need("rattler_build")
+    from rattler_build import Stage0Recipe
+
+    (variant,) = Stage0Recipe.from_yaml(RECIPE).render()
+    told = variant.recipe.to_dict()
+    assert told["package"] == {"name": "fairuse-router", "version": fairuse_router.__version__}
+    assert told["requirements"] == {"host": listed("host"), "run": listed("run")}
+    assert told["build"]["noarch"] == "python"
+    assert told["about"]["license"] == PROJECT["project"]["license"]
+    assert (ROOT / "conda" / told["source"][0]["path"] / told["about"]["license_file"][0]).is_file()
+    (imports,) = (test["python"]["imports"] for test in told["tests"] if "python" in test)
+    for name in imports:
+        importlib.import_module(name)
 
 
 def test_what_the_sdist_names_is_there():
