@@ -61,7 +61,7 @@ def memory(pid: int) -> str:
     status = Path(f"/proc/{pid}/status")
     if not status.exists():
         return "unknown"
-    lines = dict(line.split(":", 1) for line in status.read_text().splitlines())
+    lines = dict(line.split(":", 1) for line in status.read_text(encoding="utf-8").splitlines())
     now, peak = (int(lines[name].split()[0]) / 1024 for name in ("VmRSS", "VmHWM"))
     return f"{now:.0f} MB, at most {peak:.0f} MB"
 

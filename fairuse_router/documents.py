@@ -346,7 +346,8 @@ def writing(path: str | os.PathLike[str], name: str = "path") -> Iterator[Binary
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            if not target.is_symlink() and (mode := _mode(target)) is not None:
+            keeps = os.name == "posix" and not target.is_symlink()  # Windows has no such rights
+            if keeps and (mode := _mode(target)) is not None:
                 os.chmod(part, stat.S_IMODE(mode))
         os.replace(part, target)
     except BaseException:

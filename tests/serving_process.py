@@ -17,7 +17,7 @@ class Server(NamedTuple):
 
     def logged(self):
         """All that it has said on standard error."""
-        with open(self.log) as file:
+        with open(self.log, encoding="utf-8") as file:
             return file.read()
 
 
@@ -27,7 +27,7 @@ def running(paths, folder, *options, bundles=None, rows=None):
     command = [sys.executable, "-W", "error", "-m", "fairuse_router", "serve", "--port", "0"]
     log = folder / "access.log"
     with (
-        open(log, "w") as err,
+        open(log, "w", encoding="utf-8") as err,
         subprocess.Popen(
             [*command, *options, *map(str, paths)], stdout=subprocess.PIPE, stderr=err, text=True
         ) as process,
@@ -35,11 +35,11 @@ def running(paths, folder, *options, bundles=None, rows=None):
         line = process.stdout.readline()
         if not line.startswith("Serving http://"):
             process.wait(timeout=30)
-            raise AssertionError(log.read_text())
+            raise AssertionError(log.read_text(encoding="utf-8"))
         host = line.removeprefix("Serving http://").split("/")[0]
         try:
             yield Server(host, process, log, bundles or {}, rows or {})
             process.terminate()
-            assert process.wait(timeout=20) == 0, log.read_text()
+            assert process.wait(timeout=20) == 0, log.read_text(encoding="utf-8")
         finally:
             process.kill()

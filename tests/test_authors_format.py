@@ -79,7 +79,7 @@ def test_columns_become_what_the_helper_says(folder):
 )
 def test_bad_helpers_are_refused(folder, old, new, message):
     path = folder / "saps_helper.csv"
-    path.write_text(path.read_text().replace(old, new))
+    path.write_text(path.read_text(encoding="utf-8").replace(old, new))
     with pytest.raises(ValueError, match=message):
         load_authors(folder, "saps")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from platforms import POSIX
 from sklearn.linear_model import LogisticRegression
 
 import fairuse_router
@@ -28,11 +29,13 @@ def rights(path):
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@POSIX
 def test_a_new_file_has_the_rights_that_open_gives(tmp_path, mask):
     write_whole(b"a", tmp_path / "new")
     assert rights(tmp_path / "new") == 0o666 & ~mask
 
 
+@POSIX
 @pytest.mark.parametrize("mode", [0o600, 0o644, 0o664])
 def test_a_file_that_is_replaced_keeps_its_rights(tmp_path, mode, mask):
     path = tmp_path / "old"
@@ -47,6 +50,7 @@ def test_nothing_in_the_package_sets_the_mask():
     assert not [path for path in sources if "umask(" in path.read_text(encoding="utf-8")]
 
 
+@POSIX
 def test_a_link_is_replaced_and_what_it_leads_to_left_alone(tmp_path):
     (tmp_path / "precious").write_bytes(b"precious")
     (tmp_path / "link").symlink_to("precious")
@@ -59,6 +63,7 @@ def test_a_link_is_replaced_and_what_it_leads_to_left_alone(tmp_path):
     assert not (tmp_path / "nowhere").exists()
 
 
+@POSIX
 def test_the_temporary_file_cannot_be_foretold(tmp_path, monkeypatch):
     (tmp_path / "precious").write_bytes(b"precious")
     names = iter(["first", "second"])
@@ -82,6 +87,7 @@ def test_what_fails_leaves_nothing_behind(tmp_path):
     assert [(p.name, p.read_bytes()) for p in tmp_path.iterdir()] == [("out", b"old")]
 
 
+@POSIX
 def test_devices_pipes_and_folders_are_refused(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "null").symlink_to("/dev/null")
@@ -115,6 +121,7 @@ def test_two_at_once_leave_one_whole_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@POSIX
 def test_one_file_by_two_names(tmp_path):
     (tmp_path / "a").write_bytes(b"a")
     (tmp_path / "link").symlink_to("a")
@@ -125,6 +132,7 @@ def test_one_file_by_two_names(tmp_path):
     assert not is_one_file(tmp_path / "a", tmp_path / "new")
 
 
+@POSIX
 def test_bundles_updates_and_cards_are_written_so(tmp_path):
     X = np.column_stack([np.tile([0.0, 1.0, 2.0], 40), np.arange(120) % 2])
     router = FairUseRouter(LogisticRegression(), [1], cv=2).fit(X, X[:, 0] > X[:, 1])

@@ -184,7 +184,9 @@ def test_files_stay_readable():
     folders = ("fairuse_router", "tests", "benchmarks", "models")
     paths = [path for folder in folders for path in (PROJECT / folder).rglob("*.py")]
     assert len(paths) > 200
-    long = {p.name: n for p in paths if (n := len(p.read_text().splitlines())) > 450}
+    long = {
+        p.name: n for p in paths if (n := len(p.read_text(encoding="utf-8").splitlines())) > 450
+    }
     assert not long, f"one idea a file, under about 450 lines: {long}"
 
 

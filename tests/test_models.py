@@ -12,11 +12,11 @@ from fairuse_router import Bundle
 from models import build, pages, vectors
 
 ROOT = Path(build.__file__).parent
-MANIFEST = json.loads((ROOT / "manifest.json").read_text())
+MANIFEST = json.loads((ROOT / "manifest.json").read_text(encoding="utf-8"))
 
 
 def facts_of(name):
-    return json.loads((ROOT / name / "audit.json").read_text())
+    return json.loads((ROOT / name / "audit.json").read_text(encoding="utf-8"))
 
 
 def test_the_three_models_are_there():
@@ -67,7 +67,7 @@ def test_manifest_and_audit_describe_the_file(name):
 
 @pytest.mark.parametrize("name", build.NAMES)
 def test_cards_are_made_from_audit_json(name):
-    facts, card = facts_of(name), (ROOT / name / "README.md").read_text()
+    facts, card = facts_of(name), (ROOT / name / "README.md").read_text(encoding="utf-8")
     assert card == pages.card_page(name, facts)
     assert facts["card"]["audit"] is not None
     assert "held-out rows, which no model has seen" in card
@@ -76,12 +76,12 @@ def test_cards_are_made_from_audit_json(name):
 
 
 def test_the_index_is_made_from_the_manifest():
-    assert (ROOT / "README.md").read_text() == pages.index_page(MANIFEST)
+    assert (ROOT / "README.md").read_text(encoding="utf-8") == pages.index_page(MANIFEST)
 
 
 @pytest.mark.parametrize("name", build.NAMES)
 def test_recipes_are_short(name):
-    assert len((ROOT / name / "recipe.py").read_text().splitlines()) <= 80
+    assert len((ROOT / name / "recipe.py").read_text(encoding="utf-8").splitlines()) <= 80
 
 
 @pytest.mark.slow

@@ -55,4 +55,4 @@ def test_commands_on_a_csv(tmp_path, monkeypatch, capsys):
     commands = [text for command, kind, text in blocks() if kind == "sh" and command is None]
     assert commands
     pages.run_commands("".join(commands))
-    assert len(Path("predictions.csv").read_text().splitlines()) == len(frame) + 1
+    assert len(Path("predictions.csv").read_text(encoding="utf-8").splitlines()) == len(frame) + 1

@@ -89,7 +89,8 @@ def serve(
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio sends answers at once (TCP_NODELAY) where the socket says that it is of TCP
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listening:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if os.name == "posix":  # on Windows it would let two servers share a port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((host, port))
         listening.listen(128)  # whoever reads the next line may call at once
         told = f"[{host}]" if ":" in host else host

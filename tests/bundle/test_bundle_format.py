@@ -57,7 +57,7 @@ def written(heart, tmp_path_factory):
 @pytest.mark.parametrize("name", ["bundle_v1", "bundle_v1_numbers"])
 def test_files_of_version_1_are_still_served(name):
     bundle = Bundle.load(DATA / f"{name}.onnx")
-    expected = json.loads((DATA / "bundle_v1.json").read_text())[name]
+    expected = json.loads((DATA / "bundle_v1.json").read_text(encoding="utf-8"))[name]
     X = pd.DataFrame(expected["X"])
     assert bundle.metadata["fairuse_router.format_version"] == "1"
     np.testing.assert_allclose(bundle.predict(X), expected["predict"], rtol=2e-5)
@@ -92,7 +92,8 @@ def test_the_same_bytes_in_other_processes(tmp_path):
     for seed in ("1", "2"):  # the order of sets differs
         path = tmp_path / f"{seed}.onnx"
         command = [sys.executable, "-c", program, str(path)]
-        environment = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "PYTHONPATH": search}
+        told = {"PYTHONHASHSEED": seed, "OMP_NUM_THREADS": seed, "PYTHONPATH": search}
+        environment = {**os.environ, **told}
         subprocess.run(command, check=True, env=environment)
         files.append(path.read_bytes())
     assert files[0] == files[1]
@@ -125,7 +126,7 @@ def test_metadata_is_json_with_sorted_keys_and_no_time(written):
 
 
 def test_the_page_on_the_file_names_all_of_it():
-    text = (DATA.parent.parent / "docs" / "bundle.md").read_text()
+    text = (DATA.parent.parent / "docs" / "bundle.md").read_text(encoding="utf-8")
     table = text.split("## Metadata")[1].split("## Versions")[0]
     named = set(re.findall(r"^\| `(\w+)` \|", table, re.M))
     assert named == {*KEYS, *LATER, READING, "format_version", "sha256"}

@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 from forced import EVERY, force
 from joblib import Parallel, delayed
+from platforms import FORKS
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.impute import SimpleImputer
@@ -122,6 +123,7 @@ def test_used_in_other_processes_by_joblib(logistic, heart):
     assert answers == [_predict(bundle, part) for part in parts]
 
 
+@FORKS
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
@@ -271,6 +273,7 @@ def test_the_graph_itself_guards_rows_and_levels(logistic):
         session.run(None, {"X": X, "report": report})
 
 
+@FORKS
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*:DeprecationWarning")
 @pytest.mark.parametrize("asks", [True, False])

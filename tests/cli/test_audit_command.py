@@ -43,9 +43,9 @@ def test_a_table_is_audited_and_its_sums_are_for_other_sites(scores, tmp_path, c
         frame["y"], {"generic": frame["p0"], "personalized": frame["p1"]}, frame[["sex", "age"]]
     )
     assert printed == f"{exact}\n"
-    assert Audit.from_json(out.read_text()).n == 1200
+    assert Audit.from_json(out.read_text(encoding="utf-8")).n == 1200
     other = tmp_path / "south.json"
-    other.write_text(sums.read_text())
+    other.write_text(sums.read_text(encoding="utf-8"))
     assert main(["audit", str(sums), str(other)]) == 0
     printed = capsys.readouterr().out
     assert "Audit on 2,400 held-out rows" in printed

@@ -35,7 +35,7 @@ def test_audit_and_reaudit_print_what_the_router_says(served, many_rows, tmp_pat
     out = str(tmp_path / "audit.json")
     assert main(["audit", path, data, "--target", "sick", "--out", out]) == 0
     assert Bundle.load(path).audit(many_rows.frame[500:], many_rows.y[500:]) == Audit.from_json(
-        (tmp_path / "audit.json").read_text()
+        (tmp_path / "audit.json").read_text(encoding="utf-8")
     )
     assert "Audit on 460 held-out rows" in capsys.readouterr().out
     assert main(["reaudit", path, data, "--target", "sick", "--alpha", "0.2"]) == 0
@@ -66,7 +66,7 @@ def test_verify_and_card(served, tmp_path, capsys):
     assert "460 rows under each of 9 reports" in " ".join(capsys.readouterr().out.split())
     out = tmp_path / "card.json"
     assert main(["card", path, "--out", str(out), "--title", "T"]) == 0
-    assert json.loads(out.read_text())["audit"]["n"] == audit.n
+    assert json.loads(out.read_text(encoding="utf-8"))["audit"]["n"] == audit.n
     assert "no model has seen" in " ".join(capsys.readouterr().out.split())
 
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from patients import GROUPS, patients, refused, router_default, write_csv
+from platforms import POSIX
 
 from fairuse_router import __version__
 from fairuse_router.cli import main
@@ -193,6 +194,7 @@ def test_without_pandas_the_extra_is_named(cli_fit, capsys, monkeypatch):
         refused(capsys, 1, 'pip install "fairuse-router[cli]"')
 
 
+@POSIX
 def test_a_reader_that_stops_is_no_error(cli_fit, tmp_path):
     command = f"{sys.executable} -m fairuse_router predict {cli_fit[1]} {cli_fit[0]} | head -n 1"
     run = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)

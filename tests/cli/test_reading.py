@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from patients import read_csv, refused, write_csv
+from platforms import POSIX
 from sklearn.compose import make_column_selector, make_column_transformer
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression
@@ -82,6 +83,7 @@ def test_levels_that_look_alike_stay_apart(tmp_path, capsys):
 KNOWN = [*MISSING, " ", "none", "NULL ", "missing"]
 
 
+@pytest.mark.filterwarnings("ignore:Levels differ by blanks")
 @pytest.mark.parametrize("where", ["group", "feature"])
 def test_what_a_router_from_python_knows_is_never_missing(where, tmp_path, capsys):
     texts = (KNOWN * 10)[:N]
@@ -320,6 +322,7 @@ def test_a_file_without_a_group_column_withholds_it(tmp_path, capsys):
 # output
 
 
+@POSIX
 def test_output_that_is_an_input_is_refused(tmp_path, capsys):
     data, out = fit(tmp_path, rows())
     (tmp_path / "link.csv").symlink_to(data)
@@ -334,6 +337,7 @@ def test_output_that_is_an_input_is_refused(tmp_path, capsys):
     refused(capsys, 1, "a device")
 
 
+@POSIX
 @pytest.mark.parametrize(
     ("after", "environment", "code"),
     [

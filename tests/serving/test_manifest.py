@@ -24,7 +24,7 @@ def test_triton_reads_its_configuration(bundles, tmp_path, name):
     spec.loader.exec_module(schema)
     folder, rows = bundles
     export_serving(folder / f"{name}.onnx", tmp_path)
-    text = (tmp_path / name / "config.pbtxt").read_text()
+    text = (tmp_path / name / "config.pbtxt").read_text(encoding="utf-8")
     config = text_format.Parse(text, schema.ModelConfig())
     bundle = Bundle.load(folder / f"{name}.onnx")
     assert [i.name for i in config.input] == [i["name"] for i in bundle.inputs]
@@ -43,7 +43,7 @@ def test_the_command_writes_a_manifest(bundles, tmp_path, capsys):
     words = [str(bundles[0] / "texts.onnx"), "--out", out, "--name", "Heart_1"]
     assert main(["export-serving", *words, "--storage-uri", "s3://b/m"]) == 0
     assert "--model-repository" in capsys.readouterr().out
-    manifest = json.loads((tmp_path / "models" / "Heart_1.kserve.json").read_text())
+    manifest = json.loads((tmp_path / "models" / "Heart_1.kserve.json").read_text(encoding="utf-8"))
     assert manifest["metadata"]["name"] == "heart-1"
     model = manifest["spec"]["predictor"]["model"]
     assert (model["protocolVersion"], model["storageUri"]) == ("v2", "s3://b/m")

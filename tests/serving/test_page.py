@@ -35,7 +35,7 @@ def check(shown, X, who):
 # the patient's walk
 def test_every_report_gets_the_routers_answer(page, heart, host):
     router, X, address = heart
-    plan = json.loads((host[0] / "heart" / "plan.json").read_text())
+    plan = json.loads((host[0] / "heart" / "plan.json").read_text(encoding="utf-8"))
     lacking = X[X["ca"].isna()].head(1)
     routes = set()
     for person in (X.iloc[[240]], lacking):
@@ -151,7 +151,7 @@ def test_no_violation_of_accessibility_and_room_on_every_screen(
     browser, heart, scheme, width, tmp_path
 ):
     page = opened(browser, heart[2], width, color_scheme=scheme)
-    source = AXE.read_text()
+    source = AXE.read_text(encoding="utf-8")
     tell(page, ("male", "<60"), ATTRIBUTES)
     answer(page)
     for tab in ("#tab-form", "#tab-review"):
@@ -257,7 +257,7 @@ def test_small_groups_are_hidden_from_the_page(heart, tmp_path, runtime):
     export_bundle(router, tmp_path / "r.onnx", X, min_cell=rows + 1)
     assert any(r.rows is None for r in Bundle.load(tmp_path / "r.onnx").routing_table.groups)
     write_page(tmp_path / "r.onnx", tmp_path / "page", runtime=runtime)
-    plan = json.loads((tmp_path / "page" / "plan.json").read_text())
+    plan = json.loads((tmp_path / "page" / "plan.json").read_text(encoding="utf-8"))
 
     def numbers(node):
         yield node["people"]
