@@ -8,7 +8,6 @@ from dataclasses import replace
 from numbers import Integral
 from typing import Any
 
-import numpy as np
 from sklearn.base import BaseEstimator, MetaEstimatorMixin, is_regressor
 from sklearn.utils.validation import validate_data
 
@@ -19,7 +18,7 @@ from fairuse_router.arguments import (
     check_threshold,
     refuse_fit_params,
 )
-from fairuse_router.audit.monitor import Reference
+from fairuse_router.audit.monitor import Reference, levels_of
 from fairuse_router.audit.partial import records_of_partial
 from fairuse_router.audit.records import OPENED, OUT_OF_FOLD
 from fairuse_router.audit.seen import fingerprints
@@ -395,11 +394,11 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
         routes = self.routing_table_.look_up(judged.codes)
         scores = score_of(served.predictions)
         known = Reference.of(
-            judged.groups, judged.codes, routes, scores, served.scored, rows.n_groups
+            judged.groups, judged.codes, routes, scores, served.scored, self.schema_
         )
         self.reference_ = replace(
             known,
             n=len(rows.y),
             groups=rows.group_sizes,
-            withheld=np.asarray((rows.codes == 0).sum(axis=0)),
+            levels=levels_of(rows.codes, self.schema_),
         )

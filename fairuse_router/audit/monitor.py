@@ -19,6 +19,8 @@ __all__ = ["Look", "Monitoring", "Reference", "look_at"]
 
 _SHOWN = 20
 
+_Found = tuple[str, str, float | None, float | None, int, int, float]
+
 
 @dataclass(frozen=True)
 class Reference:
@@ -30,8 +32,8 @@ class Reference:
         Rows.
     groups : ndarray of int, shape (m,)
         Rows of each group.
-    withheld : ndarray of int, shape (k,)
-        Rows that withhold each attribute.
+    levels : tuple of ndarray of int, shape (L_j + 1,)
+        Per attribute, the rows that withhold it, and those that report each of its levels.
     scores : dict of int to ndarray
         Per route, out-of-fold probabilities of the second class (of several, the largest;
         predictions of a regression) of the rows that it serves.
@@ -39,7 +41,7 @@ class Reference:
 
     n: int
     groups: NDArray[np.int64]
-    withheld: NDArray[np.int64]
+    levels: tuple[NDArray[np.int64], ...]
     scores: Mapping[int, NDArray[np.float64]]
 
     @classmethod
@@ -50,15 +52,23 @@ class Reference:
         routes: NDArray[np.int64],
         scores: NDArray[np.float64],
         scored: NDArray[np.bool_],
-        m: int,
+        schema: GroupSchema,
     ) -> Reference:
         """Count rows, and keep their scores by route."""
         return cls(
             len(codes),
-            np.bincount(group_ids[group_ids >= 0], minlength=m),
-            np.asarray((codes == 0).sum(axis=0)),
+            np.bincount(group_ids[group_ids >= 0], minlength=schema.n_groups),
+            levels_of(codes, schema),
             {int(r): np.sort(scores[(routes == r) & scored]) for r in np.unique(routes)},
         )
+
+
+def levels_of(codes: NDArray[np.int64], schema: GroupSchema) -> tuple[NDArray[np.int64], ...]:
+    """Per attribute, the rows that withhold it, and those that report each of its levels."""
+    return tuple(
+        np.bincount(column, minlength=len(levels) + 1)
+        for column, levels in zip(codes.T, schema.levels, strict=True)
+    )
 
 
 @dataclass(frozen=True)
@@ -69,9 +79,10 @@ class Look:
     ----------
     kind : {"reports", "withheld", "scores"}
     what : str
-        Group, attribute or route.
+        Group, attribute or route; ``"sex in place of F"`` are those who withhold the attribute,
+        among them and those who report the level.
     then, now : float or None
-        Share of all rows; median score.
+        Share of the rows; median score.
     n_then, n_now : int
         Rows behind them.
     p : float or None
@@ -151,6 +162,40 @@ class Monitoring(Printed):
             )
 
 
+@dataclass(frozen=True)
+class _Share:
+    """A share that is looked at: rows of a kind among some rows, then and now."""
+
+    kind: str
+    what: str
+    count: tuple[int, int]
+    among: tuple[int, int]
+
+    def found(self) -> _Found:
+        """As a look has it, and its p; nan where no such row was ever seen."""
+        (a, b), (n, m) = self.count, self.among
+        p = float(fisher(a, n, b, m)[0]) if a + b else np.nan
+        then, now = (c / of if of else None for c, of in zip(self.count, self.among, strict=True))
+        return self.kind, self.what, then, now, n, m, p
+
+
+def _shares(reference: Reference, now: Reference, schema: GroupSchema) -> Iterator[_Share]:
+    """Groups, those who withhold, and those who withhold among them and who report one level.
+
+    Who falls silent moves two shares of everybody at once, and the third by more than either.
+    """
+    rows = reference.n, now.n
+    for name, a, b in zip(schema.group_names(), reference.groups, now.groups, strict=True):
+        yield _Share("reports", name, (int(a), int(b)), rows)
+    levels = zip(schema.attributes, schema.levels, reference.levels, now.levels, strict=True)
+    for name, texts, before, after in levels:
+        silent = int(before[0]), int(after[0])
+        yield _Share("withheld", name, silent, rows)
+        for k, text in enumerate(texts, 1):
+            among = silent[0] + int(before[k]), silent[1] + int(after[k])
+            yield _Share("withheld", f"{name} in place of {text}", silent, among)
+
+
 def _show(look: Look, value: float | None) -> str:
     if value is None:
         return "n/a"
@@ -186,16 +231,7 @@ def look_at(
             f"looks={looks!r} is not allowed: say how often one means to look in all, such as 52 "
             "for a year of weekly looks."
         )
-    found: list[tuple[str, str, float | None, float | None, int, int, float]] = []
-    for kind, names, then, new in (
-        ("reports", schema.group_names(), reference.groups, now.groups),
-        ("withheld", schema.attributes, reference.withheld, now.withheld),
-    ):
-        m = len(names)
-        p = fisher(then, np.full(m, reference.n), new, np.full(m, now.n))
-        for name, a, b, value in zip(names, then, new, p, strict=True):
-            share, share_now = float(a) / max(reference.n, 1), float(b) / max(now.n, 1)
-            found.append((kind, name, share, share_now, reference.n, now.n, float(value)))
+    found = [share.found() for share in _shares(reference, now, schema)]
     for route, scores in now.scores.items():
         before = reference.scores.get(route, np.zeros(0))
         p_value = np.nan

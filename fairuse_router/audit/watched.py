@@ -53,7 +53,7 @@ class Watched(Clinical):
             routes,
             score_of(predictions),
             np.ones(len(codes), dtype=bool),
-            self.schema_.n_groups,
+            self.schema_,
         )
         servers = dict(enumerate(_servers(self.routing_table_)))
         return look_at(self.reference_, now, self.schema_, servers, looks, level)
