@@ -275,10 +275,10 @@ class FairUseRouter(Watched, CallbackSupportMixin, MetaEstimatorMixin, BaseEstim
             table, rows = in_order(*self._encode(X, y, sample_weight, clusters), order)
             metric = at_threshold(metric, self.threshold_)
             metric = settle(metric, rows.target, rows.classes, rows.weight)
-            seen, opened, cv = part_rows(self.policy, self.cv, rows, self.random_state)
+            seen, opened, cv, in_time = part_rows(self.policy, self.cv, rows, self.random_state)
             pool = self._fit_pool(table, seen, cv, metric, task)
             choosing = task.part("choose and audit")
-            settings = Settings(self.min_group_size, self.alpha, self.price)
+            settings = Settings(self.min_group_size, self.alpha, self.price, in_time)
             chosen = choose_routes(self.policy, pool, seen, opened, metric, settings)
             audited = seen if opened is None else opened
             self._audit_choices(chosen, audited.by, opened is not None)

@@ -191,7 +191,7 @@ def _shares(reference: Reference, now: Reference, schema: GroupSchema) -> Iterat
     for name, texts, before, after in levels:
         silent = int(before[0]), int(after[0])
         yield _Share("withheld", name, silent, rows)
-        for k, text in enumerate(texts, 1):
+        for k, text in enumerate(texts if any(silent) else (), 1):
             among = silent[0] + int(before[k]), silent[1] + int(after[k])
             yield _Share("withheld", f"{name} in place of {text}", silent, among)
 

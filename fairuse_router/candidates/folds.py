@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,9 +92,26 @@ def in_order(
     return tables.take_rows(table, place), rows.take(place)
 
 
-def keep_back(
-    cv: Any, data: TrainingRows, share: float, random_state: Any
-) -> tuple[Places, Places, Any]:
+class KeptBack(NamedTuple):
+    """Rows parted into those that train and nominate, and those that are opened once.
+
+    Parameters
+    ----------
+    seen, opened : ndarray of int
+        Rows; of clusters that are seen none is opened.
+    cv : int, float, splitter or list of pairs
+        How the rows seen are to be split again.
+    in_time : bool
+        Whether the rows opened are the latest, in order of time.
+    """
+
+    seen: Places
+    opened: Places
+    cv: Any
+    in_time: bool = False
+
+
+def keep_back(cv: Any, data: TrainingRows, share: float, random_state: Any) -> KeptBack:
     """Part the rows that train and nominate from those that are opened once.
 
     A number of folds, fitted models, or a splitter that takes rows in any order: a random share is
@@ -104,10 +121,7 @@ def keep_back(
 
     Returns
     -------
-    seen, opened : ndarray of int
-        Rows; of clusters that are seen none is opened.
-    cv : int, float, splitter or list of pairs
-        How the rows seen are to be split again.
+    KeptBack
 
     Raises
     ------
@@ -115,16 +129,17 @@ def keep_back(
         For a ``cv`` that leaves nothing to see or to open.
     """
     if isinstance(cv, (Integral, Real, str)):
-        return *split_rows(share, data, random_state)[0], cv
+        return KeptBack(*split_rows(share, data, random_state)[0], cv)
     pairs = split_rows(cv, data, random_state)
+    in_time = all(len(a) and len(b) and a.max() < b.min() for a, b in pairs)
     if isinstance(cv, PredefinedSplit) or not hasattr(cv, "split"):
         seen, opened = (np.unique(side) for side in pairs[-1])
         again: Any = _within(pairs[:-1], seen) or 5
-    elif all(len(a) and len(b) and a.max() < b.min() for a, b in pairs):
+    elif in_time:
         cut = len(data.y) - round(share * len(data.y))
         seen, opened, again = np.arange(cut), np.arange(cut, len(data.y)), cv
     else:
-        return *split_rows(share, data, random_state)[0], cv
+        return KeptBack(*split_rows(share, data, random_state)[0], cv)
     opened = np.setdiff1d(opened, seen)
     if data.clusters is not None:
         opened = opened[~np.isin(data.clusters[opened], data.clusters[seen])]
@@ -133,7 +148,7 @@ def keep_back(
             f"cv={cv!r} leaves {len(seen)} rows to choose on and {len(opened)} to certify on. Pass "
             "splits that judge other rows (and clusters) than they train on, or a number of folds."
         )
-    return seen, opened, again
+    return KeptBack(seen, opened, again, in_time)
 
 
 def _within(pairs: list[tuple[Places, Places]], rows: Places) -> list[tuple[Places, Places]]:

@@ -27,16 +27,16 @@ FEW_ROWS = 1000
 
 def part_rows(
     policy: str, cv: Any, data: TrainingRows, random_state: Any
-) -> tuple[TrainingRows, TrainingRows | None, Any]:
+) -> tuple[TrainingRows, TrainingRows | None, Any, bool]:
     """Part the rows that train and nominate from those that are opened once to certify.
 
     Only ``"certified"`` keeps some back, see `keep_back`; every other policy is given all rows.
-    Returned with the ``cv`` for the first.
+    Returned with the ``cv`` for the first, and with whether the others are the latest.
     """
     if policy != CERTIFIED:
-        return data, None, cv
-    seen, opened, cv = keep_back(cv, data, CERTIFICATION_SHARE, random_state)
-    return data.take(seen), data.take(opened), cv
+        return data, None, cv, False
+    kept = keep_back(cv, data, CERTIFICATION_SHARE, random_state)
+    return data.take(kept.seen), data.take(kept.opened), kept.cv, kept.in_time
 
 
 def choose_routes(

@@ -101,3 +101,27 @@ def test_cards_say_whether_withholding_is_real(router):
     assert "Withholding sex is fiction" in card.to_markdown()
     assert Card.from_dict(json.loads(json.dumps(card.to_dict()))) == card
     assert "Whether withholding" not in Card.of(router).to_html()
+
+
+def test_who_falls_silent_is_told_among_those_who_report_the_level(router):
+    look = router.monitor(people(400, 5, keep=0.5)[0])
+    pair = {a.what: a for a in look.looks_at if a.kind == "withheld"}
+    silent, of_b = pair["sex"], pair["sex in place of b"]
+    assert of_b.p < silent.p
+    assert of_b.alarm
+    assert of_b.now > 1.5 * of_b.then
+    assert of_b.n_now == round(silent.now * 400) + sum(
+        round(a.now * 400) for a in look.looks_at if (a.kind, a.what) == ("reports", "b")
+    )
+
+
+def test_nobody_silent_is_no_test(router):
+    X = people(400, 5)[0]
+    X["sex"] = X["sex"].replace("?", "a")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)
+        told = FairUseRouter(LogisticRegression(), ["sex"], random_state=0).fit(
+            X, (X["x"] > 0).astype(int)
+        )
+    look = told.monitor(X)
+    assert [a.p for a in look.looks_at if a.kind == "withheld"] == [None]

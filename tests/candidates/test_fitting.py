@@ -377,7 +377,8 @@ def test_progress_goes_to_standard_error(rows, capsys):
 def test_certified_opens_later_rows_where_folds_run_in_time(many_rows):
     data, _ = training(many_rows)
     n = len(data.y)
-    seen, opened, again = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+    seen, opened, again, in_time = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+    assert in_time
     assert (seen.max(), opened.min(), len(opened)) == (n - 384 - 1, n - 384, 384)
     assert isinstance(again, TimeSeriesSplit)
     fitted = router(policy="certified", cv=TimeSeriesSplit(4)).fit(many_rows.frame, many_rows.y)
@@ -395,7 +396,8 @@ def test_certified_opens_what_the_last_of_the_users_splits_judges(many_rows):
     rows = np.random.default_rng(0).permutation(len(data.y))
     parts = np.array_split(rows, 4)
     pairs = [(np.concatenate(parts[:i] + parts[i + 1 :]), parts[i]) for i in range(4)]
-    seen, opened, again = keep_back(pairs, data, 0.4, None)
+    seen, opened, again, in_time = keep_back(pairs, data, 0.4, None)
+    assert not in_time
     assert np.array_equal(opened, np.sort(parts[3]))
     assert np.array_equal(seen, np.sort(np.concatenate(parts[:3])))
     for (trained, judged), part in zip(again, parts[:3], strict=True):
@@ -404,7 +406,7 @@ def test_certified_opens_what_the_last_of_the_users_splits_judges(many_rows):
     fold = np.full(len(data.y), -1)
     fold[parts[3]] = 0
     for cv in (PredefinedSplit(fold), [pairs[3]]):
-        seen, opened, again = keep_back(cv, data, 0.4, None)
+        seen, opened, again, _ = keep_back(cv, data, 0.4, None)
         assert np.array_equal(opened, np.sort(parts[3]))
         assert again == 5
         fitted = router(policy="certified", cv=cv).fit(many_rows.frame, many_rows.y)
@@ -416,7 +418,7 @@ def test_certified_opens_no_cluster_that_it_has_seen(many_rows):
     clusters = np.arange(n) // 100
     data, _ = training(many_rows, clusters=clusters)
     with pytest.warns(UserWarning, match="groups parameter is ignored by TimeSeriesSplit"):
-        seen, opened, _ = keep_back(TimeSeriesSplit(4), data, 0.4, None)
+        seen, opened, *_ = keep_back(TimeSeriesSplit(4), data, 0.4, None)
     assert not np.isin(clusters[opened], clusters[seen]).any()
     everything = np.arange(n)
     with pytest.raises(ValueError, match=r"leaves 960 rows to choose on and 0 to certify on"):

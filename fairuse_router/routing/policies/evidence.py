@@ -58,11 +58,14 @@ class Settings:
         Level of the policies that test.
     price : float, default=2.0
         Points of everybody's mean gain that one harmed group is worth.
+    in_time : bool, default=False
+        Whether the rows that certify are the latest, in order of time.
     """
 
     min_group_size: int = 20
     alpha: float = 0.1
     price: float = 2.0
+    in_time: bool = False
 
 
 @dataclass(frozen=True)

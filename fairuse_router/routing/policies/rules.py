@@ -13,7 +13,7 @@ from fairuse_router.routing.policies.evidence import Choice, Evidence
 from fairuse_router.routing.policies.lattice import choose_on_lattice
 from fairuse_router.routing.policies.priced import priced, with_small_groups
 from fairuse_router.routing.policies.recalibration import recalibrated_where_it_pays
-from fairuse_router.routing.policies.tested import assign_generic, certify
+from fairuse_router.routing.policies.tested import assign_generic, certify, without_fading
 
 __all__ = [
     "POLICIES",
@@ -173,11 +173,13 @@ def choose_certified(inner: Evidence, outer: Evidence) -> list[Choice]:
     trained on a part of the rows only: against one trained on all rows nothing is promised, and
     with few rows (500, say) the loss of training rows outweighs what the groups gain.
 
-    Where the rows opened are the latest, the promise is of the mean over their time. It holds
-    later if the gain does not fall below that mean: if the world has changed before and then
-    stays, but not where it goes on changing (``python -m benchmarks.known_benefit``).
+    Where the rows opened are the latest, the promise is of the mean over their time, and a gain
+    that fades is not deployed, see `without_fading`. The promise holds later if the gain does not
+    fall below that mean: if the world has changed before and then stays, not where it turns round
+    afterwards (``python -m benchmarks.known_benefit``).
     """
-    return _confirmed(nominate(inner), outer, "on rows opened once")
+    shown = _confirmed(nominate(inner), outer, "on rows opened once")
+    return without_fading(shown, outer) if outer.settings.in_time else shown
 
 
 def _confirmed(nominees: list[Choice], evidence: Evidence, where: str) -> list[Choice]:

@@ -14,6 +14,8 @@ from fairuse_router.inference.compare import Resampling, compare, default_test
 from fairuse_router.routing.display import server_in_words
 from fairuse_router.routing.policies.evidence import Choice, Evidence
 
+_LEFT = 0.5  # standard errors of a gain that a straight line leaves
+
 
 def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[Choice]:
     """Keep the nominees whose gain a one-sided test shows; Holm over them, weighted by rows.
@@ -47,6 +49,32 @@ def certify(nominees: Sequence[Choice], evidence: Evidence, where: str) -> list[
             else:
                 choices.append(Choice(GENERIC, f"no gain of {served} shown {where} {p_value}"))
     return choices
+
+
+def without_fading(choices: Sequence[Choice], evidence: Evidence) -> list[Choice]:
+    """Withdraw routes whose gain, drawn on as a straight line, may be gone when the rows end.
+
+    Rows are in order of time. With gains a and b in their two halves, it ends at b + (b - a) / 2,
+    which has sqrt(5) times the standard error of the gain in all rows; half of that must be left,
+    as of those that end at nothing the luckier half would stay.
+    """
+    n = len(evidence.rows.groups)
+    served = evidence.served(choices)
+    parts = np.arange(n // 2), np.arange(n // 2, n)
+    early, late = (served.take(part).gains(evidence.metric, "nominee") for part in parts)
+    end, se = late + (late - early) / 2, np.sqrt(5) * np.asarray(_test(choices, evidence).se)
+    gone = end < _LEFT * np.nan_to_num(se)  # nan where a half tells nothing
+    told = evidence.metric.format_gain
+    return [
+        Choice(
+            GENERIC,
+            f"a gain is shown, but it fades: {told(float(early[g]))} in the earlier half of the "
+            f"rows opened, {told(float(late[g]))} in the later; drawn on, it may be gone",
+        )
+        if gone[g] and choice.candidate != GENERIC
+        else choice
+        for g, choice in enumerate(choices)
+    ]
 
 
 def assign_generic(evidence: Evidence, eligible: NDArray[np.bool_]) -> list[Choice]:
