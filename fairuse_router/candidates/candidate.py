@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fairuse_router import tables
 from fairuse_router.candidates.corrected import Corrected, Further
 from fairuse_router.candidates.lattice import Lattice
+from fairuse_router.candidates.own_models import own_answers
 from fairuse_router.candidates.unnamed import Numbers, without_names
 from fairuse_router.inference.auc import members
 from fairuse_router.metrics import Predictions, check_probabilities
@@ -162,18 +163,16 @@ def evaluate(
     if len(used) == 1:
         model = models[int(used[0])]
         return _ask(model.estimator, model.complete(features, routes), methods, classes)
-    places, parts = [], []
-    plain = all(models[i].added is None for i in used.tolist())
-    read = (
-        Numbers.known_to(features, [models[i].estimator for i in used.tolist()]) if plain else None
-    )
-    of_model = members(which, len(models))
-    for i in used.tolist():
-        rows = of_model[i]
-        part = read.take(rows) if read else tables.take_rows(features, rows)
-        part = part if read else models[i].complete(part, routes[rows])
-        places.append(rows)
-        parts.append(_ask(models[i].estimator, part, methods, classes))
+    asked, of_model = [models[i] for i in used.tolist()], members(which, len(models))
+    places = [of_model[i] for i in used.tolist()]
+    if all(model.added is None for model in asked):
+        told = own_answers([m.estimator for m in asked], places, features, methods, classes)
+        if told is not None:
+            return told
+    parts = []
+    for model, rows in zip(asked, places, strict=True):
+        part = model.complete(tables.take_rows(features, rows), routes[rows])
+        parts.append(_ask(model.estimator, part, methods, classes))
     return [_in_order(places, answers) for answers in zip(*parts, strict=True)]
 
 
@@ -216,12 +215,12 @@ def _in_order(places: Sequence[NDArray[np.int64]], answers: Sequence[NDArray[Any
 
 def _ask(
     estimator: Any,
-    X: tables.Table | Numbers,
+    X: tables.Table,
     methods: Sequence[str],
     classes: NDArray[Any] | None,
 ) -> list[NDArray[Any]]:
     """Predictions of one estimator, with the probabilities' columns in the order of `classes`."""
-    read = X if isinstance(X, Numbers) else Numbers.known_to(X, [estimator])
+    read = Numbers.known_to(X, estimator)
     if read is not None:
         estimator, X = without_names(estimator), read.values
     answers = [np.asarray(getattr(estimator, m)(X)) for m in methods]

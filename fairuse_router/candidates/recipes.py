@@ -169,8 +169,9 @@ def fit_candidate(
     features: Any = tables.take_rows(data.features, rows)
     if recipe.added is not None:
         # group -1, the last row: whoever withholds something is all zeros
-        dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])[data.groups[rows]]
-        features = with_dummies(recipe.estimator, features, dummies, recipe.added_names)
+        dummies = np.vstack([recipe.added, np.zeros_like(recipe.added[:1])])
+        groups = data.groups[rows] % len(dummies)
+        features = with_dummies(recipe.estimator, features, dummies, groups, recipe.added_names)
     model = fit_model(recipe.estimator, features, data, rows)
     everyone = np.zeros(data.n_groups, dtype=np.int64)
     return Candidate(recipe.name, (model,), everyone, recipe.added, recipe.added_names)
@@ -187,7 +188,7 @@ def _fit(unfitted: Any, features: tables.Table | Numbers, data: TrainingRows, ro
     params = {}
     if data.weight is not None:
         params[weight_keyword(unfitted)] = data.weight[rows]
-    read = features if isinstance(features, Numbers) else Numbers.of(features, [unfitted])
+    read = features if isinstance(features, Numbers) else Numbers.of(features, unfitted)
     if read is not None:
         return read.fit(unfitted, data.y[rows], **params)
     return unfitted.fit(features, data.y[rows], **params)
@@ -200,7 +201,7 @@ def _fit_decoupled(
     which = np.full(data.n_groups, -1, dtype=np.int64)
     unavailable: dict[int, str] = {}
     another = copies(recipe.estimator)
-    read = Numbers.of(data.features, [recipe.estimator])
+    read = Numbers.of(data.features, recipe.estimator)
     for g, places in enumerate(members(data.groups[rows], data.n_groups)):
         own = rows[places]
         reason = _too_little(data, own, min_group_size)

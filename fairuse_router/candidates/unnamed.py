@@ -39,9 +39,9 @@ class Numbers:
     names: NDArray[np.object_] | None
 
     @classmethod
-    def of(cls, table: tables.Table, models: Sequence[Any]) -> Self | None:
-        """Read an array or a frame of pandas for linear models; None for others of either."""
-        if any(type(model) not in LINEAR for model in models):
+    def of(cls, table: tables.Table, model: Any) -> Self | None:
+        """Read an array or a frame of pandas for a linear model; None for others of either."""
+        if type(model) not in LINEAR:
             return None
         if isinstance(table, np.ndarray):
             return cls(table, None) if str(table.dtype) in _KINDS else None
@@ -53,15 +53,13 @@ class Numbers:
         return cls(table.to_numpy(), names)
 
     @classmethod
-    def known_to(cls, table: tables.Table, models: Sequence[Any]) -> Self | None:
-        """As `of`; None, too, if a model was fitted to other columns, which it will say."""
-        read = cls.of(table, models)
+    def known_to(cls, table: tables.Table, model: Any) -> Self | None:
+        """As `of`; None, too, if the model was fitted to other columns, which it will say."""
+        read = cls.of(table, model)
         if read is None:
             return None
-        fitted = {id(names): names for names in map(_names, models)}.values()
-        own = None if read.names is None else read.names.tolist()
-        same = (own == (None if names is None else names.tolist()) for names in fitted)
-        return read if all(same) else None
+        known, own = (list(n) if n is not None else None for n in (_names(model), read.names))
+        return read if known == own else None
 
     def take(self, rows: NDArray[Any]) -> Self:
         """Some of the rows."""
@@ -89,21 +87,34 @@ def without_names(model: Any) -> Any:
 
 
 def with_dummies(
-    estimator: Any, table: tables.Table, dummies: NDArray[np.float64], names: Sequence[str]
+    estimator: Any,
+    table: tables.Table,
+    dummies: NDArray[np.float64],
+    groups: NDArray[np.int64],
+    names: Sequence[str],
 ) -> tables.Table | Numbers:
     """Append dummies for a fit; sparse where an estimator fits the same to it in less time.
 
     Of 320 columns, 300 of them dummies, a logistic regression takes a sixth of the time.
+
+    Parameters
+    ----------
+    estimator : estimator
+    table : table of n rows
+    dummies : ndarray of shape (m, k)
+    groups : ndarray of int of shape (n,)
+        Row of the dummies of each row.
+    names : sequence of str
+        Of the dummies.
     """
-    filled = np.count_nonzero(dummies[:1000]) / max(len(dummies[:1000]), 1)
-    width, d = dummies.shape[1], tables.shape(table)[1]
-    if width + d > _SPARSE * (filled + d) and getattr(estimator, "solver", "") == "lbfgs":
-        read = Numbers.of(table, [estimator])
-        if read is not None:
-            kind = read.values.dtype if read.values.dtype.kind == "f" else np.dtype(float)
-            parts = [sparse.csr_matrix(part, dtype=kind) for part in (read.values, dummies)]
-            together = (
-                None if read.names is None else np.append(read.names, np.array(names, object))
-            )
-            return Numbers(sparse.hstack(parts, format="csr"), together)
-    return tables.append_columns(table, dummies, names)
+    filled, d = np.count_nonzero(dummies) / len(dummies), tables.shape(table)[1]
+    wide = dummies.shape[1] + d > _SPARSE * (filled + d)
+    read = Numbers.of(table, estimator)
+    if read is None or not wide or getattr(estimator, "solver", "") != "lbfgs":
+        return tables.append_columns(table, dummies[groups], names)
+    kind = read.values.dtype if read.values.dtype.kind == "f" else np.dtype(float)
+    own = sparse.csr_matrix(read.values, dtype=kind)
+    added = sparse.csr_matrix(dummies, dtype=kind)[groups]
+    known = read.names
+    known = None if known is None else np.append(known, np.array(names, dtype=object))
+    return Numbers(sparse.hstack([own, added], format="csr"), known)

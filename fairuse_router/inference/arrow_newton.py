@@ -114,7 +114,7 @@ class ArrowProblem:
         """Sum over groups of `spread`' M_g `spread`, M of shape (K, m + 1, d + 1, d + 1)."""
         d = self.d
         cross = np.swapaxes(k[:, :, :d, -1], 1, 2) @ self.constant
-        corner = np.einsum("gi,kg,gj->kij", self.constant, k[:, :, -1, -1], self.constant)
+        corner = (self.constant.T * k[:, None, :, -1, -1]) @ self.constant
         top = np.concatenate([k[:, :, :d, :d].sum(axis=1), cross], axis=2)
         return np.concatenate([top, np.concatenate([np.swapaxes(cross, 1, 2), corner], 2)], axis=1)
 
