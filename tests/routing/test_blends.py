@@ -91,16 +91,23 @@ def test_evidence_is_of_what_is_served(case):
         np.testing.assert_allclose(found.predictions.proba, served.proba, atol=1e-12)
 
 
-def test_ways_of_the_evidence_are_what_it_says_is_served():
+@pytest.mark.parametrize(
+    ("estimator", "offered"),
+    [
+        (LogisticRegression(), ["multilevel"]),
+        (KNeighborsClassifier(9), ["onehot", "intersectional", "decoupled"]),
+    ],
+)
+def test_ways_of_the_evidence_are_what_it_says_is_served(estimator, offered):
     X, y, names = draw(3)
-    router = fitted(LogisticRegression(), X, y, names)
+    router = fitted(estimator, X, y, names)
     features, codes = router.columns_.split(X)
     groups = router.schema_.group_ids(codes)
     rows = TrainingRows(features, groups, y, y, router.classes_, 4, codes=codes)
     pool = Pool.of_fitted(router.candidates_, rows)
     evidence = Evidence(rows.outcomes, pool.scores, [get_metric("error")])
     found = list(ways(evidence, evidence.eligible()))
-    assert [w.candidate for w in found] == ["onehot", "intersectional", "decoupled"]
+    assert [w.candidate for w in found] == offered
     for way in found:
         for i, option in enumerate(way.options):
             own = served_scores([way.choice(i)] * 4, evidence).predictions
