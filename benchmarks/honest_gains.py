@@ -41,7 +41,10 @@ def one(policy: str, n: int, m: int, effect: str, seed: int, resamples: int) -> 
     true = fresh.true_risk(router.predict(withheld)) - fresh.true_risk(router.predict(X))
     honest = router.honest_gains_.overall
     naive = next(r for r in router.audit_.overall if r.candidate == "routed")
-    values = (true, naive.gain, naive.low, naive.high, honest.gain, honest.low, honest.high)
+    values = [true]
+    for found in (naive, honest):
+        ends = (found.low, found.high)  # none of a gain that is known: everybody is served by generic
+        values += [found.gain, *(found.gain if end is None else end for end in ends)]
     return [100 * v for v in values]
 
 
