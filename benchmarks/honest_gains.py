@@ -43,7 +43,7 @@ def one(policy: str, n: int, m: int, effect: str, seed: int, resamples: int) -> 
     naive = next(r for r in router.audit_.overall if r.candidate == "routed")
     values = [true]
     for found in (naive, honest):
-        ends = (found.low, found.high)  # none of a gain that is known: everybody is served by generic
+        ends = (found.low, found.high)  # None: a gain that is known, of routes to generic alone
         values += [found.gain, *(found.gain if end is None else end for end in ends)]
     return [100 * v for v in values]
 

@@ -170,7 +170,10 @@ def has_log_odds(final: Any) -> bool:
     """Whether a fitted final step is linear, its decision function being log-odds."""
     if type(final) is SGDClassifier:  # a subclass may decide otherwise
         return final.loss == "log_loss"
-    return type(final) in (LogisticRegression, LogisticRegressionCV, LinearDiscriminantAnalysis)
+    if type(final) is LinearDiscriminantAnalysis:
+        return True
+    doubled = getattr(final, "multi_class", None) == "multinomial"  # of two classes; before 1.8
+    return type(final) in (LogisticRegression, LogisticRegressionCV) and not doubled
 
 
 def base_margin(final: Any, reached: Any) -> Floats:

@@ -11,6 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.utils.validation import validate_data
 
 from fairuse_router import tables
+from fairuse_router.candidates.corrected import has_log_odds
 from fairuse_router.candidates.scores import answer
 
 __all__ = ["own_answers"]
@@ -58,7 +59,7 @@ def own_answers(
 
 def _alike(models: Sequence[Any], classes: NDArray[Any]) -> bool:
     """Whether all are logistic regressions of these classes and the same columns."""
-    if any(type(model) is not LogisticRegression for model in models):
+    if not all(type(m) is LogisticRegression and has_log_odds(m) for m in models):
         return False
     names = {id(n): n for n in (getattr(m, "feature_names_in_", None) for m in models)}
     columns = {None if n is None else tuple(n.tolist()) for n in names.values()}

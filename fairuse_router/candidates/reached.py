@@ -13,7 +13,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.utils.class_weight import compute_sample_weight
 
 from fairuse_router import tables
-from fairuse_router.candidates.corrected import as_matrix
+from fairuse_router.candidates.corrected import as_matrix, has_log_odds
 from fairuse_router.candidates.recipes import Unavailable
 from fairuse_router.rows import TrainingRows
 
@@ -32,7 +32,7 @@ def is_linear(final: Any, regression: bool) -> bool:
     if regression:
         known = type(final) in (LinearRegression, Ridge) and np.ndim(final.coef_) == 1
         return known and settings.get("alpha", 0.0) <= _MOST_RIDGE
-    if type(final) is LogisticRegression:
+    if type(final) is LogisticRegression and has_log_odds(final):
         sparse = settings.get("l1_ratio") or settings.get("penalty") in ("l1", "elasticnet")
         return not sparse and 1 / settings["C"] <= _MOST_RIDGE
     return type(final) is LinearDiscriminantAnalysis

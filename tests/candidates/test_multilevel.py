@@ -398,3 +398,17 @@ def test_whoever_withholds_something_may_be_answered_by_generic(many_rows):
         np.testing.assert_allclose(proba, plain.predict_proba(features), atol=1e-9)
     again = pickle.loads(pickle.dumps(router))
     np.testing.assert_array_equal(again.predict(many_rows.frame), router.predict(many_rows.frame))
+
+
+@pytest.mark.skipif(
+    "multi_class" not in LogisticRegression().get_params(),
+    reason="scikit-learn 1.8 dropped multi_class",
+)
+@pytest.mark.filterwarnings("ignore:'multi_class' was deprecated:FutureWarning")
+def test_a_decision_function_of_half_the_log_odds_is_not_taken_for_them():
+    X, groups, y = draw()
+    estimator = LogisticRegression(multi_class="multinomial")
+    base, corrected, _ = fit_all(estimator, training_rows(X, groups, y))
+    model, classes = corrected.corrected, np.array([0, 1])
+    expected = log_odds(base.evaluate(X, groups, "predict_proba", classes))
+    np.testing.assert_allclose(model.prepare(X).margin, model.scale * expected, atol=1e-6)
