@@ -341,7 +341,7 @@ def _on_spark(native: Any, plan: Plan, shape: _Shape, names: Sequence[str]) -> P
         yield pyarrow.RecordBatch.from_pydict(columns)
 
     merged: Parts = {}
-    for row in native.mapInArrow(add, "error string, part binary").toLocalIterator():
+    for row in native.mapInArrow(add, "error string, part binary").toLocalIterator(True):
         if row["error"]:
             raise ValueError(row["error"])
         merged = merge_parts([merged, _unpack(bytes(row["part"]))])
@@ -351,11 +351,19 @@ def _on_spark(native: Any, plan: Plan, shape: _Shape, names: Sequence[str]) -> P
 def _pack(parts: Parts) -> bytes:
     buffer = io.BytesIO()
     names = np.array(list(parts), dtype=str)
-    np.savez(buffer, names, *parts.values())
+    np.savez(buffer, names, *map(_narrow, parts.values()))
     return buffer.getvalue()
+
+
+def _narrow(values: np.ndarray) -> np.ndarray:
+    """Counts in as few bytes as hold them: those of a worker are small, and many."""
+    if values.dtype.kind != "u":
+        return values
+    return values.astype(np.min_scalar_type(values.max(initial=0)))
 
 
 def _unpack(content: bytes) -> Parts:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         names, *values = (arrays[key] for key in arrays.files)
-        return dict(zip(names.tolist(), values, strict=True))
+        wide = (v.astype(np.uint32) if v.dtype.kind == "u" else v for v in values)
+        return dict(zip(names.tolist(), wide, strict=True))

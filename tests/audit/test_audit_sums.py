@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from fairuse_router.audit import AuditSums, audit_predictions, audit_sums
+from fairuse_router.audit.lazy import _pack, _unpack
 from fairuse_router.audit.parts import _Counter
 from fairuse_router.groups import GroupSchema
 from fairuse_router.inference.auc import auc_parts
@@ -434,3 +435,12 @@ def test_counts_do_not_run_over():
     rows = Rows(np.zeros(3, np.int8), np.zeros(3, int), 1)
     counter.add(rows, np.zeros(3, np.int32))
     assert counter.packed()[0, 0, 0] == 2.0**32 + 1
+
+
+@pytest.mark.parametrize("most", [3, 300, 70_000, 2**32 - 1])
+def test_counts_of_workers_travel_narrow_and_arrive_whole(most):
+    parts = {"score\tgeneric": np.array([[[0, most], [1, 0]]], np.uint32), "n": np.array([3.5])}
+    found = _unpack(_pack(parts))
+    for name, values in parts.items():
+        assert found[name].dtype == values.dtype
+        assert np.array_equal(found[name], values)
