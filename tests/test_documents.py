@@ -22,8 +22,9 @@ from fairuse_router.audit.queue import Ranking
 from fairuse_router.audit.reaudit import Reaudit
 from fairuse_router.audit.records import AuditRecords
 from fairuse_router.audit.summing import audit_sums
-from fairuse_router.card import Card
+from fairuse_router.card import AuditCard, Card
 from fairuse_router.card.origin import Origin
+from fairuse_router.card.paged import Paged
 from fairuse_router.cli.cells import Reading
 from fairuse_router.documents import Document, Printed, Written
 from fairuse_router.routing import Change, DisclosurePlan, GroupRecord, Part, Route
@@ -37,6 +38,7 @@ KINDS = {
     "audit": Audit,
     "honest gains": HonestGains,
     "card": Card,
+    "audit's card": AuditCard,
     "route": Route,
     "part of a route": Part,
     "group's record": GroupRecord,
@@ -59,7 +61,7 @@ WRITTEN_ONLY = {
     "stability": Stability,
     "calibration": Calibration,
 }
-BASES = {Written, Printed, Document, AuditRecords, RoutingGrid}
+BASES = {Written, Printed, Document, AuditRecords, Paged, RoutingGrid}
 
 
 OPTIONAL = {"history", "n_partial", "metric", "n_resamples", "alpha"}  # some have defaults
@@ -92,6 +94,7 @@ def written(rows):
         "change": table.to_generic({3: "why"}, "withdrawn").history[0],
         "reading": Reading(("NA", "?"), ("x",), "patient"),
         "origin": Card.of(router).origin,
+        "audit's card": AuditCard.of(audit),
         "re-audit": router.reaudit(rows.frame, rows.y),
         "explanation": router.explain(rows.frame[:3]),
         "plan": table.disclosure_plan(),

@@ -53,7 +53,7 @@ class AuditCard(Paged):
     ['Audit: error', 'Each group: error']
     """
 
-    _KIND = "the card of an audit"
+    _KIND = "an audit's card"
 
     audit: Audit
     title: str = "Audit"
