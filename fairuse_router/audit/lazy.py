@@ -24,6 +24,7 @@ from fairuse_router.levels import level_text
 __all__ = ["Wanted", "learn", "read_parts"]
 
 _BATCH = 1_000_000
+_FETCHED = 8  # times that the driver asks for parts
 _NUMBERS = ("int8", "int16", "int32", "int64", "double")
 _THREADS = 2  # more wait for one another, as counting holds Python's lock
 _COUNT = "fairuse_router rows"
@@ -341,7 +342,9 @@ def _on_spark(native: Any, plan: Plan, shape: _Shape, names: Sequence[str]) -> P
         yield pyarrow.RecordBatch.from_pydict(columns)
 
     merged: Parts = {}
-    for row in native.mapInArrow(add, "error string, part binary").toLocalIterator(True):
+    parts = native.mapInArrow(add, "error string, part binary")
+    # after a shuffle all workers have added up at once, and the driver holds few parts at a time
+    for row in parts.repartition(_FETCHED).toLocalIterator():
         if row["error"]:
             raise ValueError(row["error"])
         merged = merge_parts([merged, _unpack(bytes(row["part"]))])
