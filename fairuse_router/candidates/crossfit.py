@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.exceptions import FitFailedWarning
-from threadpoolctl import threadpool_limits  # scikit-learn needs it, too
+from threadpoolctl import threadpool_limits
 
 from fairuse_router.candidates.candidate import Candidate
 from fairuse_router.candidates.folds import split_rows
