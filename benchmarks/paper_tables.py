@@ -95,6 +95,7 @@ def evaluate(
     kind, estimator = model
     rows: list[Row] = []
     groups: list[Row] = []
+    names = {"generic": "none", "multilevel": "multilevel", **TECHNIQUES}  # ours is the second
     for policy in policies:
         router = FairUseRouter(
             clone(estimator), data.group_attributes, policy=policy, random_state=seed
@@ -107,7 +108,7 @@ def evaluate(
             routed = record.candidate == "routed"
             if not routed and policy != policies[0]:
                 continue
-            technique = f"routed, {policy}" if routed else TECHNIQUES.get(record.candidate, "none")
+            technique = f"routed, {policy}" if routed else names[record.candidate]
             row = {
                 "protocol": protocol,
                 "model": kind,
