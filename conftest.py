@@ -26,7 +26,8 @@ collect_ignore = [
 
 
 def pytest_collection_modifyitems(items):
-    """Let engines warn of what is their own, as their tests do."""
+    """Let engines warn of what is their own; serve before browsers, which keep an event loop."""
+    items.sort(key=lambda item: not item.nodeid.startswith("fairuse_router/serving/run"))
     for item in items:
         if item.nodeid.startswith("fairuse_router/engines/"):
             item.add_marker(pytest.mark.filterwarnings("ignore"))
