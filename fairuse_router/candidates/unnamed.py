@@ -95,8 +95,6 @@ def with_dummies(
 ) -> tables.Table | Numbers:
     """Append dummies for a fit; sparse where an estimator fits the same to it in less time.
 
-    Of 320 columns, 300 of them dummies, a logistic regression takes a sixth of the time.
-
     Parameters
     ----------
     estimator : estimator
